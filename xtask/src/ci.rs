@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 
 use crate::environment::{cargo, root};
-use crate::step::{output, say};
+use crate::step::{instant, output, say};
 use crate::{contract, deny, tidy};
 
 /// A check; returns a note for its line if it passes.
@@ -34,7 +33,7 @@ pub fn run() -> Result<()> {
     let root = root()?;
     let mut failed = Vec::new();
     for (name, check) in CHECKS {
-        let started = Instant::now();
+        let started = instant();
         let outcome = check(&root);
         let seconds = started.elapsed().as_secs_f32();
         match outcome {

@@ -56,7 +56,7 @@ enum Command {
     /// Compare our OpenAPI document with the published one.
     Contract(contract::ContractOptions),
     /// Check the rules of the repository alone.
-    Tidy(tidy::TidyOptions),
+    Tidy,
     /// Add new migrations to the list of those that never change.
     FreezeMigrations,
     /// Store databases of today's program for the tests of later ones.
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         Command::FuzzParsers(options) => fuzz_parsers::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),
-        Command::Tidy(options) => tidy::run(&options),
+        Command::Tidy => tidy::run(),
         Command::FreezeMigrations => tidy::migrations::freeze(),
         Command::RecordUpgrade(options) => record_upgrade::run(&options),
         Command::Load(options) => load::run(&options),

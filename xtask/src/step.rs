@@ -1,8 +1,18 @@
 //! Progress on the terminal, and other programs.
 
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+
+/// Reads the monotonic clock, for measurements.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no clock that a test would drive"
+)]
+pub fn instant() -> Instant {
+    Instant::now()
+}
 
 /// Prints a line about the progress.
 pub fn say(text: &str) {

@@ -5,7 +5,7 @@ mod parallel;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::environment::{Environment, cargo, root};
@@ -56,18 +56,38 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
         set(&mut command);
         run_command(&mut command)
     };
+    let mut outcomes = Vec::new();
     if database != Database::Postgres {
         if scope(words).is_some() {
             say("interleavings of the rate limiter");
-            loom(&root)?;
+            outcomes.push(("interleavings of the rate limiter", loom(&root)));
         }
         say("tests on SQLite");
-        tests(&[], None)?;
+        outcomes.push(("tests on SQLite", tests(&[], None)));
     }
     if database != Database::Sqlite {
-        let server = Postgres::start(&root, &environment.postgres)?;
         say("tests on PostgreSQL");
-        tests(&["--tests"], Some(server.url()))?;
+        let outcome = Postgres::start(&root, &environment.postgres)
+            .and_then(|server| tests(&["--tests"], Some(server.url())));
+        outcomes.push(("tests on PostgreSQL", outcome));
+    }
+    summarize(&outcomes)
+}
+
+/// Says which parts of the run have passed.
+///
+/// # Errors
+/// A part has failed; the message has the failures of all parts.
+fn summarize(outcomes: &[(&str, Result<()>)]) -> Result<()> {
+    let mut failures = Vec::new();
+    for (part, outcome) in outcomes {
+        match outcome {
+            Ok(()) => say(&format!("{part} passed")),
+            Err(error) => failures.push(format!("{part} failed:\n{error:#}")),
+        }
+    }
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
     }
     Ok(())
 }
@@ -139,7 +159,24 @@ fn scope(words: &[String]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
+
+    #[test]
+    fn failures_of_both_databases_are_reported() {
+        let outcomes = [
+            ("tests on SQLite", Err(anyhow!("`a it` failed"))),
+            ("tests on PostgreSQL", Err(anyhow!("`b it` failed"))),
+        ];
+        let error = summarize(&outcomes).expect_err("a failure").to_string();
+        assert_eq!(
+            error,
+            "tests on SQLite failed:\n`a it` failed\ntests on PostgreSQL failed:\n`b it` failed"
+        );
+        assert!(summarize(&[("tests on SQLite", Ok(()))]).is_ok());
+        assert!(summarize(&[outcomes.into_iter().next().expect("a part")]).is_err());
+    }
 
     #[test]
     fn binaries_run_in_parallel_unless_tests_are_named() {

@@ -25,19 +25,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use clap::Args;
 
 use crate::environment::root;
 use crate::step::{output, say};
 use exceptions::Exceptions;
-
-/// Options of `cargo xtask tidy`.
-#[derive(Args)]
-pub struct TidyOptions {
-    /// Write today's findings into `xtask/tidy-exceptions.toml` instead of failing on them.
-    #[arg(long)]
-    record: bool,
-}
 
 /// A file that git tracks, or would track if it were added.
 pub struct File {
@@ -141,21 +132,9 @@ const fn rule(name: &'static str, check: fn(&[File]) -> Vec<Finding>) -> Rule {
     Rule { name, check }
 }
 
-/// Checks the repository, or records today's findings as exceptions.
-pub fn run(options: &TidyOptions) -> Result<()> {
-    let root = root()?;
-    if options.record {
-        let found = findings(&files(&root)?);
-        let exceptions = Exceptions::of(&found);
-        fs::write(root.join(exceptions::PATH), exceptions.text())?;
-        for (name, findings) in found {
-            if !findings.is_empty() {
-                say(&format!("{name}: {} findings", findings.len()));
-            }
-        }
-        return Ok(());
-    }
-    let note = check(&root)?;
+/// Checks the repository, and says how many files and rules that were.
+pub fn run() -> Result<()> {
+    let note = check(&root()?)?;
     say(&format!("tidy: ok; {}", note.unwrap_or_default()));
     Ok(())
 }

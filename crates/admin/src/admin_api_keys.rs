@@ -15,8 +15,8 @@ use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Write,
-    read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, Read, ScopedId,
+    Write, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -197,8 +197,8 @@ async fn create(
 
 async fn retrieve(
     mut cx: Read,
-    Of(_, id): Of<Organization, KeyId>,
-    _: Nothing,
+    ScopedId(_, id): ScopedId<Organization, KeyId>,
+    _: NoParameters,
 ) -> Result<AdminApiKey> {
     let key = keys::one(tenant_sql!(cx, KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await
@@ -208,8 +208,8 @@ async fn retrieve(
 /// created through the API.
 async fn delete(
     mut cx: Write,
-    Of(_, id): Of<Organization, KeyId>,
-    _: Nothing,
+    ScopedId(_, id): ScopedId<Organization, KeyId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<AdminApiKeyDeleted>>> {
     let key = keys::one(tenant_sql!(cx, KEYS, args![]), &id);
     cx.find(&id, key, AdminApiKey::read).await?;

@@ -16,8 +16,8 @@ use store::{Order, PageRequest, Row};
 
 use crate::list::{Deleted, List};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Organization, Read, Separated,
-    Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, Read, ScopedId,
+    Separated, Write, read, write,
 };
 use crate::projects::ActiveProject;
 use crate::{args, tenant_sql};
@@ -172,6 +172,7 @@ struct CreateCertificate {
     /// Name of the certificate.
     name: Option<Name>,
     /// Certificate of an authority in PEM: a single block.
+    #[schemars(extend("contentMediaType" = "application/pem-certificate-chain"))]
     certificate: String,
 }
 
@@ -240,7 +241,7 @@ enum Include {
 
 async fn retrieve(
     mut cx: Read,
-    Of(_, id): Of<Organization, CertificateId>,
+    ScopedId(_, id): ScopedId<Organization, CertificateId>,
     query: RetrieveCertificate,
 ) -> Result<Certificate> {
     let one = tenant_sql!(cx, ONE, args![&id]);
@@ -260,7 +261,7 @@ struct UpdateCertificate {
 
 async fn update(
     mut cx: Write,
-    Of(_, id): Of<Organization, CertificateId>,
+    ScopedId(_, id): ScopedId<Organization, CertificateId>,
     body: UpdateCertificate,
 ) -> Result<Done<Certificate>> {
     let one = tenant_sql!(cx, ONE, args![&id]);
@@ -286,8 +287,8 @@ async fn update(
 
 async fn delete(
     mut cx: Write,
-    Of(_, id): Of<Organization, CertificateId>,
-    _: Nothing,
+    ScopedId(_, id): ScopedId<Organization, CertificateId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<CertificateDeleted>>> {
     let one = tenant_sql!(cx, ONE, args![&id]);
     let certificate = cx.find(&id, one, Certificate::read).await?;

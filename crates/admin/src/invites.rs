@@ -19,8 +19,8 @@ use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::mail::{self, Mail};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Read, Write, open, read,
-    write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Organization, Read, ScopedId, Write,
+    open, read, write,
 };
 use crate::projects::users::MemberRole;
 use crate::roles::grant::may_grant;
@@ -179,8 +179,8 @@ async fn list(mut cx: Read, _: Organization, query: ListInvites) -> Result<List<
 
 async fn retrieve(
     mut cx: Read,
-    Of(_, id): Of<Organization, InviteId>,
-    _: Nothing,
+    ScopedId(_, id): ScopedId<Organization, InviteId>,
+    _: NoParameters,
 ) -> Result<Invite> {
     let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND id = ").bind(&id);
@@ -343,8 +343,8 @@ async fn invite_email(
 
 async fn delete(
     mut cx: Write,
-    Of(_, id): Of<Organization, InviteId>,
-    _: Nothing,
+    ScopedId(_, id): ScopedId<Organization, InviteId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<InviteDeleted>>> {
     let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND id = ").bind(&id);

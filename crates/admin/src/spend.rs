@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// An amount of US cents, at least `MIN`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cents<const MIN: i64>(pub i64);
 
 /// A hundred billion dollars. Smaller amounts cannot overflow.
@@ -39,7 +39,7 @@ impl<const MIN: i64> JsonSchema for Cents<MIN> {
 }
 
 /// Currency of an amount.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Currency {
     /// US dollars.
@@ -48,7 +48,7 @@ pub enum Currency {
 }
 
 /// Period over which spend is summed.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Interval {

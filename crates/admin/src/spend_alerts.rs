@@ -19,8 +19,8 @@ use store::{Connection, Order, PageRequest, Row, sql};
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, ProjectRef,
-    Read, Scope, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, PathIds,
+    ProjectRef, Read, Scope, Write, read, write,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
@@ -340,7 +340,7 @@ async fn create<S: AlertScope>(
 async fn retrieve<S: AlertScope>(
     _: Read,
     NamedAlert(_, alert): NamedAlert<S>,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<SpendAlert<S::Object>> {
     Ok(alert)
 }
@@ -374,7 +374,7 @@ async fn update<S: AlertScope>(
 async fn delete<S: AlertScope>(
     mut cx: Write,
     NamedAlert(scope, SpendAlert { id, .. }): NamedAlert<S>,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<Done<Deleted<S::Deleted>>> {
     mail::withdraw(&mut cx, id.as_str()).await?;
     let delete = tenant_sql!(

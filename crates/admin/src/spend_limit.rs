@@ -1,76 +1,36 @@
 //! `/organization/spend_limit` and `/organization/projects/{project_id}/spend_limit`: spend limits.
 
 use base::{Error, Permission, Result};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use settings::{RowSetting, Setting, SpendLimit};
+use settings::{DeletableSetting, SpendLimit};
 
-use crate::list::Unset;
 use crate::literal::literals;
-use crate::operation::{
-    Done, EventType, Nothing, Operation, Organization, Read, Write, read, write,
-};
+use crate::operation::{Operation, Organization};
 use crate::projects::ConfiguredProject;
 use crate::role_scope::RoleScope;
-use crate::setting;
+use crate::setting::{DeletableResource, SettingPath, SettingResource};
 use crate::spend::{Cents, Currency, Interval};
-use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
-    const ORGANIZATION: &str = "/organization/spend_limit";
-    const PROJECT: &str = "/organization/projects/{project_id}/spend_limit";
-    [
-        at::<Organization>(
-            ORGANIZATION,
-            [
-                "spend-limit retrieve",
-                "spend-limit update",
-                "spend-limit delete",
-            ],
-        ),
-        at::<ConfiguredProject>(
-            PROJECT,
-            [
-                "projects:spend-limit retrieve",
-                "projects:spend-limit update",
-                "projects:spend-limit delete",
-            ],
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn at<S: SpendLimitScope>(path: &'static str, commands: [&'static str; 3]) -> [Operation; 3] {
-    use Permission::{SpendRead, SpendWrite};
+    const RETRIEVE: &str = "Retrieves the spend limit.";
     const SET: &str = "Sets the monthly spend at which requests are refused.";
-    [
-        read(
-            commands[0],
-            path,
-            SpendRead,
-            "Retrieves the spend limit.",
-            retrieve::<S>,
-        ),
-        write(
-            commands[1],
-            Method::POST,
-            path,
-            SpendWrite,
-            SET,
-            update::<S>,
-        ),
-        write(
-            commands[2],
-            Method::DELETE,
-            path,
-            SpendWrite,
-            "Removes the spend limit.",
-            delete::<S>,
-        ),
+    const REMOVE: &str = "Removes the spend limit.";
+    let at = |path| SettingPath {
+        path,
+        read: Permission::SpendRead,
+        write: Permission::SpendWrite,
+    };
+    let whole = at("/organization/spend_limit");
+    let project = at("/organization/projects/{project_id}/spend_limit");
+    vec![
+        whole.retrieve::<SpendLimit, Organization>("spend-limit retrieve", RETRIEVE),
+        whole.update::<SpendLimit, Organization>("spend-limit update", SET),
+        whole.delete::<SpendLimit, Organization>("spend-limit delete", REMOVE),
+        project
+            .retrieve::<SpendLimit, ConfiguredProject>("projects:spend-limit retrieve", RETRIEVE),
+        project.update::<SpendLimit, ConfiguredProject>("projects:spend-limit update", SET),
+        project.delete::<SpendLimit, ConfiguredProject>("projects:spend-limit delete", REMOVE),
     ]
 }
 
@@ -82,8 +42,8 @@ literals! {
 }
 
 /// An organization or a project, with the names of its answers about spend limits.
-trait SpendLimitScope: RoleScope {
-    type Object: Default + Serialize + JsonSchema + Send + 'static;
+pub(crate) trait SpendLimitScope: RoleScope {
+    type Object: Default + PartialEq + Serialize + JsonSchema + Send + 'static;
     type Deleted: Default + Serialize + JsonSchema + Send + 'static;
 }
 
@@ -98,9 +58,9 @@ impl SpendLimitScope for ConfiguredProject {
 }
 
 /// Spend of a calendar month (UTC) at which requests are refused.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "{O}")]
-struct SpendLimitAnswer<O> {
+pub(crate) struct SpendLimitAnswer<O> {
     object: O,
     /// Amount in US cents.
     threshold_amount: i64,
@@ -110,90 +70,53 @@ struct SpendLimitAnswer<O> {
 }
 
 /// Enforcement of the spend limit.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(inline)]
-struct Enforcement {
+pub(crate) struct Enforcement {
     status: EnforcementStatus,
 }
 
 /// State of the enforcement. A limit that is set is always enforced.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-enum EnforcementStatus {
+pub(crate) enum EnforcementStatus {
     Enforcing,
 }
 
-impl<O: Default> SpendLimitAnswer<O> {
-    fn of(limit: SpendLimit) -> Self {
-        Self {
-            object: O::default(),
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetSpendLimit {
+    /// Amount in US cents.
+    threshold_amount: Cents<1>,
+    currency: Currency,
+    interval: Interval,
+}
+
+impl<S: SpendLimitScope> SettingResource<S> for SpendLimit {
+    type Body = SetSpendLimit;
+    type Answer = SpendLimitAnswer<S::Object>;
+
+    fn apply(_: Option<&Self>, body: SetSpendLimit) -> Result<Self> {
+        Ok(Self {
+            cents: body.threshold_amount.0,
+        })
+    }
+
+    fn answer(limit: Option<&Self>) -> Result<Self::Answer> {
+        let limit = limit.ok_or_else(|| Error::not_set(Self::NOUN))?;
+        Ok(SpendLimitAnswer {
+            object: S::Object::default(),
             threshold_amount: limit.cents,
             currency: Currency::Usd,
             interval: Interval::Month,
             enforcement: Enforcement {
                 status: EnforcementStatus::Enforcing,
             },
-        }
+        })
     }
 }
 
-fn not_set() -> Error {
-    Error::not_set("A spend limit")
-}
-
-async fn retrieve<S: SpendLimitScope>(
-    mut cx: Read,
-    scope: S,
-    _: Nothing,
-) -> Result<SpendLimitAnswer<S::Object>> {
-    let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
-    let limit = cx.fetch_optional(one, SpendLimit::read).await?;
-    Ok(SpendLimitAnswer::of(limit.ok_or_else(not_set)?))
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct SetSpendLimit {
-    /// Amount in US cents.
-    threshold_amount: Cents<1>,
-    #[serde(rename = "currency")]
-    _currency: Currency,
-    #[serde(rename = "interval")]
-    _interval: Interval,
-}
-
-async fn update<S: SpendLimitScope>(
-    mut cx: Write,
-    scope: S,
-    body: SetSpendLimit,
-) -> Result<Done<SpendLimitAnswer<S::Object>>> {
-    let one = tenant_sql!(cx, SpendLimit::SELECT_ONE, args![scope.project_key()]);
-    let old = cx.fetch_optional(one, SpendLimit::read).await?;
-    let new = SpendLimit {
-        cents: body.threshold_amount.0,
-    };
-    let answer = SpendLimitAnswer::of(new);
-    if old == Some(new) {
-        return Ok(cx.unchanged(answer));
-    }
-    setting::save(&mut cx, &scope, &new).await?;
-    let requested = json!({
-        "threshold_amount": new.cents, "currency": Currency::Usd, "interval": Interval::Month,
-    });
-    let details = json!({"changes_requested": requested});
-    let event = scope.event(cx.organization(), EventType::SpendLimitUpdated, details);
-    Ok(cx.done(event, answer))
-}
-
-async fn delete<S: SpendLimitScope>(
-    mut cx: Write,
-    scope: S,
-    _: Nothing,
-) -> Result<Done<Unset<S::Deleted>>> {
-    if !setting::delete::<SpendLimit>(&mut cx, &scope).await? {
-        return Err(not_set());
-    }
-    let event = scope.event(cx.organization(), EventType::SpendLimitDeleted, json!({}));
-    Ok(cx.done(event, Unset::done()))
+impl<S: SpendLimitScope> DeletableResource<S> for SpendLimit {
+    type Deleted = S::Deleted;
 }

@@ -15,8 +15,8 @@ use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Patch, Read, Separated,
-    Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Organization, Patch, Read, ScopedId,
+    Separated, Write, both, read, write,
 };
 use crate::roles::Role;
 use crate::roles::grant::may_grant;
@@ -140,7 +140,11 @@ async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<Us
         .into())
 }
 
-async fn retrieve(mut cx: Read, Of(_, id): Of<Organization, UserId>, _: Nothing) -> Result<User> {
+async fn retrieve(
+    mut cx: Read,
+    ScopedId(_, id): ScopedId<Organization, UserId>,
+    _: NoParameters,
+) -> Result<User> {
     let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(&id);
     cx.find(&id, one, User::read).await
@@ -183,6 +187,7 @@ pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = both("role", "role_id")))]
 struct UpdateUser {
     /// New role; null leaves the role unchanged.
     role: Option<OrganizationRole>,
@@ -198,7 +203,7 @@ struct UpdateUser {
 
 async fn update(
     mut cx: Write,
-    Of(_, id): Of<Organization, UserId>,
+    ScopedId(_, id): ScopedId<Organization, UserId>,
     body: UpdateUser,
 ) -> Result<Done<User>> {
     let old = find(&mut cx, &id).await?;
@@ -267,8 +272,8 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
 /// Deletes the user with all keys, memberships and role assignments.
 async fn delete(
     mut cx: Write,
-    Of(_, id): Of<Organization, UserId>,
-    _: Nothing,
+    ScopedId(_, id): ScopedId<Organization, UserId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<UserDeleted>>> {
     find(&mut cx, &id).await?;
     refuse_last_owner(&mut cx, &id, "deleted").await?;

@@ -1,12 +1,19 @@
 //! Wall-clock and monotonic time. All other code reads clocks through this module.
+//!
+//! A test sets both. Wall-clock time is a [`Clock`] that the test hands over: [`Clock::fake`] stands still until
+//! [`Clock::advance`] moves it. Monotonic time, which [`Stopwatch`] and all timers read, is tokio's: in a test on a
+//! current-thread runtime, `tokio::time::pause` stops it, `tokio::time::advance` moves it and fires the timers that are due,
+//! and `tokio::time::resume` lets it run again. While it is paused and every task waits, it jumps to the next timer.
+//! Without tokio's feature `test-util`, which only tests enable, the clock is `std::time::Instant` at no further cost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Seconds since 1970-01-01T00:00:00Z, the form of all timestamps on the wire.
 #[derive(
@@ -100,7 +107,7 @@ impl Clock {
     }
 }
 
-/// A stopwatch on the monotonic clock.
+/// A stopwatch on the monotonic clock, which tests drive.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
@@ -157,5 +164,13 @@ mod tests {
         let clock = Clock::fake(UnixTime(100));
         clock.advance(5);
         assert_eq!(clock.now(), UnixTime(105));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stopwatch_follows_the_paused_clock() {
+        let stopwatch = Stopwatch::start();
+        tokio::time::advance(Duration::from_mins(61)).await;
+        assert_eq!(stopwatch.elapsed(), Duration::from_mins(61));
+        assert_eq!(stopwatch.milliseconds(), 3_660_000);
     }
 }

@@ -137,6 +137,12 @@ impl Bodies {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of requests whose bodies wait for the body writer.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     pub(crate) fn lose(&self, requests: usize) {
         let requests = u64::try_from(requests).unwrap_or(u64::MAX);
         self.lost.fetch_add(requests, Ordering::Relaxed);

@@ -1,6 +1,5 @@
 //! A response body that can be aborted from outside: its content is taken away, and the client sees the body break off.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -147,13 +146,6 @@ impl<C: BodyContent> Abortable for ContentSlot<C> {
 
 /// The upstream broke off, or fell silent, in the middle of its answer, or the answer was aborted; the response to the client
 /// breaks off, too.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the model server broke off its answer")]
 pub struct BrokenOff;
-
-impl fmt::Display for BrokenOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the model server broke off its answer")
-    }
-}
-
-impl std::error::Error for BrokenOff {}

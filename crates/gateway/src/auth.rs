@@ -12,7 +12,6 @@ use http::request::Parts;
 use usage::LastUsed;
 
 use crate::caller::Caller;
-use crate::headers;
 
 /// The stage that turns the key of a request into its [`Caller`].
 pub(crate) struct Authenticator {
@@ -86,11 +85,6 @@ impl Authenticator {
         let key = &caller.key;
         let last_used = &self.last_used;
         last_used.touch(&key.organization.id, &key.id, key.user());
-    }
-
-    /// Replaces the client's idempotency key by one that only the caller's project can have.
-    pub(crate) fn scope_idempotency_key(&self, headers: &mut HeaderMap, caller: &Caller) {
-        headers::own_idempotency_key(headers, &self.pepper, &caller.project.id);
     }
 
     fn valid(&self, key: Option<Arc<Key>>) -> Result<Arc<Key>> {

@@ -54,7 +54,7 @@ impl SpendBudget {
             limit.is_some_and(|limit| self.spend.month_to_date(organization, project) >= limit)
         };
         let of_organization = caller.settings.organization.spend_limit;
-        let of_project = caller.level().spend_limit;
+        let of_project = caller.level.spend_limit;
         if is_reached(of_organization, None) || is_reached(of_project, Some(&caller.project.id)) {
             // The error names the limit.
             let ask = caller.spend_request(self.clock.now(), NanoDollars::default());

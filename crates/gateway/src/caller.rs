@@ -7,6 +7,9 @@ use base::ids::Id;
 use base::{Budget, BudgetPermit, Error, Exhausted, NanoDollars, Permission, Result, UnixTime};
 use usage::SpendRequest;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 const PROJECT_KEY_REQUIRED: &str = "An admin API key cannot call models. Use a project API key: of a user (sk-proj-…) or of a service account \
                                     (sk-svcacct-…).";
 
@@ -19,7 +22,7 @@ pub(crate) struct Caller {
     /// Settings of the organization and of each of its projects.
     pub(crate) settings: Arc<Settings>,
     /// Settings of the project.
-    level: Arc<ScopeSettings>,
+    pub(crate) level: Arc<ScopeSettings>,
 }
 
 impl Caller {
@@ -28,12 +31,9 @@ impl Caller {
     /// # Errors
     /// 403: the key is an admin key.
     pub(crate) fn new(hashes: KeyHashes, key: Arc<Key>, settings: Arc<Settings>) -> Result<Self> {
-        let Some(project) = key.project.clone() else {
-            return Err(Error::forbidden(
-                "project_key_required",
-                PROJECT_KEY_REQUIRED,
-            ));
-        };
+        let code = "project_key_required";
+        let refusal = || Error::forbidden(code, PROJECT_KEY_REQUIRED);
+        let project = key.project.clone().ok_or_else(refusal)?;
         Ok(Self {
             hashes,
             level: Arc::clone(settings.project(&project.id)),
@@ -41,11 +41,6 @@ impl Caller {
             project,
             settings,
         })
-    }
-
-    /// Returns the settings of the project.
-    pub(crate) fn level(&self) -> &ScopeSettings {
-        &self.level
     }
 
     /// Checks that the key has a permission.
@@ -57,13 +52,11 @@ impl Caller {
             return Ok(());
         }
         let scope = permission.as_str();
-        Err(Error::forbidden(
-            "insufficient_permissions",
-            format!(
-                "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its \
-                 owner's roles must allow it."
-            ),
-        ))
+        let message = format!(
+            "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its owner's roles must \
+             allow it."
+        );
+        Err(Error::forbidden("insufficient_permissions", message))
     }
 
     /// True if the organization or the project has a spend limit.
@@ -92,55 +85,5 @@ impl Caller {
     pub(crate) fn charge(&self, budget: &Budget, amount: u64) -> Result<BudgetPermit, Exhausted> {
         let project = self.project.id.as_str();
         budget.take(self.key.id.as_str(), Some(project), amount)
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use access::{Organization, Owner};
-    use base::PermissionSet;
-    use base::ids::{KeyId, OrganizationId, ProjectId, UserId};
-    use base::secret::{KeyKind, Pepper};
-    use http::HeaderValue;
-
-    use super::*;
-
-    /// Returns a caller without permissions whose project has these settings.
-    pub(crate) fn caller(project: ScopeSettings) -> Caller {
-        let id = ProjectId::from_text("proj_1".to_owned());
-        let key = Key {
-            id: KeyId::from_text("key_1".to_owned()),
-            kind: KeyKind::User,
-            organization: Arc::new(Organization {
-                id: OrganizationId::from_text("org-1".to_owned()),
-                header: HeaderValue::from_static("org-1"),
-            }),
-            project: Some(Arc::new(Project {
-                id,
-                is_archived: false,
-            })),
-            owner: Owner::User {
-                id: UserId::from_text("user-1".to_owned()),
-                email: String::new(),
-            },
-            owner_exists: true,
-            is_owners: false,
-            scopes: PermissionSet::default(),
-            permissions: PermissionSet::default(),
-            expires_at: None,
-        };
-        let pepper = Pepper::generate(&base::Entropy::seeded(1));
-        let hashes = KeyHashes::of(&pepper, "sk-proj-1");
-        let mut caller = Caller::new(hashes, Arc::new(key), Arc::default()).expect("a project key");
-        caller.level = Arc::new(project);
-        caller
-    }
-
-    #[test]
-    fn a_missing_permission_is_named() {
-        let error = caller(ScopeSettings::default()).require(Permission::ModelRequest);
-        let error = error.expect_err("no permission");
-        assert_eq!(error.status, 403);
-        assert!(error.message.contains(Permission::ModelRequest.as_str()));
     }
 }

@@ -110,7 +110,7 @@ impl Caller {
     pub(crate) fn check_certificate(&self, head: &Parts, clock: &Clock) -> Result<()> {
         let required = CertificateRequirement {
             organization: &self.settings.organization,
-            project: self.level(),
+            project: &self.level,
         };
         required.check(head.extensions.get(), &head.headers, clock)
     }

@@ -53,7 +53,7 @@ impl Endpoint {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Forwarded(dialect) => dialect.path,
-            Self::Object(route) => route.name(),
+            Self::Object(route) => route.kind.path(),
             Self::StoredResponse => "/responses/{response_id}",
             Self::Models => "/models",
             Self::Model(_) => "/models/{model}",

@@ -70,7 +70,8 @@ impl Default for FlowLimits {
 pub(crate) struct FlowControl {
     requests: Budget,
     bodies: Budget,
-    answers: Budget,
+    /// Memory in which compressed answers are decoded.
+    pub(crate) answers: Budget,
 }
 
 impl FlowControl {
@@ -109,10 +110,5 @@ impl FlowControl {
     pub(crate) fn answer(&self, caller: &Caller) -> Result<BudgetPermit> {
         let permit = caller.charge(&self.answers, 0);
         permit.map_err(|bound| bound.refusal("The bytes of answers under way"))
-    }
-
-    /// Returns the bytes of memory in which compressed answers are being decoded.
-    pub(crate) fn answer_bytes(&self) -> u64 {
-        self.answers.used()
     }
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use base::{Error, Result};
 use bodies::Capture;
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response};
@@ -47,10 +48,10 @@ impl Forwarder {
         mut request: InFlightRequest,
     ) -> PendingAnswer {
         headers.insert(CONTENT_TYPE, call.content_type.clone());
-        request.observer().forward(&mut headers);
+        request.observer.forward(&mut headers);
         let forwarded = ForwardRequest {
             method: Method::POST,
-            path: request.dialect().path.into(),
+            path: request.dialect.path.into(),
             query: None,
             headers,
             can_ask_for_usage: call.can_ask_for_usage(),
@@ -77,8 +78,14 @@ impl Forwarder {
     ) -> Response<RelayedBody> {
         let (changes_length, is_decoded) = (answer.changes_length(), answer.is_decoded());
         let capture = capture.map(|capture| capture.answered(head.status.as_u16()));
-        let body = RelayedBody::new(answer, self.durability, self.drains.clone(), capture);
-        let mut response = Response::new(body);
+        let mut response = Response::new(RelayedBody {
+            answer: Some(answer),
+            durability: self.durability,
+            drains: self.drains.clone(),
+            recorded: None,
+            pending: Bytes::new(),
+            capture,
+        });
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::to_client(head.headers, changes_length);
         if is_decoded {

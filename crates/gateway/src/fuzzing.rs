@@ -223,6 +223,40 @@ mod tests {
 
     use super::*;
 
+    const FUZZ_TARGETS: [fn(&[u8]); 6] = [
+        event_stream,
+        answer,
+        multipart,
+        request_json,
+        certificate_header,
+        content_type,
+    ];
+
+    fn run_all(data: &[u8]) {
+        for target in FUZZ_TARGETS {
+            target(data);
+        }
+    }
+
+    #[test]
+    fn inputs_without_content_hold() {
+        run_all(&[0, 10, 0]);
+        for first in 0..24 {
+            for second in 0..24 {
+                for rest in [
+                    &[][..],
+                    &[0],
+                    &[1, 0],
+                    &[0, 10],
+                    &[1, 31, 139],
+                    &[3, 120, 156],
+                ] {
+                    run_all(&[&[first, second], rest].concat());
+                }
+            }
+        }
+    }
+
     #[test]
     fn examples_of_all_targets_hold() {
         let form = b"multipart/form-data; boundary=xx\n--xx\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--xx--";
@@ -240,9 +274,15 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_hold(data in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for target in [event_stream, answer, multipart, request_json, certificate_header, content_type] {
-                target(&data);
-            }
+            run_all(&data);
+        }
+
+        #[test]
+        fn certificate_headers_of_any_shape_hold(
+            own in "[\0\t ]?(:YQ==:|[:, ]{0,2})[\t é]?",
+            chain in "[\0\t ]?(:Yg==:|[:,; \t]){0,5}",
+        ) {
+            certificate_header(format!("{own}\n{chain}").as_bytes());
         }
 
         #[test]

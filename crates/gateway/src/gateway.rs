@@ -10,15 +10,15 @@ use tasks::{Health, TaskHandle};
 
 use crate::auth::Authenticator;
 use crate::budget::SpendBudget;
-use crate::capture::BodyCapture;
 use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimiter;
-use crate::metering::Metering;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
-use crate::objects::{ObjectDependencies, Objects, PollerTask};
+use crate::objects::{
+    ObjectClient, ObjectReservations, Objects, ObjectsState, Ownership, PollerTask, Quota,
+};
 use crate::options::{GatewayOptions, StartError};
 use crate::pipeline::Pipeline;
 use crate::rate_limits::RateLimits;
@@ -37,7 +37,26 @@ impl Gateway {
     /// # Errors
     /// The configuration of an upstream is invalid.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
-        let (pipeline, task) = start(options)?;
+        let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
+        let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
+        let drains = Drains::new(metrics.undrained.clone());
+        tokens::prepare(upstreams.target_model_names());
+        let upstream_tasks = upstreams.start_tasks();
+        let directory = Arc::clone(&options.directory);
+        let watchdog = Watchdog::new(directory, options.clock.clone(), &options.flow);
+        let forwarder = Forwarder {
+            upstreams,
+            drains: drains.clone(),
+            durability: options.durability,
+        };
+        let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
+        let poller = PollerTask(Arc::clone(&pipeline.objects));
+        let task = GatewayTask {
+            drains,
+            upstream_tasks,
+            poller: tasks::start("stored objects", |_| poller),
+            watchdog: tasks::start("flights", |_| watchdog),
+        };
         Ok((Self(Arc::new(pipeline)), task))
     }
 
@@ -46,7 +65,7 @@ impl Gateway {
     /// # Errors
     /// The metrics are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        self.0.metering.metrics().register(registry)
+        self.0.metrics.register(registry)
     }
 
     /// Returns the number of answers that are drained in the background because their clients hung up.
@@ -58,7 +77,7 @@ impl Gateway {
     /// Returns the bytes of memory in which compressed answers are being decoded.
     #[must_use]
     pub fn answer_bytes(&self) -> u64 {
-        self.0.flow.answer_bytes()
+        self.0.flow.answers.used()
     }
 
     /// Serves a request; a refusal is a response, too. A drop of the future, or of the response's body, means that the client has
@@ -72,7 +91,7 @@ impl Gateway {
 
     /// Polls all upstream objects that are due, as happens every minute. Their usage is in the ledger after that.
     pub async fn poll_objects(&self) {
-        self.0.objects.poller().poll_due().await;
+        self.0.objects.poll_due().await;
     }
 
     /// Returns the health of each upstream.
@@ -95,31 +114,7 @@ pub struct GatewayTask {
     watchdog: TaskHandle,
 }
 
-/// Builds the pipeline and starts its background tasks.
-fn start(options: GatewayOptions) -> Result<(Pipeline, GatewayTask), StartError> {
-    let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
-    let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
-    let drains = Drains::new(metrics.undrained.clone());
-    tokens::prepare(upstreams.target_model_names());
-    let upstream_tasks = upstreams.start_tasks();
-    let directory = Arc::clone(&options.directory);
-    let watchdog = Watchdog::new(directory, options.clock.clone(), &options.flow);
-    let forwarder = Forwarder {
-        upstreams,
-        drains: drains.clone(),
-        durability: options.durability,
-    };
-    let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
-    let poller = PollerTask(Arc::clone(pipeline.objects.poller()));
-    let task = GatewayTask {
-        drains,
-        upstream_tasks,
-        poller: tasks::start("stored objects", |_| poller),
-        watchdog: tasks::start("flights", |_| watchdog),
-    };
-    Ok((pipeline, task))
-}
-
+/// Builds the pipeline.
 fn pipeline(
     options: GatewayOptions,
     forwarder: Forwarder,
@@ -128,20 +123,34 @@ fn pipeline(
 ) -> Pipeline {
     let (clock, facts) = (options.clock, Arc::new(options.facts));
     let rate_limits = Arc::new(RateLimits {
-        limiter: Arc::new(RateLimiter::new()),
+        limiter: RateLimiter::new(),
         facts: Arc::clone(&facts),
         upstreams: Arc::clone(&forwarder.upstreams),
     });
-    let objects = Objects::new(ObjectDependencies {
-        repository: options.objects,
+    let repository = Arc::new(options.objects);
+    let budget = Arc::new(SpendBudget {
+        spend: options.spend,
+        prices: options.prices,
+        facts,
+        clock: clock.clone(),
+    });
+    let objects = Arc::new(Objects {
+        ownership: Ownership {
+            repository: Arc::clone(&repository),
+            is_enforced: forwarder.upstreams.has_storage(),
+        },
+        repository,
+        client: ObjectClient(Arc::clone(&forwarder.upstreams)),
+        quota: Quota::new(options.flow.objects.clone()),
+        reservations: ObjectReservations {
+            durable: options.reservations,
+            budget: Arc::clone(&budget),
+        },
         rate_limits: Arc::clone(&rate_limits),
-        limits: options.flow.objects.clone(),
         recorder: options.recorder.clone(),
-        reservations: options.reservations,
-        spend: options.spend.clone(),
-        prices: options.prices.clone(),
         drains: forwarder.drains.clone(),
         clock: clock.clone(),
+        state: ObjectsState::default(),
     });
     let auth = Authenticator {
         directory: options.directory,
@@ -149,21 +158,17 @@ fn pipeline(
         clock: clock.clone(),
         last_used: options.last_used,
     };
-    let budget = SpendBudget {
-        spend: options.spend,
-        prices: options.prices,
-        facts,
-        clock: clock.clone(),
-    };
     Pipeline {
         ids: options.ids,
         auth,
         watchdog,
         flow: FlowControl::new(&options.flow, options.body_memory),
-        capture: BodyCapture::new(options.bodies, clock.clone()),
+        bodies: options.bodies,
         budget,
         rate_limits,
-        metering: Metering::new(options.recorder, metrics, options.tracer),
+        recorder: options.recorder,
+        metrics,
+        tracer: options.tracer,
         models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,
@@ -188,7 +193,7 @@ impl GatewayTask {
 
     /// Stops like [`GatewayTask::stop`], with a deadline that passes when `deadline` resolves.
     pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
-        self.upstream_tasks.stop();
+        drop(self.upstream_tasks);
         self.drains.stop(deadline).await;
     }
 }

@@ -3,8 +3,9 @@
 use base::ids::{Id, ProjectId, RequestId};
 use base::secret::Pepper;
 use base::time::Stopwatch;
-use http::HeaderMap;
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Response};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
@@ -98,6 +99,14 @@ pub(crate) fn to_client(mut headers: HeaderMap, changes_length: bool) -> HeaderM
     // One allocation for all that are added later.
     headers.reserve(MAX_ADDED_HEADERS);
     headers
+}
+
+/// Returns a response whose body is this JSON text.
+pub(crate) fn json_response(text: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(text);
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// Adds the headers that every answer of the gateway has: its id, organization, processing time and version.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::LimitField;
 use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
-use usage::{Dimension, Kind, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent};
+use usage::{Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent, UsageKind};
 
 use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
@@ -16,12 +16,12 @@ use crate::upstreams::ForwardFailure;
 /// RAII guard of an admitted request. `settle` and `fail` record its usage; drop records an estimate, as if the client had
 /// hung up.
 pub(crate) struct InFlightRequest {
-    dialect: &'static Dialect,
+    pub(crate) dialect: &'static Dialect,
     /// `None` once the request is settled.
-    admission: Option<Admission>,
-    observer: RequestObserver,
+    pub(crate) admission: Option<Admission>,
+    pub(crate) observer: RequestObserver,
     /// Empty permit for the memory in which a compressed answer is decoded.
-    decoding_memory: Option<BudgetPermit>,
+    pub(crate) decoding_memory: Option<BudgetPermit>,
 }
 
 /// Everything that a request has acquired on its way to an upstream. The usage event is made from it at the end, because the
@@ -40,26 +40,6 @@ pub(crate) struct Admission {
 }
 
 impl InFlightRequest {
-    /// Returns the guard of a request. `decoding_memory` is the permit for decoding its answer.
-    pub(crate) fn new(
-        dialect: &'static Dialect,
-        admission: Admission,
-        observer: RequestObserver,
-        decoding_memory: BudgetPermit,
-    ) -> Self {
-        Self {
-            dialect,
-            admission: Some(admission),
-            observer,
-            decoding_memory: Some(decoding_memory),
-        }
-    }
-
-    /// Takes the permit for decoding the answer.
-    pub(crate) fn take_decoding_memory(&mut self) -> Option<BudgetPermit> {
-        self.decoding_memory.take()
-    }
-
     /// Returns the caller, until the request is settled.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.admission.as_ref().map(|admission| &admission.caller)
@@ -69,16 +49,6 @@ impl InFlightRequest {
     pub(crate) fn is_streamed(&self) -> bool {
         let admission = self.admission.as_ref();
         admission.is_some_and(|admission| admission.estimate.is_streamed)
-    }
-
-    /// Returns the endpoint of the request.
-    pub(crate) fn dialect(&self) -> &'static Dialect {
-        self.dialect
-    }
-
-    /// Returns the observer of the request.
-    pub(crate) fn observer(&mut self) -> &mut RequestObserver {
-        &mut self.observer
     }
 
     /// Sets the model that has answered, which may be another one than planned first.
@@ -224,7 +194,7 @@ impl Admission {
 }
 
 /// Returns the usage event of a hosted tool that a request used, for the report of the tool.
-fn tool_event(request: &UsageEvent, kind: Kind, metric: Metric, count: i64) -> UsageEvent {
+fn tool_event(request: &UsageEvent, kind: UsageKind, metric: Metric, count: i64) -> UsageEvent {
     let has = |dimension| kind.dimensions().contains(&dimension);
     UsageEvent {
         id: format!("{}-{}", request.id, kind.as_str()),

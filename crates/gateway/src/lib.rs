@@ -9,7 +9,6 @@ mod answer;
 mod auth;
 mod budget;
 mod caller;
-mod capture;
 mod certificate;
 #[cfg(test)]
 mod chunking_tests;
@@ -26,7 +25,6 @@ mod headers;
 mod in_flight;
 mod limits;
 mod metered_answer;
-mod metering;
 mod metrics;
 mod models;
 mod object_kind;

@@ -12,7 +12,7 @@ use proxy::{ResponseBody, ResponseDeadline, UpstreamResponse};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, joined};
 use crate::caller::Caller;
 use crate::document::ReportedError;
 use crate::in_flight::InFlightRequest;
@@ -26,7 +26,7 @@ pub(crate) struct MeteredAnswer {
     body: ResponseBody,
     /// Reader of the usage; `None` if the status is not one of success, so that nothing was consumed.
     reader: Option<Answer>,
-    deadline: ResponseDeadline,
+    pub(crate) deadline: ResponseDeadline,
     idle_timer: Option<Pin<Box<Sleep>>>,
     /// True if the idle timer has been started since the last frame.
     is_idle: bool,
@@ -63,7 +63,7 @@ pub(crate) fn begin(
     match answered {
         Ok(answer) => Ok(MeteredAnswer::new(answer, request, hides_usage)),
         Err(failure) => {
-            request.observer().fail(&failure.error);
+            request.observer.fail(&failure.error);
             let recorded = request.fail(&failure);
             Err(Box::new(FailedRequest { failure, recorded }))
         }
@@ -76,19 +76,18 @@ impl MeteredAnswer {
         mut request: InFlightRequest,
         hides_usage: bool,
     ) -> (Parts, Self) {
-        request
-            .observer()
-            .set_upstream(answer.target.upstream_name());
+        let upstream = answer.target.upstream_name();
+        request.observer.set_upstream(upstream);
         request.set_model(&answer.target.model);
         let deadline = answer.deadline();
         let (head, body) = answer.response.into_parts();
-        let memory = request.take_decoding_memory();
+        let memory = request.decoding_memory.take();
         let mode = (request.is_streamed(), hides_usage);
         let reader = head
             .status
             .is_success()
-            .then(|| Answer::new(request.dialect(), &head.headers, mode, memory));
-        request.observer().respond(head.status);
+            .then(|| Answer::new(request.dialect, &head.headers, mode, memory));
+        request.observer.respond(head.status);
         let answer = Self {
             body,
             reader,
@@ -121,16 +120,6 @@ impl MeteredAnswer {
             return SizeHint::new();
         }
         self.body.size_hint()
-    }
-
-    /// Returns the time since the deadline of the answer; `None` before the deadline.
-    pub(crate) fn overdue(&self) -> Option<Duration> {
-        self.deadline.overdue()
-    }
-
-    /// Excludes the rest of the answer from the health of its upstream, which had to wait for the client.
-    pub(crate) fn exempt_upstream(&mut self) {
-        self.deadline.ignore_end();
     }
 
     /// True if all usage has come. A stream that says so may stay open, and an answer can be empty.
@@ -191,7 +180,7 @@ impl MeteredAnswer {
             }
             Ok(None) => None,
             Err(error) => {
-                tracing::debug!(%error, "answer not decoded");
+                tracing::debug!(%error, "failed to decode answer");
                 Some(AnswerPart::Aborted(Outcome::UpstreamFailed))
             }
         }
@@ -254,10 +243,6 @@ impl MeteredAnswer {
     /// Returns the client's last bytes: `chunk`, and those that the reader has held back.
     fn finish(&mut self, chunk: Bytes) -> Bytes {
         let rest = self.reader.as_mut().map(Answer::finish).unwrap_or_default();
-        match (chunk.is_empty(), rest.is_empty()) {
-            (true, _) => rest,
-            (_, true) => chunk,
-            _ => [chunk, rest].concat().into(),
-        }
+        joined(chunk, rest)
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use http::Uri;
 use prometheus::core::Collector;
@@ -54,9 +53,9 @@ pub(crate) enum RequestEnd {
 impl RequestEnd {
     const VARIANT_COUNT: usize = 6;
 
-    /// Returns an index below [`Self::VARIANT_COUNT`], and the label.
-    fn index_and_label(self) -> (usize, &'static str) {
-        let index = match self {
+    /// Returns an index below [`Self::VARIANT_COUNT`].
+    fn index(self) -> usize {
+        match self {
             Self::Answered | Self::Metered(Outcome::Succeeded) => 0,
             Self::Metered(Outcome::UpstreamFailed) => 1,
             Self::Metered(Outcome::TimedOut) => 2,
@@ -65,8 +64,7 @@ impl RequestEnd {
             ) => 3,
             Self::Refused => 4,
             Self::Abandoned => 5,
-        };
-        (index, self.as_str())
+        }
     }
 
     /// Returns the label: the ledger's name of the outcome, if the ledger has one.
@@ -85,8 +83,10 @@ pub(crate) struct UpstreamMetrics {
     pub(crate) name: String,
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
-    first_chunk: Histogram,
-    end: Histogram,
+    /// Time to the head of an answer.
+    pub(crate) first_chunk: Histogram,
+    /// Time to the end of an answer.
+    pub(crate) end: Histogram,
 }
 
 /// Metrics of the gateway.
@@ -100,7 +100,8 @@ pub(crate) struct GatewayMetrics {
     refusals: IntCounterVec,
     tokens: IntCounterVec,
     token_counters: HashMap<String, OnceLock<[IntCounter; 2]>>,
-    gateway_time: Histogram,
+    /// Latency that the gateway added to a request.
+    pub(crate) gateway_time: Histogram,
     pub(crate) upstreams: Vec<UpstreamMetrics>,
     first_chunks: HistogramVec,
     ends: HistogramVec,
@@ -114,11 +115,11 @@ impl GatewayMetrics {
     ) -> prometheus::Result<Self> {
         let first_chunks = histograms(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
-            "From forwarding a request to the head of the upstream's answer.",
+            "Time from forwarding a request to the head of the upstream's response, in seconds.",
         )?;
         let ends = histograms(
             "gen_ai_client_operation_duration_seconds",
-            "From forwarding a request to the end of the upstream's answer.",
+            "Time from forwarding a request to the end of the upstream's response, in seconds.",
         )?;
         let listed = upstreams.iter().flat_map(|upstream| {
             let targets = upstream.aliases.values();
@@ -132,26 +133,26 @@ impl GatewayMetrics {
         Ok(Self {
             in_flight: IntGauge::new(
                 "http_server_active_requests",
-                "Requests to the gateway that have not ended, with those whose answers are read on after the client hung up.",
+                "Requests to the gateway in flight, including drains of abandoned responses.",
             )?,
             undrained: IntCounter::new(
                 "orgplane_answers_unread_total",
-                "Answers not read to their end after the client hung up, for want of room; their usage is estimated.",
+                "Abandoned responses not drained because a limit on drains was reached; their usage is estimated.",
             )?,
             requests: counters(
                 "orgplane_requests_total",
-                "Requests to the gateway that have ended.",
+                "Completed requests to the gateway.",
                 &["endpoint", "outcome", "status"],
             )?,
             request_counters: (0..combinations).map(|_| OnceLock::new()).collect(),
             refusals: counters(
                 "orgplane_refusals_total",
-                "Requests that the gateway refused, by the code of the error.",
+                "Requests refused by the gateway, by error code.",
                 &["code"],
             )?,
             tokens: counters(
                 "orgplane_tokens_total",
-                "Tokens metered by the gateway, by the upstream's name for the model.",
+                "Tokens metered by the gateway, by the upstream's name of the model.",
                 &["model", "token_type"],
             )?,
             token_counters: known
@@ -160,7 +161,7 @@ impl GatewayMetrics {
             gateway_time: Histogram::with_opts(
                 HistogramOpts::new(
                     "orgplane_added_latency_seconds",
-                    "Latency that the gateway added to a forwarded request, without waiting for the client and the upstream.",
+                    "Latency added to a forwarded request by the gateway, without waits for the client and the upstream, in seconds.",
                 )
                 .buckets(GATEWAY_TIME_BUCKETS.to_vec()),
             )?,
@@ -192,12 +193,15 @@ impl GatewayMetrics {
     /// Counts a request to an endpoint that has ended.
     pub(crate) fn count_request(&self, endpoint: &str, end: RequestEnd, status: u16) {
         let endpoint = endpoint_index(endpoint);
-        let (end, outcome) = end.index_and_label();
         let class = usize::from(status / 100).min(STATUS_CLASSES.len() - 1);
-        let counter = &self.request_counters
-            [(endpoint * RequestEnd::VARIANT_COUNT + end) * STATUS_CLASSES.len() + class];
+        let kind = endpoint * RequestEnd::VARIANT_COUNT + end.index();
+        let counter = &self.request_counters[kind * STATUS_CLASSES.len() + class];
         let make = || {
-            let labels = [&endpoint_label(endpoint), outcome, STATUS_CLASSES[class]];
+            let labels = [
+                &endpoint_label(endpoint),
+                end.as_str(),
+                STATUS_CLASSES[class],
+            ];
             self.requests.with_label_values(&labels)
         };
         counter.get_or_init(make).inc();
@@ -224,11 +228,6 @@ impl GatewayMetrics {
             counter.inc_by(u64::try_from(amount).unwrap_or(0));
         }
     }
-
-    /// Observes the latency that the gateway added to a request.
-    pub(crate) fn observe_gateway_time(&self, time: Duration) {
-        self.gateway_time.observe(time.as_secs_f64());
-    }
 }
 
 impl UpstreamMetrics {
@@ -242,16 +241,6 @@ impl UpstreamMetrics {
             end: ends.with_label_values(&[&name]),
             name,
         }
-    }
-
-    /// Observes the time to the head of an answer.
-    pub(crate) fn observe_first_chunk(&self, after: Duration) {
-        self.first_chunk.observe(after.as_secs_f64());
-    }
-
-    /// Observes the time to the end of an answer.
-    pub(crate) fn observe_end(&self, after: Duration) {
-        self.end.observe(after.as_secs_f64());
     }
 }
 

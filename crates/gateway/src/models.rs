@@ -6,12 +6,12 @@ use std::sync::Arc;
 use access::ModelPolicy;
 use base::{Error, Result};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::Response;
 use proxy::Upstreams;
 use serde::Serialize;
 
 use crate::caller::Caller;
+use crate::headers::json_response;
 use crate::percent;
 use crate::policy::ProjectPolicy;
 
@@ -67,7 +67,7 @@ impl ModelCatalog {
 
     /// Responds with the models that the policy allows.
     pub(crate) fn list(&self, policy: Option<&ModelPolicy>) -> Response<Bytes> {
-        response(match policy {
+        json_response(match policy {
             None => self.all.clone(),
             Some(policy) => page(&self.names, |name| policy.allows(name)),
         })
@@ -83,7 +83,7 @@ impl ModelCatalog {
             return Err(Error::model_not_found(&name));
         }
         ProjectPolicy::of(caller).check_model(&name)?;
-        Ok(response(json(&Model::new(&name))))
+        Ok(json_response(json(&Model::new(&name))))
     }
 }
 
@@ -100,11 +100,4 @@ fn page(names: &BTreeSet<String>, is_allowed: impl Fn(&str) -> bool) -> Bytes {
 
 fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
-}
-
-fn response(body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
 }

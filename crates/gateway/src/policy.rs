@@ -1,27 +1,18 @@
 //! Policy of a project: the models and hosted tools that it may use, and data retention at model servers.
 
-use access::{HostedTool, ScopeSettings, Settings};
-use base::ids::ProjectId;
+use access::HostedTool;
 use base::{Error, Result};
 
 use crate::caller::Caller;
 use crate::dialect::Call;
 
 /// The stage that checks a request against the settings of the caller's project.
-pub(crate) struct ProjectPolicy<'a> {
-    project: &'a ProjectId,
-    level: &'a ScopeSettings,
-    settings: &'a Settings,
-}
+pub(crate) struct ProjectPolicy<'a>(&'a Caller);
 
 impl<'a> ProjectPolicy<'a> {
     /// Returns the policy of the caller's project.
     pub(crate) fn of(caller: &'a Caller) -> Self {
-        Self {
-            project: &caller.project.id,
-            level: caller.level(),
-            settings: &caller.settings,
-        }
+        Self(caller)
     }
 
     /// Checks the models, hosted tools and stored prompts that a request names. Models are known by the name that the client
@@ -34,7 +25,7 @@ impl<'a> ProjectPolicy<'a> {
         for model in &call.models {
             self.check_model(model)?;
         }
-        if let Some(tool) = call.disallowed_tool(self.level.tools)? {
+        if let Some(tool) = call.disallowed_tool(self.0.level.tools)? {
             return Err(self.tool_not_enabled(tool).about("tools"));
         }
         if call.has_prompt {
@@ -49,11 +40,14 @@ impl<'a> ProjectPolicy<'a> {
     /// # Errors
     /// 403.
     pub(crate) fn check_model(&self, model: &str) -> Result<()> {
-        let models = self.level.models.as_ref();
+        let models = self.0.level.models.as_ref();
         if models.is_none_or(|models| models.allows(model)) {
             return Ok(());
         }
-        let (project, shown) = (self.project, model.chars().take(80).collect::<String>());
+        let (project, shown) = (
+            &self.0.project.id,
+            model.chars().take(80).collect::<String>(),
+        );
         let message = format!(
             "The project '{project}' does not have access to the model '{shown}'. An administrator can change its model permissions."
         );
@@ -66,7 +60,7 @@ impl<'a> ProjectPolicy<'a> {
     /// 403.
     pub(crate) fn check_tools<'tool>(&self, names: impl Iterator<Item = &'tool str>) -> Result<()> {
         let mut tools = names.filter_map(HostedTool::parse);
-        match tools.find(|tool| !self.level.tools.contains(*tool)) {
+        match tools.find(|tool| !self.0.level.tools.contains(*tool)) {
             None => Ok(()),
             Some(tool) => Err(self.tool_not_enabled(tool)),
         }
@@ -93,16 +87,16 @@ impl<'a> ProjectPolicy<'a> {
 
     /// True if nothing of the project's requests may be stored anywhere.
     pub(crate) fn has_zero_retention(&self) -> bool {
-        self.settings.retention(self.level).is_zero()
+        self.0.settings.retention(&self.0.level).is_zero()
     }
 
     /// Checks that every hosted tool is enabled: a stored prompt may bring any.
     fn check_prompts(&self) -> Result<()> {
         let mut all = HostedTool::ALL.iter().copied();
-        let Some(tool) = all.find(|tool| !self.level.tools.contains(*tool)) else {
+        let Some(tool) = all.find(|tool| !self.0.level.tools.contains(*tool)) else {
             return Ok(());
         };
-        let (tool, project) = (tool.as_str(), self.project);
+        let (tool, project) = (tool.as_str(), &self.0.project.id);
         let message = format!(
             "A stored prompt may bring the hosted tool {tool}, which is not enabled for the project '{project}'. Send what \
              the prompt holds instead, or ask an administrator to enable the tool."
@@ -111,7 +105,7 @@ impl<'a> ProjectPolicy<'a> {
     }
 
     fn tool_not_enabled(&self, tool: HostedTool) -> Error {
-        let (tool, project) = (tool.as_str(), self.project);
+        let (tool, project) = (tool.as_str(), &self.0.project.id);
         let message = format!(
             "The hosted tool {tool} is not enabled for the project '{project}'. Leave it out of the request, or ask \
              an administrator to enable it."
@@ -122,7 +116,7 @@ impl<'a> ProjectPolicy<'a> {
 
 #[cfg(test)]
 mod tests {
-    use access::ModelPolicy;
+    use access::{ModelPolicy, ScopeSettings};
 
     use super::*;
     use crate::caller::tests::caller;

@@ -16,7 +16,7 @@ use crate::limits::{
 
 /// The stage that reserves what a request may consume within the rate limits of the caller's project.
 pub(crate) struct RateLimits {
-    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) limiter: RateLimiter,
     pub(crate) facts: Arc<ModelFacts>,
     pub(crate) upstreams: Arc<Upstreams>,
 }
@@ -34,7 +34,7 @@ impl RateLimits {
     /// # Errors
     /// 429.
     pub(crate) fn check_not_zero(&self, caller: &Caller) -> Result<()> {
-        if self.are_zero(caller.level()) {
+        if self.are_zero(&caller.level) {
             let message = format!(
                 "The rate limits of the project '{}' are 0 for every model. Nothing passes while they are.",
                 caller.project.id.as_str()
@@ -53,7 +53,7 @@ impl RateLimits {
         plan: &'a [Target],
     ) -> LimitedNames<'a> {
         let name = |model| {
-            let limits = caller.level().limits(model, self.facts.kind_of(model));
+            let limits = caller.level.limits(model, self.facts.kind_of(model));
             limited_model(model, &limits)
         };
         let known = plan.first().map_or(model, |target| &*target.model);
@@ -68,10 +68,10 @@ impl RateLimits {
     pub(crate) fn reserve(
         &self,
         project: &Arc<Project>,
-        names: &LimitedNames<'_>,
+        names: &[LimitedModel<'_>],
         requested: &RequestedAmounts,
     ) -> (Result<RateLimitReservation>, RateLimitStatus) {
-        let (reserved, status) = self.limiter.reserve(project, names.as_slice(), requested);
+        let (reserved, status) = self.limiter.reserve(project, names, requested);
         (reserved.map_err(|refusal| refusal.error(project)), status)
     }
 
@@ -92,7 +92,8 @@ impl RateLimits {
 }
 
 impl<'a> LimitedNames<'a> {
-    fn as_slice(&self) -> &[LimitedModel<'a>] {
+    /// Returns the names.
+    pub(crate) fn as_slice(&self) -> &[LimitedModel<'a>] {
         match self {
             Self::One(names) => names,
             Self::Two(names) => names,
@@ -125,7 +126,7 @@ mod tests {
         };
         let upstreams = Arc::new(upstreams::build(&[config]).expect("upstreams"));
         let stage = RateLimits {
-            limiter: Arc::new(RateLimiter::new()),
+            limiter: RateLimiter::new(),
             facts: Arc::default(),
             upstreams: Arc::clone(&upstreams),
         };
@@ -135,7 +136,7 @@ mod tests {
             let names = stage.names(&caller, model, &plan);
             assert_eq!(names.as_slice().len(), count, "{model}");
             let requested = RequestedAmounts::from(Amounts::zero().with_requests(1));
-            let (reserved, _) = stage.reserve(&caller.project, &names, &requested);
+            let (reserved, _) = stage.reserve(&caller.project, names.as_slice(), &requested);
             assert!(reserved.is_ok(), "{model}");
         }
     }

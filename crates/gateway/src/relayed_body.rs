@@ -18,34 +18,17 @@ use crate::watchdog::AbortReason;
 /// The body of a relayed answer.
 pub(crate) struct RelayedBody {
     /// `None` once the answer has ended.
-    answer: Option<MeteredAnswer>,
-    durability: Durability,
-    drains: Drains,
+    pub(crate) answer: Option<MeteredAnswer>,
+    pub(crate) durability: Durability,
+    pub(crate) drains: Drains,
     /// Record in the ledger that the end of the body waits for.
-    recorded: Option<Durable>,
+    pub(crate) recorded: Option<Durable>,
     /// Bytes that are sent next, once `recorded` is durable.
-    pending: Bytes,
-    capture: Option<Capture>,
+    pub(crate) pending: Bytes,
+    pub(crate) capture: Option<Capture>,
 }
 
 impl RelayedBody {
-    /// Returns the body of an answer; the bytes for the client also go to `capture`.
-    pub(crate) fn new(
-        answer: MeteredAnswer,
-        durability: Durability,
-        drains: Drains,
-        capture: Option<Capture>,
-    ) -> Self {
-        Self {
-            answer: Some(answer),
-            durability,
-            drains,
-            recorded: None,
-            pending: Bytes::new(),
-            capture,
-        }
-    }
-
     fn settle(&mut self, outcome: Outcome) {
         let recorded = self
             .answer
@@ -109,14 +92,15 @@ impl BodyContent for RelayedBody {
     }
 
     fn overdue(&self) -> Option<Duration> {
-        self.answer.as_ref()?.overdue()
+        self.answer.as_ref()?.deadline.overdue()
     }
 
     fn abandon(mut self, reason: AbortReason) {
         let Some(answer) = &mut self.answer else {
             return;
         };
-        answer.exempt_upstream();
+        // The upstream had to wait for the client.
+        answer.deadline.ignore_end();
         if reason == AbortReason::Overdue
             && !answer.is_complete()
             && let Some(answer) = self.answer.take()

@@ -20,6 +20,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The least growth of the memory permit of a body whose length is not announced.
 const MIN_GROWTH_BYTES: usize = 256 * 1024;
 
+/// The body of a request.
+pub(crate) trait RequestBody: http_body::Body<Data = Bytes> {}
+
+impl<B: http_body::Body<Data = Bytes>> RequestBody for B {}
+
 /// Checks the headers of a request before its body is read.
 ///
 /// # Errors
@@ -31,12 +36,9 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
             .map(|value: &http::HeaderValue| value.to_str().unwrap_or_default())
     };
     if let Some(length) = header(CONTENT_LENGTH) {
-        let length: u64 = length.parse().map_err(|_| {
-            Error::refused(
-                "invalid_header",
-                "The Content-Length header is not a number.",
-            )
-        })?;
+        let message = "The Content-Length header is not a number.";
+        let wrong = |_| Error::refused("invalid_header", message);
+        let length: u64 = length.parse().map_err(wrong)?;
         if length > MAX_REQUEST_BYTES as u64 {
             return Err(Error::too_large(MAX_REQUEST_BYTES));
         }
@@ -73,10 +75,11 @@ pub(crate) fn refusal(exhausted: Exhausted) -> Error {
 ///
 /// # Errors
 /// 413: too long. 408: too slow. 400: incomplete, or not decodable. 415: an unsupported content coding. 429, 503: no memory.
-pub(crate) async fn read<B>(headers: &HeaderMap, body: B, mut memory: BudgetPermit) -> Result<Bytes>
-where
-    B: http_body::Body<Data = Bytes>,
-{
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: impl RequestBody,
+    mut memory: BudgetPermit,
+) -> Result<Bytes> {
     let coding = Coding::of(headers)?;
     let read = tokio::time::timeout(BODY_TIMEOUT, read_charged(body, &mut memory));
     let bytes = read.await.map_err(|_| Error::too_slow())??;
@@ -111,10 +114,7 @@ pub(crate) fn json_text(body: &Bytes) -> Bytes {
     body.slice_ref(without_mark(body))
 }
 
-async fn read_charged<B>(body: B, memory: &mut BudgetPermit) -> Result<Bytes>
-where
-    B: http_body::Body<Data = Bytes>,
-{
+async fn read_charged(body: impl RequestBody, memory: &mut BudgetPermit) -> Result<Bytes> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let announced = announced.min(MAX_REQUEST_BYTES);
     memory.grow(announced as u64).map_err(refusal)?;
@@ -126,12 +126,8 @@ where
             .await
             .map_err(|_| Error::too_slow())?;
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| {
-            Error::refused(
-                "incomplete_body",
-                "The request body broke off before its end.",
-            )
-        })?;
+        let message = "The request body broke off before its end.";
+        let frame = frame.map_err(|_| Error::refused("incomplete_body", message))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };

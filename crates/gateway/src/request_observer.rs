@@ -9,10 +9,11 @@ use base::ids::{Id, RequestId};
 use base::time::Stopwatch;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use prometheus::Histogram;
 use telemetry::{Span, Tracer};
 use usage::{Metric, UsageEvent};
 
-use crate::metrics::{GatewayMetrics, RequestEnd};
+use crate::metrics::{GatewayMetrics, RequestEnd, UpstreamMetrics};
 
 /// Observes one request from its head to its end, and reports it exactly once: when it is finished or settled, or when the
 /// observer is dropped. Empty once it was handed over or has reported.
@@ -38,6 +39,7 @@ struct Observation {
 }
 
 /// Facts that a report has beside the end of the request.
+#[derive(Default)]
 struct ReportedFacts<'a> {
     id: &'a str,
     model: &'a str,
@@ -76,18 +78,21 @@ impl RequestObserver {
         Self(self.0.take())
     }
 
+    /// Changes the observation, unless it was handed over or reported.
+    fn update(&mut self, change: impl FnOnce(&mut Observation)) {
+        if let Some(observation) = &mut self.0 {
+            change(observation);
+        }
+    }
+
     /// Sets the endpoint, as a path below `/v1`.
     pub(crate) fn set_endpoint(&mut self, endpoint: &'static str) {
-        if let Some(observation) = &mut self.0 {
-            observation.endpoint = endpoint;
-        }
+        self.update(|it| it.endpoint = endpoint);
     }
 
     /// Sets the key of the request.
     pub(crate) fn set_key(&mut self, key: &Arc<Key>) {
-        if let Some(observation) = &mut self.0 {
-            observation.key = Some(Arc::clone(key));
-        }
+        self.update(|it| it.key = Some(Arc::clone(key)));
     }
 
     /// Sets the requested model.
@@ -100,59 +105,48 @@ impl RequestObserver {
 
     /// Stops the gateway time while the request waits for its client or its upstream.
     pub(crate) fn pause(&mut self) {
-        if let Some(observation) = &mut self.0 {
-            observation.gateway_time += observation.running_time.elapsed();
-        }
+        self.update(|it| it.gateway_time += it.running_time.elapsed());
     }
 
     /// Resumes the gateway time after [`Self::pause`].
     pub(crate) fn resume(&mut self) {
-        if let Some(observation) = &mut self.0 {
-            observation.running_time = Stopwatch::start();
-        }
+        self.update(|it| it.running_time = Stopwatch::start());
     }
 
     /// Notes that the request is forwarded with these headers, to which the trace context is added.
     pub(crate) fn forward(&mut self, headers: &mut HeaderMap) {
         self.pause();
-        let Some(observation) = &mut self.0 else {
-            return;
-        };
-        observation.upstream_time = Some(Stopwatch::start());
-        if let Some(span) = &observation.span {
-            span.propagate(headers);
-        }
+        self.update(|it| {
+            it.upstream_time = Some(Stopwatch::start());
+            if let Some(span) = &it.span {
+                span.propagate(headers);
+            }
+        });
     }
 
     /// Sets the upstream that has responded with the head of an answer.
     pub(crate) fn set_upstream(&mut self, name: &str) {
         self.resume();
-        let Some(observation) = &mut self.0 else {
-            return;
-        };
-        let metrics = &observation.metrics;
-        let mut upstreams = metrics.upstreams.iter();
-        observation.upstream = upstreams.position(|upstream| upstream.name == name);
-        if let (Some(index), Some(time)) = (observation.upstream, observation.upstream_time) {
-            metrics.upstreams[index].observe_first_chunk(time.elapsed());
-        }
+        self.update(|it| {
+            let mut upstreams = it.metrics.upstreams.iter();
+            it.upstream = upstreams.position(|upstream| upstream.name == name);
+            it.observe_upstream_time(|upstream| &upstream.first_chunk);
+        });
     }
 
     /// Notes that the head of the answer goes to the client.
     pub(crate) fn respond(&mut self, status: StatusCode) {
         self.pause();
-        if let Some(observation) = &mut self.0 {
-            observation.status = status.as_u16();
-            let metrics = &observation.metrics;
-            metrics.observe_gateway_time(observation.gateway_time);
-        }
+        self.update(|it| {
+            it.status = status.as_u16();
+            let seconds = it.gateway_time.as_secs_f64();
+            it.metrics.gateway_time.observe(seconds);
+        });
     }
 
     /// Notes that an admitted request has no answer but this error.
     pub(crate) fn fail(&mut self, error: &Error) {
-        if let Some(observation) = &mut self.0 {
-            observation.status = error.status.as_u16();
-        }
+        self.update(|it| it.status = error.status.as_u16());
     }
 
     /// Reports a request that the gateway has answered itself, or refused before it was admitted.
@@ -171,9 +165,8 @@ impl RequestObserver {
         observation.status = status.as_u16();
         let facts = ReportedFacts {
             id: id.as_str(),
-            model: "",
-            tokens: [0; 2],
             code,
+            ..ReportedFacts::default()
         };
         observation.report(end, &facts);
     }
@@ -192,9 +185,7 @@ impl RequestObserver {
         };
         let metrics = &observation.metrics;
         metrics.count_tokens(facts.model, facts.tokens);
-        if let (Some(index), Some(time)) = (observation.upstream, observation.upstream_time) {
-            metrics.upstreams[index].observe_end(time.elapsed());
-        }
+        observation.observe_upstream_time(|upstream| &upstream.end);
         observation.report(RequestEnd::Metered(event.outcome), &facts);
     }
 }
@@ -202,18 +193,20 @@ impl RequestObserver {
 impl Drop for RequestObserver {
     fn drop(&mut self) {
         if let Some(observation) = self.0.take() {
-            let facts = ReportedFacts {
-                id: "",
-                model: "",
-                tokens: [0; 2],
-                code: None,
-            };
-            observation.report(RequestEnd::Abandoned, &facts);
+            observation.report(RequestEnd::Abandoned, &ReportedFacts::default());
         }
     }
 }
 
 impl Observation {
+    /// Observes the time since the request was forwarded in a histogram of the upstream that responded.
+    fn observe_upstream_time(&self, histogram: impl FnOnce(&UpstreamMetrics) -> &Histogram) {
+        if let (Some(index), Some(time)) = (self.upstream, self.upstream_time) {
+            let histogram = histogram(&self.metrics.upstreams[index]);
+            histogram.observe(time.elapsed().as_secs_f64());
+        }
+    }
+
     fn report(mut self: Box<Self>, end: RequestEnd, facts: &ReportedFacts<'_>) {
         self.metrics.in_flight.dec();
         self.metrics.count_request(self.endpoint, end, self.status);
@@ -233,7 +226,7 @@ impl Observation {
             input_tokens = facts.tokens[0],
             output_tokens = facts.tokens[1],
             seconds = self.total_time.elapsed().as_secs_f64(),
-            "answered"
+            "request completed"
         );
         if let Some(span) = self.span.take().filter(Span::is_recorded) {
             self.end_span(span, end, facts);

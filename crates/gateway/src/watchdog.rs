@@ -73,22 +73,13 @@ struct DueAbort {
     reason: AbortReason,
 }
 
-impl DueAbort {
-    fn log(&self) {
-        let key = self.key.id.as_str();
-        match self.reason {
-            AbortReason::KeyRevoked => {
-                tracing::info!(api_key = key, "request aborted: API key revoked");
-            }
-            AbortReason::ClientStalled => {
-                tracing::info!(api_key = key, "response aborted: client idle timeout");
-            }
-            AbortReason::Overdue => {
-                tracing::info!(
-                    api_key = key,
-                    "response aborted: deadline passed before the client read all of it"
-                );
-            }
+impl AbortReason {
+    /// Returns the log line of an abort.
+    fn log_line(self) -> &'static str {
+        match self {
+            Self::KeyRevoked => "request aborted: API key revoked",
+            Self::ClientStalled => "response aborted: client idle timeout",
+            Self::Overdue => "response aborted: deadline passed before the client read all of it",
         }
     }
 }
@@ -176,7 +167,8 @@ impl Watchdog {
             // Aborting a request drops its registration, which locks the shard.
             drop(requests);
             for due in due {
-                due.log();
+                let line = due.reason.log_line();
+                tracing::info!(api_key = due.key.id.as_str(), "{line}");
                 due.request.abort(due.reason);
             }
         }

@@ -17,11 +17,11 @@ const MIN_SWEEP_COUNT: usize = 256;
 type Tenant<const N: usize> = HashMap<Arc<str>, Counters<N>>;
 
 /// The tenants of a shard.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Shard<const N: usize> {
     tenants: HashMap<Arc<str>, Tenant<N>>,
     /// The number of pairs of a tenant and a name.
-    pairs: usize,
+    pub(crate) pairs: usize,
     /// The number of pairs at which idle ones are removed next.
     sweep_at: usize,
     /// The latest time that was seen. A thread that read the clock before another one but takes the lock after it counts at
@@ -34,17 +34,6 @@ pub(crate) struct Taken<const N: usize> {
     pub(crate) at: u64,
     pub(crate) tenant: Arc<str>,
     pub(crate) names: Vec<(Arc<str>, Amounts<N>)>,
-}
-
-impl<const N: usize> Default for Shard<N> {
-    fn default() -> Self {
-        Self {
-            tenants: HashMap::default(),
-            pairs: 0,
-            sweep_at: 0,
-            now: 0,
-        }
-    }
 }
 
 impl<const N: usize> Shard<N> {
@@ -91,12 +80,6 @@ impl<const N: usize> Shard<N> {
                 counters.settle(quantities, taken.at, now, amounts, consumed);
             }
         }
-    }
-
-    /// Returns the number of pairs of a tenant and a name.
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn pairs(&self) -> usize {
-        self.pairs
     }
 
     /// Returns the later of `now` and the latest time that was seen.

@@ -179,9 +179,9 @@ fn idle_counters_are_removed_and_a_tenant_cannot_fill_the_memory() {
     let refused = reserve(&mut shard, 0, "one more");
     assert_eq!(refused, Some(Denial::TooManyNames));
     assert_eq!(reserve(&mut shard, 0, "7"), None);
-    assert_eq!(shard.pairs(), MAX_NAMES_PER_TENANT);
+    assert_eq!(shard.pairs, MAX_NAMES_PER_TENANT);
     assert_eq!(reserve(&mut shard, DAY_LEN * 2, "one more"), None);
-    assert_eq!(shard.pairs(), 1);
+    assert_eq!(shard.pairs, 1);
 }
 
 /// The admitted amounts: the time, the name, and the amount of each quantity.

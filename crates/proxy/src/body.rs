@@ -26,11 +26,15 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Returns a body that comes on `connection`, which goes back to `pool` at its end.
-    pub(crate) fn http1(incoming: Incoming, connection: Http1Connection, pool: Arc<Pool>) -> Self {
+    /// Returns a body that comes on an HTTP/1.1 connection, which goes back to its pool at the end of the body, or on an HTTP/2
+    /// connection, which a task drives.
+    pub(crate) fn new(
+        incoming: Incoming,
+        connection: Option<(Http1Connection, Arc<Pool>)>,
+    ) -> Self {
         let mut body = Self {
             incoming,
-            connection: Some((connection, pool)),
+            connection,
             peeked: Bytes::new(),
             peeked_error: None,
         };
@@ -38,16 +42,6 @@ impl ResponseBody {
             body.release();
         }
         body
-    }
-
-    /// Returns a body that comes on a connection that a task drives.
-    pub(crate) fn http2(incoming: Incoming) -> Self {
-        Self {
-            incoming,
-            connection: None,
-            peeked: Bytes::new(),
-            peeked_error: None,
-        }
     }
 
     /// Reads the beginning of the body without consuming it: at least `length` bytes, or all there are. What was read, and an

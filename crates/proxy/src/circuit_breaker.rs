@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::time::Stopwatch;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Maximum failures in a row of an upstream that can be connected to; the last one opens its circuit.
 const MAX_CONSECUTIVE_FAILURES: u32 = 5;
-/// Backoff after the circuit opened for the first time, in milliseconds.
-const MIN_BACKOFF_MILLISECONDS: u64 = 1_000;
+/// Backoff after the circuit opened for the first time.
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Kind of a failure of an upstream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,6 @@ pub(crate) enum FailureKind {
 /// request, makes it half-open: the probe's success closes it, its failure opens it again for twice as long. A closed
 /// circuit is on probation until a whole response came: one more failure opens it again.
 pub(crate) struct CircuitBreaker {
-    /// Origin of the times in the state.
-    origin: Stopwatch,
     /// Copy of [`State::is_open`] that is read without the lock.
     is_open: AtomicBool,
     /// Copy of [`State::is_pristine`] that is read without the lock.
@@ -38,10 +36,10 @@ pub(crate) struct CircuitBreaker {
     opened: Notify,
 }
 
-/// State of a circuit breaker. Times are milliseconds since its origin.
+/// State of a circuit breaker.
 struct State {
     circuit: Circuit,
-    max_backoff: u64,
+    max_backoff: Duration,
     consecutive_failures: u32,
     /// Number of times that the circuit opened since the last whole response; the exponent of the backoff.
     openings: u32,
@@ -52,18 +50,17 @@ enum Circuit {
     Closed,
     /// No request passes before `until`; then one probe may be claimed.
     Open {
-        until: u64,
+        until: Instant,
     },
     /// A probe was claimed. Another one may be claimed from `until` on, in case that the probe's outcome is lost.
     HalfOpen {
-        until: u64,
+        until: Instant,
     },
 }
 
 impl CircuitBreaker {
     pub(crate) fn new(max_backoff: Duration) -> Self {
         Self {
-            origin: Stopwatch::start(),
             is_open: AtomicBool::new(false),
             is_pristine: AtomicBool::new(true),
             state: Mutex::new(State::new(max_backoff)),
@@ -78,7 +75,7 @@ impl CircuitBreaker {
 
     /// Records a failure. True if the failure opened a closed circuit.
     pub(crate) fn record_failure(&self, kind: FailureKind) -> bool {
-        let has_opened = self.update(|state, now| state.record_failure(kind, now));
+        let has_opened = self.update(|state| state.record_failure(kind));
         if has_opened {
             self.opened.notify_one();
         }
@@ -87,13 +84,13 @@ impl CircuitBreaker {
 
     /// Records the head of a response. True if it closed the circuit.
     pub(crate) fn record_response(&self) -> bool {
-        self.is_open() && self.update(|state, _| state.record_response())
+        self.is_open() && self.update(State::record_response)
     }
 
     /// Records a whole response.
     pub(crate) fn record_success(&self) {
         if !self.is_pristine.load(Ordering::Relaxed) {
-            self.update(|state, _| state.record_success());
+            self.update(State::record_success);
         }
     }
 
@@ -106,8 +103,7 @@ impl CircuitBreaker {
     /// Returns the time until a probe may be claimed; `None` if the circuit is closed.
     pub(crate) fn backoff_left(&self) -> Option<Duration> {
         let until = self.state().circuit.until()?;
-        let left = until.saturating_sub(self.origin.milliseconds());
-        Some(Duration::from_millis(left))
+        Some(until.saturating_duration_since(Instant::now()))
     }
 
     /// Waits until the circuit opens. Returns at once if it opened since the last call.
@@ -115,20 +111,9 @@ impl CircuitBreaker {
         self.opened.notified().await;
     }
 
-    /// Ends the backoff of an open circuit.
-    #[cfg(test)]
-    pub(crate) fn end_backoff(&self) {
-        self.update(|state, now| {
-            if state.is_open() {
-                state.circuit = Circuit::Open { until: now };
-            }
-        });
-    }
-
-    fn update<T>(&self, change: impl FnOnce(&mut State, u64) -> T) -> T {
-        let now = self.origin.milliseconds();
+    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
-        let outcome = change(&mut state, now);
+        let outcome = change(&mut state);
         self.is_open.store(state.is_open(), Ordering::Relaxed);
         self.is_pristine
             .store(state.is_pristine(), Ordering::Relaxed);
@@ -142,7 +127,7 @@ impl CircuitBreaker {
 
 impl Circuit {
     /// Returns the time from which on a probe may be claimed; `None` if the circuit is closed.
-    fn until(self) -> Option<u64> {
+    fn until(self) -> Option<Instant> {
         match self {
             Self::Closed => None,
             Self::Open { until } | Self::HalfOpen { until } => Some(until),
@@ -154,13 +139,13 @@ impl State {
     fn new(max_backoff: Duration) -> Self {
         Self {
             circuit: Circuit::Closed,
-            max_backoff: u64::try_from(max_backoff.as_millis()).unwrap_or(u64::MAX),
+            max_backoff,
             consecutive_failures: 0,
             openings: 0,
         }
     }
 
-    fn record_failure(&mut self, kind: FailureKind, now: u64) -> bool {
+    fn record_failure(&mut self, kind: FailureKind) -> bool {
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         let opens = match (self.circuit, kind) {
             (Circuit::Closed, FailureKind::Connect) => true,
@@ -173,7 +158,7 @@ impl State {
         };
         let was_closed = self.circuit == Circuit::Closed;
         if opens {
-            let until = now.saturating_add(self.backoff());
+            let until = Instant::now() + self.backoff();
             self.circuit = Circuit::Open { until };
             self.openings = self.openings.saturating_add(1);
         }
@@ -197,18 +182,19 @@ impl State {
         }
     }
 
-    fn try_half_open(&mut self, now: u64) -> bool {
+    fn try_half_open(&mut self) -> bool {
+        let now = Instant::now();
         if self.circuit.until().is_none_or(|until| until > now) {
             return false;
         }
-        let until = now.saturating_add(self.backoff());
+        let until = now + self.backoff();
         self.circuit = Circuit::HalfOpen { until };
         true
     }
 
     /// Returns the next backoff: twice the one before, up to the maximum.
-    fn backoff(&self) -> u64 {
-        let doubled = MIN_BACKOFF_MILLISECONDS << self.openings.min(32);
+    fn backoff(&self) -> Duration {
+        let doubled = MIN_BACKOFF * (1 << self.openings.min(31));
         doubled.min(self.max_backoff)
     }
 
@@ -225,72 +211,78 @@ impl State {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::time::advance;
 
     use super::*;
 
+    const MAX_BACKOFF: Duration = Duration::from_secs(10);
+
     fn state() -> State {
-        State::new(Duration::from_secs(10))
+        State::new(MAX_BACKOFF)
     }
 
     #[test]
     fn circuit_opens_at_once_without_a_connection_and_after_some_failed_responses() {
         let mut unreachable = state();
-        assert!(unreachable.record_failure(FailureKind::Connect, 0));
-        assert!(!unreachable.record_failure(FailureKind::Connect, 1));
+        assert!(unreachable.record_failure(FailureKind::Connect));
+        assert!(!unreachable.record_failure(FailureKind::Connect));
         let mut failing = state();
         let opened: Vec<bool> = (0..6)
-            .map(|at| failing.record_failure(FailureKind::Response, at))
+            .map(|_| failing.record_failure(FailureKind::Response))
             .collect();
         assert_eq!(opened, [false, false, false, false, true, false]);
         let mut mixed = state();
-        for at in 0..100 {
-            assert!(!mixed.record_failure(FailureKind::Response, at));
-            if at % 4 == 3 {
+        for number in 0..100 {
+            assert!(!mixed.record_failure(FailureKind::Response));
+            if number % 4 == 3 {
                 mixed.record_success();
             }
         }
     }
 
-    #[test]
-    fn backoff_doubles_with_each_failed_probe_up_to_its_maximum_and_one_caller_claims_the_probe() {
+    #[tokio::test(start_paused = true)]
+    async fn backoff_doubles_with_each_failed_probe_up_to_its_maximum_and_one_caller_claims_the_probe()
+     {
         let mut state = state();
-        state.record_failure(FailureKind::Connect, 0);
-        let (mut now, mut backoffs) = (0, Vec::new());
-        for _ in 0..6 {
-            let until = state.circuit.until().expect("an open circuit");
-            backoffs.push(until - now);
-            assert!(!state.try_half_open(until - 1));
-            assert!(state.try_half_open(until));
-            assert!(!state.try_half_open(until));
-            now = until;
-            assert!(!state.record_failure(FailureKind::Connect, now));
+        state.record_failure(FailureKind::Connect);
+        for seconds in [1, 2, 4, 8, 10, 10] {
+            let moment = Duration::from_millis(1);
+            advance(Duration::from_secs(seconds) - moment).await;
+            assert!(!state.try_half_open(), "after {seconds} s");
+            advance(moment).await;
+            assert!(state.try_half_open(), "after {seconds} s");
+            assert!(!state.try_half_open());
+            assert!(!state.record_failure(FailureKind::Connect));
         }
-        assert_eq!(backoffs, [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
     }
 
-    #[test]
-    fn closed_circuit_is_on_probation_until_a_whole_response_came() {
+    #[tokio::test(start_paused = true)]
+    async fn closed_circuit_is_on_probation_until_a_whole_response_came() {
         let mut state = state();
-        state.record_failure(FailureKind::Connect, 0);
-        assert!(state.try_half_open(1_000));
+        state.record_failure(FailureKind::Connect);
+        advance(MIN_BACKOFF).await;
+        assert!(state.try_half_open());
         assert!(state.record_response());
         assert!(!state.record_response());
-        assert!(state.record_failure(FailureKind::Response, 2_000));
-        let longer = Circuit::Open { until: 4_000 };
+        assert!(state.record_failure(FailureKind::Response));
+        let until = Instant::now() + MIN_BACKOFF * 2;
+        let longer = Circuit::Open { until };
         assert_eq!(state.circuit, longer, "the backoff has doubled");
         assert!(state.record_response());
         state.record_success();
         assert!(state.is_pristine());
-        assert!(!state.record_failure(FailureKind::Response, 5_000));
+        assert!(!state.record_failure(FailureKind::Response));
     }
 
-    #[test]
-    fn requests_from_before_the_circuit_opened_neither_close_it_nor_prolong_the_backoff() {
+    #[tokio::test(start_paused = true)]
+    async fn requests_from_before_the_circuit_opened_neither_close_it_nor_prolong_the_backoff() {
         let mut state = state();
-        state.record_failure(FailureKind::Connect, 0);
+        let until = Instant::now() + MIN_BACKOFF;
+        state.record_failure(FailureKind::Connect);
+        advance(MIN_BACKOFF - Duration::from_millis(100)).await;
         state.record_success();
-        state.record_failure(FailureKind::Response, 900);
-        assert_eq!(state.circuit, Circuit::Open { until: 1_000 });
+        state.record_failure(FailureKind::Response);
+        assert_eq!(state.circuit, Circuit::Open { until });
     }
 
     proptest! {
@@ -298,25 +290,35 @@ mod tests {
         fn every_backoff_is_bounded_and_then_one_probe_can_be_claimed(
             events in prop::collection::vec((0..5_u8, 0..5_000_u64), 1..200),
         ) {
-            let mut state = state();
-            let mut now = 0;
-            for (event, passed) in events {
-                now += passed;
-                match event {
-                    0 => drop(state.record_failure(FailureKind::Connect, now)),
-                    1 => drop(state.record_failure(FailureKind::Response, now)),
-                    2 => drop(state.record_response()),
-                    3 => state.record_success(),
-                    _ => drop(state.try_half_open(now)),
-                }
-                let Some(until) = state.circuit.until() else { continue };
-                prop_assert!(until <= now + 10_000);
-                prop_assert!(!state.is_pristine());
-            }
-            if let Some(until) = state.circuit.until() {
-                prop_assert!(state.try_half_open(until));
-                prop_assert!(!state.try_half_open(until));
-            }
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
+            runtime.block_on(every_backoff_is_bounded(events))?;
         }
+    }
+
+    /// Plays events, each after so many milliseconds.
+    async fn every_backoff_is_bounded(events: Vec<(u8, u64)>) -> Result<(), TestCaseError> {
+        let mut state = state();
+        for (event, passed) in events {
+            advance(Duration::from_millis(passed)).await;
+            match event {
+                0 => drop(state.record_failure(FailureKind::Connect)),
+                1 => drop(state.record_failure(FailureKind::Response)),
+                2 => drop(state.record_response()),
+                3 => state.record_success(),
+                _ => drop(state.try_half_open()),
+            }
+            let Some(until) = state.circuit.until() else {
+                continue;
+            };
+            prop_assert!(until <= Instant::now() + MAX_BACKOFF);
+            prop_assert!(!state.is_pristine());
+        }
+        if let Some(until) = state.circuit.until() {
+            advance(until.saturating_duration_since(Instant::now())).await;
+            prop_assert!(state.try_half_open());
+            prop_assert!(!state.try_half_open());
+        }
+        Ok(())
     }
 }

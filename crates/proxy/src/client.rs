@@ -30,7 +30,7 @@ const STALE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// HTTP client of one upstream.
 pub(crate) struct Client {
-    connector: Connector,
+    pub(crate) connector: Connector,
     pool: Arc<Pool>,
     /// True if HTTP/2 is spoken with prior knowledge.
     has_http2_prior_knowledge: bool,
@@ -98,11 +98,6 @@ impl Client {
         })
     }
 
-    /// Sets the TLS configuration of new connections.
-    pub(crate) fn set_tls(&self, tls: ClientConfig) {
-        self.connector.set_tls(tls);
-    }
-
     /// Sends the request that `build` returns, and waits for the head of its response.
     ///
     /// An upstream may close an idle connection at the moment at which a request goes out on it. Such a request was not read
@@ -140,8 +135,8 @@ impl Client {
             let is_reused = connection.is_reused();
             match connection.send_request(build(self.http1_target)).await {
                 Ok(response) => {
-                    let pool = Arc::clone(&self.pool);
-                    return Ok(response.map(|it| ResponseBody::http1(it, connection, pool)));
+                    let connection = Some((connection, Arc::clone(&self.pool)));
+                    return Ok(response.map(|it| ResponseBody::new(it, connection)));
                 }
                 // The idle connection was closed, and the request was not sent: the next connection is tried.
                 Err(error) if is_reused && error.message().is_some() => {}
@@ -196,7 +191,7 @@ async fn send_http2(
     request: Request<Full<Bytes>>,
 ) -> Result<Response<ResponseBody>, SendError> {
     match connection.send_request(request).await {
-        Ok(response) => Ok(response.map(ResponseBody::http2)),
+        Ok(response) => Ok(response.map(|it| ResponseBody::new(it, None))),
         Err(error) => {
             let is_reused = connection.is_reused();
             Err(SendError::Http { error, is_reused })

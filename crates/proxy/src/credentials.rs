@@ -30,7 +30,8 @@ pub(crate) struct Credentials {
 
 /// Version of an API key, and the upstream's verdicts on it.
 pub(crate) struct Credential {
-    authorization: Option<HeaderValue>,
+    /// Value of the `authorization` header, if the upstream needs one.
+    pub(crate) authorization: Option<HeaderValue>,
     /// Time for which the key is valid, from `loaded` on; `None` if it does not expire.
     lifetime: Option<Duration>,
     loaded: Stopwatch,
@@ -167,8 +168,9 @@ impl Credentials {
         });
         match read {
             Ok((authorization, lifetime)) => {
-                if self.current.load().is_key(&authorization) && lifetime.is_none() {
-                    tracing::debug!(upstream, "API key unchanged");
+                let is_known = self.current.load().authorization.as_ref() == Some(&authorization);
+                if is_known && lifetime.is_none() {
+                    tracing::debug!(upstream, "upstream API key unchanged");
                     return true;
                 }
                 let previous = self.current();
@@ -177,7 +179,7 @@ impl Credentials {
                     let is_accepted = previous.is_accepted.load(Ordering::Relaxed);
                     credential.is_accepted.store(is_accepted, Ordering::Relaxed);
                 } else {
-                    tracing::info!(upstream, "API key changed");
+                    tracing::info!(upstream, "upstream API key changed");
                 }
                 self.current.store(Arc::new(credential));
                 true
@@ -186,7 +188,7 @@ impl Credentials {
                 tracing::error!(
                     upstream,
                     error,
-                    "API key not read; the previous key stays in use"
+                    "failed to read upstream API key; the previous key stays in use"
                 );
                 false
             }
@@ -203,11 +205,6 @@ impl Credential {
             is_accepted: AtomicBool::new(false),
             consecutive_forbidden: AtomicU32::new(0),
         }
-    }
-
-    /// Returns the value of the `authorization` header, if the upstream needs one.
-    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
     }
 
     /// Records that the upstream has done as a request with this key asked.
@@ -230,10 +227,6 @@ impl Credential {
             self.is_accepted.store(false, Ordering::Relaxed);
         }
         before < MAX_CONSECUTIVE_FORBIDDEN
-    }
-
-    fn is_key(&self, authorization: &HeaderValue) -> bool {
-        self.authorization.as_ref() == Some(authorization)
     }
 
     fn is_same_key(&self, other: &Self) -> bool {
@@ -277,5 +270,29 @@ mod tests {
         assert!(!credential.record_forbidden() && !credential.record_forbidden());
         credential.record_accepted();
         assert!(credential.record_forbidden());
+    }
+
+    #[tokio::test]
+    async fn upstream_key_rotation_keeps_the_key_while_its_file_is_empty_or_missing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("key");
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        write("sk-first");
+        let key = UpstreamKey::of_file(&path).expect("a key");
+        let credentials = Credentials::new("local", Some(&key)).expect("a header");
+        let sent = || {
+            let credential = credentials.current();
+            let authorization = credential.authorization.as_ref().expect("a key");
+            authorization.to_str().expect("text").to_owned()
+        };
+        write("\n");
+        credentials.reload_changed_file().await;
+        assert_eq!(sent(), "Bearer sk-first");
+        std::fs::remove_file(&path).expect("removed");
+        credentials.reload_changed_file().await;
+        assert_eq!(sent(), "Bearer sk-first");
+        write("sk-newest");
+        credentials.reload_changed_file().await;
+        assert_eq!(sent(), "Bearer sk-newest");
     }
 }

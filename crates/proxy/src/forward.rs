@@ -73,17 +73,13 @@ impl ForwardError {
     /// True if an upstream may have received the request.
     #[must_use]
     pub fn was_sent(self) -> bool {
-        match self {
+        !matches!(
+            self,
             Self::Unreachable
-            | Self::CircuitsOpen { .. }
-            | Self::ResourceExhaustion
-            | Self::InvalidQuery => false,
-            Self::BrokenOff
-            | Self::Redirect
-            | Self::UnexpectedStatus
-            | Self::KeyRejected
-            | Self::TimedOut => true,
-        }
+                | Self::CircuitsOpen { .. }
+                | Self::ResourceExhaustion
+                | Self::InvalidQuery
+        )
     }
 }
 
@@ -203,8 +199,8 @@ impl Attempt<'_> {
             if sent.as_ref().is_ok_and(is_success) && upstream.stream_options_rejection.record() {
                 tracing::warn!(
                     upstream = upstream.name,
-                    "upstream rejected stream_options; usage of its streams is estimated \
-                     (stream_usage = \"never\" stops asking)"
+                    "upstream rejected stream_options; usage of streams is estimated; \
+                     stream_usage = \"never\" avoids the rejected attempt"
                 );
             }
         }

@@ -36,11 +36,6 @@ impl UpstreamTasks {
     pub fn healths(&self) -> impl Iterator<Item = Health> {
         self.0.iter().map(|task| task.health().clone())
     }
-
-    /// Stops all tasks.
-    pub fn stop(self) {
-        drop(self.0);
-    }
 }
 
 /// Task that probes one upstream whenever a backoff has passed.

@@ -25,7 +25,7 @@ pub(crate) struct Http2Connection {
     sender: SendRequest<Full<Bytes>>,
     is_reused: Arc<AtomicBool>,
     /// Start of the last request, as far as this clone knows.
-    used: Stopwatch,
+    pub(crate) used: Stopwatch,
 }
 
 impl Http2Connection {
@@ -66,15 +66,5 @@ impl Http2Connection {
     /// True if the connection has carried a response before.
     pub(crate) fn is_reused(&self) -> bool {
         self.is_reused.load(Ordering::Relaxed)
-    }
-
-    /// Marks the connection as used now.
-    pub(crate) fn set_used(&mut self) {
-        self.used = Stopwatch::start();
-    }
-
-    /// Returns the time since the connection was used last.
-    pub(crate) fn idle_time(&self) -> Duration {
-        self.used.elapsed()
     }
 }

@@ -27,19 +27,13 @@ pub(crate) struct InBandError {
 /// Members of a JSON document, or of an event, that tell an error from an answer.
 #[derive(Deserialize)]
 struct ErrorDocument<'a> {
-    #[serde(default)]
     error: Option<Value>,
     #[serde(borrow, default, rename = "type")]
     kind: Option<Cow<'a, str>>,
-    #[serde(default)]
     code: Option<Value>,
-    #[serde(default)]
     choices: Option<IgnoredAny>,
-    #[serde(default)]
     output: Option<IgnoredAny>,
-    #[serde(default)]
     data: Option<IgnoredAny>,
-    #[serde(default)]
     results: Option<IgnoredAny>,
 }
 

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use base::time::Stopwatch;
 use tasks::Task;
 
 use crate::http1::Http1Connection;
@@ -53,7 +54,7 @@ impl Pool {
             connections.shared = None;
             return None;
         }
-        shared.set_used();
+        shared.used = Stopwatch::start();
         Some(shared.clone())
     }
 
@@ -87,7 +88,7 @@ impl Connections {
         self.idle
             .retain_mut(|connection| connection.idle_time() < IDLE_TIMEOUT && connection.is_open());
         let is_usable =
-            |shared: &Http2Connection| shared.idle_time() < IDLE_TIMEOUT && shared.is_open();
+            |shared: &Http2Connection| shared.used.elapsed() < IDLE_TIMEOUT && shared.is_open();
         self.shared = self.shared.take().filter(is_usable);
         self.is_reaped = !self.idle.is_empty() || self.shared.is_some();
         self.is_reaped

@@ -1,5 +1,6 @@
 //! Background tasks that reload the API key and the CA certificates of an upstream.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +25,12 @@ pub(crate) fn start(upstream: &Arc<Upstream>) -> impl Iterator<Item = TaskHandle
             KeyRenewal(Arc::clone(upstream))
         })
     });
-    let certificates = upstream.ca_file().is_some().then(|| {
+    let certificates = upstream.ca_file.clone().map(|(path, stamp)| {
         tasks::start("upstream certificates", |_| CertificateReload {
             upstream: Arc::clone(upstream),
+            path,
             // Not read now: changes since the configuration was loaded are to be noticed.
-            stamp: upstream.ca_file_stamp(),
+            stamp,
         })
     });
     [key_file, key_command, certificates].into_iter().flatten()
@@ -58,27 +60,23 @@ impl Task for KeyRenewal {
 /// Task that reloads a file of CA certificates when it changes.
 struct CertificateReload {
     upstream: Arc<Upstream>,
+    path: PathBuf,
     /// Stamp of the file when it was loaded last.
-    stamp: Option<FileStamp>,
+    stamp: FileStamp,
 }
 
 impl Task for CertificateReload {
     async fn run(&mut self) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            let stamp = self.current_stamp().await;
-            if stamp.is_some() && stamp != self.stamp {
+            let path = self.path.clone();
+            let stamp = tokio::task::spawn_blocking(move || FileStamp::of(&path)).await;
+            if let Ok(stamp) = stamp
+                && stamp != self.stamp
+            {
                 self.stamp = stamp;
                 self.upstream.reload_certificates().await;
             }
         }
-    }
-}
-
-impl CertificateReload {
-    async fn current_stamp(&self) -> Option<FileStamp> {
-        let path = self.upstream.ca_file()?.to_owned();
-        let read = tokio::task::spawn_blocking(move || FileStamp::of(&path));
-        read.await.ok()
     }
 }

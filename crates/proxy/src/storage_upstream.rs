@@ -2,27 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{UpstreamConfig, UpstreamConfigError};
 use crate::upstream::Upstream;
 use crate::upstreams::{Target, Upstreams};
-
-/// Returns the upstream that is configured to store. `all` are the upstreams of `configs`, in the same order.
-///
-/// # Errors
-/// More than one upstream is.
-pub(crate) fn find(
-    configs: &[UpstreamConfig],
-    all: &[Arc<Upstream>],
-) -> Result<Option<Arc<Upstream>>, UpstreamConfigError> {
-    let mut storing = configs.iter().zip(all).filter(|(config, _)| config.stores);
-    let Some((_, upstream)) = storing.next() else {
-        return Ok(None);
-    };
-    if let Some((second, _)) = storing.next() {
-        return Err(second.invalid("another upstream has stores = true, and only one can"));
-    }
-    Ok(Some(Arc::clone(upstream)))
-}
 
 impl Upstreams {
     /// Returns the upstream that stores new objects, if there is one.
@@ -68,6 +49,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::UpstreamConfig;
 
     fn config(name: &str, stores: bool) -> UpstreamConfig {
         UpstreamConfig {

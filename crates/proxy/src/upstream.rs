@@ -1,7 +1,7 @@
 //! Upstream: its checked configuration, the requests that are sent to it, and the record of their outcomes.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,7 +38,7 @@ pub(crate) struct Upstream {
     /// Path of health checks, the base URL's included; `None` if there are none.
     health_path: Option<PathAndQuery>,
     /// File with CA certificates, and its stamp from before it was read first.
-    ca_file: Option<(PathBuf, FileStamp)>,
+    pub(crate) ca_file: Option<(PathBuf, FileStamp)>,
     /// Value of the `proxy-authorization` header, for a proxy that forwards requests.
     proxy_authorization: Option<HeaderValue>,
     stream_usage: StreamUsage,
@@ -246,16 +246,6 @@ impl Upstream {
         self.stream_usage == StreamUsage::Ask && !self.stream_options_rejection.is_recent()
     }
 
-    /// Returns the file with CA certificates, if the certificates come from one.
-    pub(crate) fn ca_file(&self) -> Option<&Path> {
-        self.ca_file.as_ref().map(|(file, _)| file.as_path())
-    }
-
-    /// Returns the stamp of that file from before it was read first.
-    pub(crate) fn ca_file_stamp(&self) -> Option<FileStamp> {
-        self.ca_file.as_ref().map(|(_, stamp)| *stamp)
-    }
-
     /// Loads the CA certificates again, if they come from a file. The previous ones stay in use if that fails.
     pub(crate) async fn reload_certificates(&self) {
         let Some((file, _)) = self.ca_file.clone() else {
@@ -265,14 +255,14 @@ impl Upstream {
         let load = move || client_config(&CaCertificates::File(file));
         match tokio::task::spawn_blocking(load).await {
             Ok(Ok(tls)) => {
-                self.client.set_tls(tls);
+                self.client.connector.set_tls(tls);
                 tracing::info!(upstream, "CA certificates reloaded");
             }
             Ok(Err(error)) => {
                 tracing::error!(
                     upstream,
                     error,
-                    "failed to reload CA certificates; the previous ones stay in use"
+                    "failed to reload CA certificates; the previous certificates stay in use"
                 );
             }
             Err(_) => {}
@@ -346,7 +336,7 @@ impl Upstream {
         {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
-        if let Some(authorization) = key.authorization() {
+        if let Some(authorization) = &key.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         http_request

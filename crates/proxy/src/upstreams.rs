@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::{UpstreamConfig, UpstreamConfigError};
 use crate::health_check::UpstreamTasks;
 use crate::round_robin::SmoothWeightedRoundRobin;
-use crate::storage_upstream;
 use crate::trust::SystemRoots;
 use crate::upstream::Upstream;
 
@@ -73,13 +72,16 @@ impl Upstreams {
     ) -> Result<Self, UpstreamConfigError> {
         let mut by_model: HashMap<String, Vec<Member>> = HashMap::new();
         let mut all = Vec::with_capacity(configs.len());
-        let mut wildcard = Vec::new();
+        let (mut wildcard, mut storage) = (Vec::new(), None);
         let mut system_roots = SystemRoots::default();
         check_unique_names(configs)?;
         for config in configs {
             let upstream = Upstream::new(config, endpoint_paths, &mut system_roots)?;
             let upstream = Arc::new(upstream);
             all.push(Arc::clone(&upstream));
+            if config.stores && storage.replace(Arc::clone(&upstream)).is_some() {
+                return Err(config.invalid("another upstream has stores = true, and only one can"));
+            }
             let listed = config.models.iter().map(|model| (model, model));
             for (requested, model) in listed.chain(&config.aliases) {
                 let upstream = Arc::clone(&upstream);
@@ -95,7 +97,7 @@ impl Upstreams {
         }
         let group = |(model, members)| (model, Group::new(members));
         Ok(Self {
-            storage: storage_upstream::find(configs, &all)?,
+            storage,
             all,
             by_model: by_model.into_iter().map(group).collect(),
             wildcard: Group::new(wildcard),
@@ -273,8 +275,8 @@ mod tests {
         assert_eq!(statuses, [false, true, true]);
     }
 
-    #[test]
-    fn after_the_backoff_one_request_probes_an_upstream_without_health_checks() {
+    #[tokio::test(start_paused = true)]
+    async fn after_the_backoff_one_request_probes_an_upstream_without_health_checks() {
         for (health_path, plans) in [("", ["ab", "ba", "ba"]), ("/models", ["ba"; 3])] {
             let config = |name| UpstreamConfig {
                 health_path: health_path.to_owned(),
@@ -285,7 +287,7 @@ mod tests {
                 .breaker
                 .record_failure(FailureKind::Connect);
             assert_eq!(names(&upstreams, "m"), "ba");
-            upstreams.all[0].breaker.end_backoff();
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
             let after: Vec<String> = (0..3).map(|_| names(&upstreams, "m")).collect();
             assert_eq!(after, plans);
         }

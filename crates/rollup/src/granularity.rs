@@ -53,31 +53,22 @@ pub enum Granularity {
     Key,
 }
 
-/// A rollup: the sums of all series at one width and granularity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Rollup {
-    /// Rows by the minute that were added lately and are in no other rollup yet.
-    New,
-    Minutes,
-    MinutesByModel,
-    Hours,
-    HoursByProject,
-    Days,
-    DaysByProject,
-    DaysByModel,
+names! {
+    /// A rollup: the sums of all series at one width and granularity.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[expect(missing_docs, reason = "the names say it")]
+    pub enum Rollup {
+        /// Rows by the minute that were added lately and are in no other rollup yet.
+        New = "new",
+        Minutes = "minutes",
+        MinutesByModel = "minutes_by_model",
+        Hours = "hours",
+        HoursByProject = "hours_by_project",
+        Days = "days",
+        DaysByProject = "days_by_project",
+        DaysByModel = "days_by_model",
+    }
 }
-
-names! { Rollup {
-    New = "new",
-    Minutes = "minutes",
-    MinutesByModel = "minutes_by_model",
-    Hours = "hours",
-    HoursByProject = "hours_by_project",
-    Days = "days",
-    DaysByProject = "days_by_project",
-    DaysByModel = "days_by_model",
-}}
 
 impl Rollup {
     /// Returns all rollups but [`Self::New`], each after its [`parent`](Self::parent).

@@ -23,8 +23,8 @@ use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
-    DurableReservations, LastUsed, LastUsedTask, ModelFacts, PriceBook, Recorder, RecorderTask,
-    Reports, RetentionPeriods, RetentionTask, Spend,
+    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
+    Retention, RetentionPeriods, Spend,
 };
 
 use crate::authentication::AuthenticationGuard;
@@ -81,9 +81,9 @@ pub struct App {
     gateway: Gateway,
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
-    last_used_task: LastUsedTask,
+    last_used_task: TaskHandle,
     bodies_task: BodiesTask,
-    retention_task: RetentionTask,
+    retention_task: TaskHandle,
     mailer_task: MailerTask,
     spend_alerts_task: SpendAlertsTask,
     tracer_task: Option<TracerTask>,
@@ -294,9 +294,9 @@ async fn ledger(
 }
 
 /// Starts the task that deletes usage past its retention.
-fn start_retention(services: &Services) -> RetentionTask {
+fn start_retention(services: &Services) -> TaskHandle {
     let (database, clock) = (services.usage.clone(), services.clock.clone());
-    RetentionTask::start(database, services.keep_usage, clock)
+    Retention::start(database, services.keep_usage, clock)
 }
 
 /// Loads the directory and starts the task that keeps it current.

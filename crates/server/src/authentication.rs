@@ -103,7 +103,7 @@ impl AuthenticationGuard {
     ) -> prometheus::Result<Arc<Self>> {
         let failures = Opts::new(
             "orgplane_authentication_failures_total",
-            "Requests whose API key, or token of an invitation, was refused, by the reason.",
+            "Requests whose API key or invitation token was refused, by reason.",
         );
         let failures = IntCounterVec::new(failures, &["reason"])?;
         for reason in REASONS {
@@ -111,7 +111,7 @@ impl AuthenticationGuard {
         }
         let throttled = IntCounter::new(
             "orgplane_authentication_throttled_total",
-            "Requests that were turned away unseen, since too many keys from their address were refused.",
+            "Requests refused before their key was read, because the client had presented too many invalid keys.",
         )?;
         registry.register(Box::new(failures.clone()))?;
         registry.register(Box::new(throttled.clone()))?;

@@ -53,11 +53,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the Administration API and the gateway on one address.
+    /// Serves the Administration API and the gateway on one address.
     Serve(Overrides),
-    /// Runs everything on a throw-away database, with a built-in model server and a day of made-up traffic.
+    /// Serves a temporary organization with a fake model server and a day of generated traffic.
     Demo(demo::DemoArguments),
-    /// Brings the database's tables up to date, and does nothing else.
+    /// Migrates the database.
     Migrate(Overrides),
     /// Organizations.
     #[command(subcommand)]

@@ -23,7 +23,7 @@ pub(crate) fn raise_limit() {
         maximum: before.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, limit = before.current, "limit of open files not raised");
+        tracing::warn!(%error, limit = before.current, "failed to raise limit of open files");
     }
 }
 

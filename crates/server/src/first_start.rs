@@ -64,7 +64,7 @@ fn chosen(text: String) -> anyhow::Result<Secret> {
     let key = key.map_err(|wrong| anyhow!("ORGPLANE_BOOTSTRAP_ADMIN_KEY {wrong}"))?;
     if is_weak {
         tracing::warn!(
-            "ORGPLANE_BOOTSTRAP_ADMIN_KEY weak: fewer than {MIN_STRONG_LEN} characters after its prefix, or few different \
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY weak: fewer than {MIN_STRONG_LEN} characters after the prefix, or few distinct \
              ones; replace it by an admin key that the server makes, and delete it"
         );
     }

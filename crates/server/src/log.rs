@@ -77,9 +77,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     match backtrace.status() {
         BacktraceStatus::Captured => {
-            tracing::error!(panic = message, place, thread, %backtrace, "panicked");
+            tracing::error!(panic = message, place, thread, %backtrace, "thread panicked");
         }
-        _ => tracing::error!(panic = message, place, thread, "panicked"),
+        _ => tracing::error!(panic = message, place, thread, "thread panicked"),
     }
 }
 /// Interval within which a frequent event is logged once, in milliseconds.

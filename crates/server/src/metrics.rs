@@ -55,55 +55,67 @@ type GaugeDefinition = (
 const GAUGES: [GaugeDefinition; 10] = [
     (
         "orgplane_recorder_queue_depth",
-        "Places in the queue of the ledger's writer that are taken, by requests under way and by events that wait.",
+        "Places taken in the recorder's queue, by requests in flight and by waiting events.",
         |services, _| Some(services.recorder.queue_depth() as f64),
     ),
     (
         "orgplane_recorder_queue_capacity",
-        "Places that the queue of the ledger's writer has; without a free one, requests are refused.",
+        "Places in the recorder's queue; requests are refused when every place is taken.",
         |services, _| Some(services.recorder.queue_capacity() as f64),
     ),
     (
         "orgplane_recorder_oldest_age_seconds",
-        "How long the oldest usage event waits that is not durable; 0 when none waits.",
+        "Age of the oldest usage event that is not durable, in seconds; 0 if the queue is empty.",
         |services, _| Some(services.recorder.oldest_age().as_secs_f64()),
     ),
     (
         "orgplane_drains_running",
-        "Answers that are read to their end in the background, since their clients hung up.",
+        "Abandoned responses that are drained in the background.",
         |_, gateway| Some(gateway.running_drains() as f64),
     ),
     (
         "orgplane_body_memory_bytes",
-        "Bytes that request bodies under way are charged for, those of the Administration API included.",
+        "Memory charged for request bodies in flight, those of the Administration API included, in bytes.",
         |services, _| Some(services.body_memory.used() as f64),
     ),
     (
         "orgplane_answer_memory_bytes",
-        "Memory in which compressed answers are decoded, in bytes.",
+        "Memory used to decode compressed responses, in bytes.",
         |_, gateway| Some(gateway.answer_bytes() as f64),
     ),
     (
         "orgplane_directory_fresh",
-        "1 if the last attempt to load the keys and settings succeeded, else 0.",
+        "1 if the last load of keys and settings succeeded, else 0.",
         |services, _| Some(f64::from(u8::from(services.directory.is_fresh()))),
     ),
     (
         "orgplane_directory_age_seconds",
-        "How long ago the keys and settings in memory were last known to be those of the database.",
+        "Time since the keys and settings in memory were last known to match the database, in seconds.",
         |services, _| Some(services.directory.age().as_secs_f64()),
     ),
     (
         "process_resident_memory_bytes",
-        "Memory of this process that is resident.",
+        "Resident memory of the process, in bytes.",
         |_, _| process::resident_bytes(),
     ),
     (
         "process_open_fds",
-        "Files and connections that this process has open.",
+        "Open file descriptors of the process.",
         |_, _| process::open_files(),
     ),
 ];
+
+/// Registers the version and the commit of the build.
+fn register_build(registry: &Registry) -> prometheus::Result<()> {
+    let build = Opts::new(
+        "orgplane_build_info",
+        "Version and commit of the running build; always 1.",
+    );
+    let build = GaugeVec::new(build, &["version", "commit"])?;
+    let labels = [env!("CARGO_PKG_VERSION"), env!("ORGPLANE_COMMIT")];
+    build.with_label_values(&labels).set(1.0);
+    registry.register(Box::new(build))
+}
 
 impl Metrics {
     /// Registers all metrics.
@@ -117,38 +129,34 @@ impl Metrics {
         services.recorder.register(&registry)?;
         tracer.register(&registry)?;
         let administration = Administration::start(&registry)?;
-        let build = Opts::new("orgplane_build_info", "Which build of orgplane this is.");
-        let build = GaugeVec::new(build, &["version", "commit"])?;
-        let labels = [env!("CARGO_PKG_VERSION"), env!("ORGPLANE_COMMIT")];
-        build.with_label_values(&labels).set(1.0);
-        registry.register(Box::new(build))?;
+        register_build(&registry)?;
         let started = Gauge::new(
             "process_start_time_seconds",
-            "When this process started, in seconds since 1970.",
+            "Start time of the process, in seconds since 1970.",
         )?;
         started.set(services.clock.now().0 as f64);
         registry.register(Box::new(started))?;
         let processor = Counter::new(
             "process_cpu_seconds_total",
-            "Processor time of this process, in seconds.",
+            "CPU time used by the process, in seconds.",
         )?;
         if process::cpu_seconds().is_some() {
             registry.register(Box::new(processor.clone()))?;
         }
         let upstreams = Opts::new(
             "orgplane_upstream_healthy",
-            "1 if requests are sent to this upstream, 0 while it is skipped because it failed.",
+            "1 if the upstream's circuit is closed, 0 while the circuit is open or half-open.",
         );
         let upstreams = GaugeVec::new(upstreams, &["upstream"])?;
         registry.register(Box::new(upstreams.clone()))?;
         let lines = IntCounter::new(
             "orgplane_log_lines_dropped_total",
-            "Lines of the log that were not written, because stderr was closed, full or slow.",
+            "Log lines dropped because stderr was closed, full or slow.",
         )?;
         registry.register(Box::new(lines.clone()))?;
         let panics = Opts::new(
             "orgplane_task_panics_total",
-            "Panics of background tasks, which are started again, by the task.",
+            "Panics of background tasks, by task; each task is restarted.",
         );
         let panics = IntCounterVec::new(panics, &["task"])?;
         registry.register(Box::new(panics.clone()))?;

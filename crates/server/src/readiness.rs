@@ -135,11 +135,11 @@ impl Checked {
             return;
         }
         if self.reasons.is_empty() {
-            tracing::info!("ready again");
+            tracing::info!("server ready");
         }
         for Reason { message, detail } in &self.reasons {
             if !before.contains(&&**message) {
-                tracing::error!(reason = %message, detail, "not ready");
+                tracing::error!(reason = %message, detail, "server not ready");
             }
         }
     }
@@ -152,7 +152,7 @@ impl Checked {
             };
             (StatusCode::OK, body)
         } else {
-            let body = json!({"status": "not ready", "reasons": self.messages()});
+            let body = json!({"status": "server not ready", "reasons": self.messages()});
             (StatusCode::SERVICE_UNAVAILABLE, body)
         };
         let mut response = Response::new(Body::from(body.to_string()));

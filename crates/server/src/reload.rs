@@ -95,13 +95,13 @@ impl<F: Fn() + Clone + Send + 'static> Task for SignalReloadTask<F> {
             if let Some(signal) = ignored {
                 tracing::info!(
                     signal,
-                    "signal ignored: there is nothing to reopen or toggle"
+                    "signal ignored: the server has no log file to reopen"
                 );
             } else if self.signals.is_of_terminal && is_terminal_gone().await {
-                tracing::info!(signal = "SIGHUP", "terminal closed; stopping");
+                tracing::info!(signal = "SIGHUP", "terminal closed; server stopping");
                 self.stop.ask();
             } else {
-                tracing::info!(signal = "SIGHUP", "reloading");
+                tracing::info!(signal = "SIGHUP", "configuration reload started");
                 let reread = tokio::task::spawn_blocking(self.reread.clone());
                 if reread.await.is_err() {
                     tracing::error!("configuration reload panicked");

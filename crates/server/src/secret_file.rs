@@ -177,7 +177,7 @@ pub(crate) async fn check(path: &Path, pepper: &Pepper, store: &Store) -> anyhow
     }
     if Some(known) == pepper.previous_check_value() {
         store.set_secret_check(&pepper.check_value()).await?;
-        tracing::info!(file = %path.display(), "secret replaced; the previous one remains valid for decryption");
+        tracing::info!(file = %path.display(), "secret replaced; the previous secret remains valid for decryption");
         return Ok(());
     }
     bail!(

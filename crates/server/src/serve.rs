@@ -158,9 +158,7 @@ impl Server {
         }
         phase.send_replace(Phase::Cut);
         if !stop.cut(tasks.wait()).await {
-            tracing::error!(
-                "connections not closed in time; usage of their requests is not recorded"
-            );
+            tracing::error!("connections not closed in time; usage of open requests not recorded");
         }
         ShutdownOutcome::AtDeadline
     }
@@ -200,7 +198,7 @@ impl Server {
     fn take(&self, stream: TcpStream, connection: Connection<impl RequestService>) {
         let peer = connection.peer.address;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "TCP_NODELAY");
+            tracing::debug!(%error, %peer, "failed to set TCP_NODELAY");
         }
         let tls = self.tls.clone();
         connection.tasks.clone().spawn(async move {
@@ -228,7 +226,7 @@ impl AcceptGate {
         if let Some(left_out) = self.refused.admit() {
             tracing::warn!(
                 %address, left_out,
-                "connection closed: its address has as many open as server.max_connections_per_address allows"
+                "connection refused: server.max_connections_per_address reached"
             );
         }
     }
@@ -236,7 +234,7 @@ impl AcceptGate {
     /// Logs a failed `accept`, once per interval; usually the process is out of file descriptors.
     fn failed(&self, error: &std::io::Error) {
         if let Some(left_out) = self.failed.admit() {
-            tracing::warn!(%error, left_out, "connection not accepted");
+            tracing::warn!(%error, left_out, "failed to accept connection");
         }
     }
 }

@@ -179,7 +179,7 @@ impl Task for SignalTask {
         if !self.shutdown.0.asked.is_cancelled() {
             let first = self.signals.next().await;
             self.shutdown.ask();
-            tracing::info!(signal = first.name, "stopping");
+            tracing::info!(signal = first.name, "server stopping");
         }
         let second = self.signals.next().await;
         self.shutdown.force(second.code);

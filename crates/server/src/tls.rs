@@ -158,7 +158,7 @@ impl Task for CertificateReloadTask {
                 }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
-                    "server certificate unusable; keeping the previous one"
+                    "server certificate unusable; the previous certificate stays in use"
                 ),
             }
         }

@@ -92,6 +92,8 @@ impl Setting for ActiveAuthority {
         SELECT s.project_id, s.certificate_id, c.content FROM certificate_activations s \
         JOIN certificates c ON c.organization_id = s.organization_id AND c.id = s.certificate_id \
         WHERE s.organization_id = $1";
+    const DELETE: &'static str =
+        "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2";
     const EVENTS: &'static [EventType] = &[
         EventType::CertificatesActivated,
         EventType::CertificatesDeactivated,

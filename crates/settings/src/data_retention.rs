@@ -4,8 +4,8 @@ use base::ids::{OrganizationId, ProjectId};
 use base::{EventType, names};
 use store::{Connection, Result, Row, Value, sql};
 
-use crate::setting::row_setting_sql;
-use crate::{RowSetting, ScopeSettings, Setting};
+use crate::setting::row_sql;
+use crate::{RowSetting, RowSql, ScopeSettings};
 
 /// Retention of the data that clients send and receive. The default is [`Self::NoControl`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,24 +82,20 @@ impl DataRetention {
     }
 }
 
-impl Setting for DataRetention {
-    row_setting_sql! { SELECT_ALL "data_retention" { "retention_type" = "$3" } }
-    const EVENTS: &'static [EventType] = &[EventType::DataRetentionUpdated];
+impl RowSetting for DataRetention {
+    const SQL: RowSql = row_sql!("data_retention" { "retention_type" = "$3" });
+    const UPDATED: EventType = EventType::DataRetentionUpdated;
 
     fn read(row: &Row<'_>) -> Result<Self> {
         row.word("retention_type", Self::parse)
     }
 
-    fn enforce(self, scope: &mut ScopeSettings) {
-        scope.retention = self.0;
-    }
-}
-
-impl RowSetting for DataRetention {
-    row_setting_sql! { ROW "data_retention" { "retention_type" = "$3" } }
-
     fn values(&self) -> Vec<Value> {
         vec![self.as_str().into()]
+    }
+
+    fn enforce(self, scope: &mut ScopeSettings) {
+        scope.retention = self.0;
     }
 }
 

@@ -3,8 +3,8 @@
 use base::{EventType, names};
 use store::{Result, Row, Value};
 
-use crate::setting::row_setting_sql;
-use crate::{RowSetting, ScopeSettings, Setting};
+use crate::setting::row_sql;
+use crate::{RowSetting, RowSql, ScopeSettings};
 
 /// A tool that a model server runs on behalf of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +54,11 @@ impl HostedTools {
     }
 }
 
-impl Setting for HostedTools {
-    row_setting_sql! { SELECT_ALL "hosted_tool_permissions" {
+impl RowSetting for HostedTools {
+    const SQL: RowSql = row_sql!("hosted_tool_permissions" {
         "file_search" = "$3", "web_search" = "$4", "image_generation" = "$5", "mcp" = "$6", "code_interpreter" = "$7"
-    } }
-    const EVENTS: &'static [EventType] = &[EventType::HostedToolPermissionsUpdated];
+    });
+    const UPDATED: EventType = EventType::HostedToolPermissionsUpdated;
 
     fn read(row: &Row<'_>) -> Result<Self> {
         let mut tools = Self::default();
@@ -68,19 +68,13 @@ impl Setting for HostedTools {
         Ok(tools)
     }
 
-    fn enforce(self, scope: &mut ScopeSettings) {
-        scope.tools = self;
-    }
-}
-
-impl RowSetting for HostedTools {
-    row_setting_sql! { ROW "hosted_tool_permissions" {
-        "file_search" = "$3", "web_search" = "$4", "image_generation" = "$5", "mcp" = "$6", "code_interpreter" = "$7"
-    } }
-
     fn values(&self) -> Vec<Value> {
         let tools = HostedTool::ALL.iter();
         tools.map(|tool| self.contains(*tool).into()).collect()
+    }
+
+    fn enforce(self, scope: &mut ScopeSettings) {
+        scope.tools = self;
     }
 }
 

@@ -23,35 +23,36 @@ pub use data_retention::{DataRetention, Retention, retention_now};
 pub use hosted_tools::{HostedTool, HostedTools};
 pub use model_permissions::{ModelListMode, ModelPermissions, ModelPolicy};
 pub use rate_limits::{LimitField, ModelLimits, RateLimits};
-pub use setting::{Descriptor, Patch, RowSetting, Setting};
+pub use setting::{DeletableSetting, Descriptor, Patch, RowSetting, RowSql, Setting};
 pub use spend_limit::SpendLimit;
 
-/// Descriptors of all settings that the gateway enforces.
-pub const ENFORCED: [Descriptor; 6] = [
-    Descriptor::of::<RateLimits>(),
-    Descriptor::of::<ModelPermissions>(),
-    Descriptor::of::<HostedTools>(),
-    Descriptor::of::<DataRetention>(),
-    Descriptor::of::<SpendLimit>(),
-    Descriptor::of::<ActiveAuthority>(),
-];
+/// Declares the settings that the gateway enforces: each a field of [`ScopeSettings`], the field's type, and the [`Setting`]
+/// that determines the field.
+macro_rules! enforced {
+    ($($(#[$doc:meta])* $field:ident: $type:ty = $setting:ty,)*) => {
+        /// Descriptors of all settings that the gateway enforces.
+        pub const ENFORCED: &[Descriptor] = &[$(Descriptor::of::<$setting>()),*];
 
-/// Settings in force for an organization or for one of its projects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScopeSettings {
+        /// Settings in force for an organization or for one of its projects.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct ScopeSettings { $($(#[$doc])* pub $field: $type,)* }
+    };
+}
+
+enforced! {
     /// Rate limits that differ from the defaults, by model. Always empty for an organization.
-    pub limits: HashMap<String, ModelLimits>,
+    limits: HashMap<String, ModelLimits> = RateLimits,
     /// Models that may be called; every model if absent. Always absent for an organization.
-    pub models: Option<ModelPolicy>,
+    models: Option<ModelPolicy> = ModelPermissions,
     /// Hosted tools that may be used. Always all of them for an organization.
-    pub tools: HostedTools,
+    tools: HostedTools = HostedTools,
     /// Retention of clients' data; that of the organization, or the default, if absent.
-    pub retention: Option<Retention>,
+    retention: Option<Retention> = DataRetention,
     /// Spend of a calendar month at which requests are refused; unlimited if absent.
-    pub spend_limit: Option<NanoDollars>,
+    spend_limit: Option<NanoDollars> = SpendLimit,
     /// Certificate authorities of which one must have issued the client's certificate, by the ids of their certificates;
     /// no client certificate is needed if empty.
-    pub authorities: BTreeMap<String, Authority>,
+    authorities: BTreeMap<String, Authority> = ActiveAuthority,
 }
 
 impl ScopeSettings {

@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 
 use base::{EventType, names};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use store::{Result, Row, Value};
 
-use crate::setting::row_setting_sql;
-use crate::{RowSetting, ScopeSettings, Setting};
+use crate::setting::row_sql;
+use crate::{DeletableSetting, RowSetting, RowSql, ScopeSettings};
 
-/// The meaning of a list of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Meaning of `model_ids`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum ModelListMode {
     /// Only the listed models may be called.
     AllowList,
@@ -58,12 +62,10 @@ impl From<ModelPermissions> for ModelPolicy {
     }
 }
 
-impl Setting for ModelPermissions {
-    row_setting_sql! { SELECT_ALL "model_permissions" { "mode" = "$3", "model_ids" = "$4" } }
-    const EVENTS: &'static [EventType] = &[
-        EventType::ModelPermissionsUpdated,
-        EventType::ModelPermissionsDeleted,
-    ];
+impl RowSetting for ModelPermissions {
+    const SQL: RowSql = row_sql!("model_permissions" { "mode" = "$3", "model_ids" = "$4" });
+    const UPDATED: EventType = EventType::ModelPermissionsUpdated;
+    const EVENTS: &'static [EventType] = &[Self::UPDATED, Self::DELETED];
 
     fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
@@ -72,18 +74,19 @@ impl Setting for ModelPermissions {
         })
     }
 
+    fn values(&self) -> Vec<Value> {
+        let model_ids = serde_json::Value::from(self.model_ids.clone());
+        vec![self.mode.as_str().into(), model_ids.to_string().into()]
+    }
+
     fn enforce(self, scope: &mut ScopeSettings) {
         scope.models = Some(self.into());
     }
 }
 
-impl RowSetting for ModelPermissions {
-    row_setting_sql! { ROW "model_permissions" { "mode" = "$3", "model_ids" = "$4" } }
-
-    fn values(&self) -> Vec<Value> {
-        let model_ids = serde_json::Value::from(self.model_ids.clone());
-        vec![self.mode.as_str().into(), model_ids.to_string().into()]
-    }
+impl DeletableSetting for ModelPermissions {
+    const NOUN: &'static str = "The policy for models";
+    const DELETED: EventType = EventType::ModelPermissionsDeleted;
 }
 
 #[cfg(test)]

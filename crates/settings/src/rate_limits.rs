@@ -3,7 +3,8 @@
 use base::{EventType, ModelKind, names};
 use store::{Result, Row};
 
-use crate::{ScopeSettings, Setting};
+use crate::setting::row_sql;
+use crate::{RowSql, ScopeSettings, Setting};
 
 /// A quantity that a rate limit bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +29,6 @@ names! { LimitField {
 }}
 
 impl LimitField {
-    /// Names of all fields, in the order of [`Self::ALL`].
-    pub const NAMES: &'static [&'static str] = &[
-        Self::RequestsPerMinute.as_str(),
-        Self::TokensPerMinute.as_str(),
-        Self::ImagesPerMinute.as_str(),
-        Self::AudioMegabytesPerMinute.as_str(),
-        Self::RequestsPerDay.as_str(),
-        Self::BatchInputTokensPerDay.as_str(),
-    ];
-
     /// Returns true if the limit applies to models of `kind`. Every limit applies to a model of unknown kind: the model's
     /// name alone would be a guess, and a limit that is never counted against does no harm.
     #[must_use]
@@ -62,6 +53,11 @@ impl ModelLimits {
     #[must_use]
     pub fn get(&self, field: LimitField) -> Option<i64> {
         self.0[field as usize]
+    }
+
+    /// Returns the limits of all fields, in the order of [`LimitField::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = Option<i64>> {
+        self.0.into_iter()
     }
 
     /// Sets the limit of `field`.
@@ -98,11 +94,17 @@ pub struct RateLimits {
     pub limits: ModelLimits,
 }
 
+impl RateLimits {
+    /// SQL of the table.
+    pub const SQL: RowSql = row_sql!("rate_limits" ["model" = "$3"] {
+        "max_requests_per_1_minute" = "$4", "max_tokens_per_1_minute" = "$5", "max_images_per_1_minute" = "$6",
+        "max_audio_megabytes_per_1_minute" = "$7", "max_requests_per_1_day" = "$8", "batch_1_day_max_input_tokens" = "$9"
+    });
+}
+
 impl Setting for RateLimits {
-    const SELECT_ALL: &'static str = "\
-        SELECT s.project_id, s.model, s.max_requests_per_1_minute, s.max_tokens_per_1_minute, s.max_images_per_1_minute, \
-               s.max_audio_megabytes_per_1_minute, s.max_requests_per_1_day, s.batch_1_day_max_input_tokens \
-        FROM rate_limits s WHERE s.organization_id = $1";
+    const SELECT_ALL: &'static str = Self::SQL.select_all;
+    const DELETE: &'static str = Self::SQL.delete;
     const EVENTS: &'static [EventType] = &[EventType::RateLimitUpdated];
 
     fn read(row: &Row<'_>) -> Result<Self> {

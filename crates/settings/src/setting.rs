@@ -10,6 +10,8 @@ pub trait Setting: Sized + Send + 'static {
     /// SQL that selects `project_id` and the setting's columns for the organization `$1`; the table is called `s`.
     /// `project_id` is empty where the row holds for the organization itself.
     const SELECT_ALL: &'static str;
+    /// SQL that deletes the rows of the organization `$1` and the project `$2`.
+    const DELETE: &'static str;
     /// Types of the events that change the setting. The directory reloads settings after each of them.
     const EVENTS: &'static [EventType];
 
@@ -23,18 +25,91 @@ pub trait Setting: Sized + Send + 'static {
     fn enforce(self, scope: &mut ScopeSettings);
 }
 
-/// A setting that is at most one row for each organization or project.
-pub trait RowSetting: Setting {
-    /// SQL that selects the setting's columns for the organization `$1` and the project `$2`.
-    const SELECT_ONE: &'static str;
-    /// SQL that inserts or replaces the row of the organization `$1` and the project `$2`; the columns' values follow.
-    const UPSERT: &'static str;
-    /// SQL that deletes the row of the organization `$1` and the project `$2`.
-    const DELETE: &'static str;
+/// A [`Setting`] that is at most one row for each organization or project.
+pub trait RowSetting: Sized + Send + Sync + 'static {
+    /// SQL of the table.
+    const SQL: RowSql;
+    /// Type of the event that sets the setting.
+    const UPDATED: EventType;
+    /// Types of all events that change the setting.
+    const EVENTS: &'static [EventType] = &[Self::UPDATED];
 
-    /// Returns the values of the columns, in the order of [`Self::UPSERT`].
+    /// Decodes a row, as [`Setting::read`] does.
+    ///
+    /// # Errors
+    /// Those of [`Setting::read`].
+    fn read(row: &Row<'_>) -> Result<Self>;
+
+    /// Returns the values of the columns, in their order in [`Self::SQL`].
     fn values(&self) -> Vec<Value>;
+
+    /// Puts the setting in force, as [`Setting::enforce`] does.
+    fn enforce(self, scope: &mut ScopeSettings);
 }
+
+/// A [`RowSetting`] that can be deleted. Its [`RowSetting::EVENTS`] have [`Self::DELETED`] too.
+pub trait DeletableSetting: RowSetting {
+    /// The setting in the sentence that refuses to show or to delete what is not set.
+    const NOUN: &'static str;
+    /// Type of the event that deletes the setting.
+    const DELETED: EventType;
+}
+
+impl<S: RowSetting> Setting for S {
+    const SELECT_ALL: &'static str = S::SQL.select_all;
+    const DELETE: &'static str = S::SQL.delete;
+    const EVENTS: &'static [EventType] = S::EVENTS;
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        S::read(row)
+    }
+
+    fn enforce(self, scope: &mut ScopeSettings) {
+        S::enforce(self, scope);
+    }
+}
+
+/// SQL of the table of a setting.
+#[derive(Clone, Copy, Debug)]
+pub struct RowSql {
+    /// SQL as in [`Setting::SELECT_ALL`].
+    pub select_all: &'static str,
+    /// SQL that selects the columns of the rows of the organization `$1` and the project `$2`.
+    pub select_one: &'static str,
+    /// SQL that inserts or replaces a row of the organization `$1` and the project `$2`; the columns' values follow.
+    pub upsert: &'static str,
+    /// SQL as in [`Setting::DELETE`].
+    pub delete: &'static str,
+}
+
+/// Returns the [`RowSql`] of a table and its columns, each with the parameter that its value has. A column in brackets is part
+/// of the table's key: a project has a row for each of its values.
+macro_rules! row_sql {
+    (
+        $table:literal $([$key:literal = $key_parameter:literal])?
+        { $first:literal = $first_parameter:literal $(, $column:literal = $parameter:literal)* }
+    ) => {
+        $crate::setting::RowSql {
+            select_all: concat!(
+                "SELECT s.project_id, ", $("s.", $key, ", ",)? "s.", $first, $(", s.", $column,)*
+                " FROM ", $table, " s WHERE s.organization_id = $1"
+            ),
+            select_one: concat!(
+                "SELECT ", $($key, ", ",)? $first, $(", ", $column,)*
+                " FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"
+            ),
+            upsert: concat!(
+                "INSERT INTO ", $table, " (organization_id, project_id, ", $($key, ", ",)? $first, $(", ", $column,)*
+                ") VALUES ($1, $2, ", $($key_parameter, ", ",)? $first_parameter, $(", ", $parameter,)*
+                ") ON CONFLICT (organization_id, project_id", $(", ", $key,)? ") DO UPDATE SET ",
+                $first, " = excluded.", $first, $(", ", $column, " = excluded.", $column),*
+            ),
+            delete: concat!("DELETE FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"),
+        }
+    };
+}
+
+pub(crate) use row_sql;
 
 /// A change of the settings in force that one row makes.
 pub type Patch = Box<dyn FnOnce(&mut ScopeSettings) + Send>;
@@ -44,6 +119,8 @@ pub type Patch = Box<dyn FnOnce(&mut ScopeSettings) + Send>;
 pub struct Descriptor {
     /// SQL as in [`Setting::SELECT_ALL`].
     pub select_all: &'static str,
+    /// SQL as in [`Setting::DELETE`].
+    pub delete: &'static str,
     /// Decodes a row into the project that it is declared for, empty for the organization, and the patch.
     pub read: fn(&Row<'_>) -> Result<(String, Patch)>,
     /// Types of the events that change the setting.
@@ -65,6 +142,7 @@ impl Descriptor {
         }
         Self {
             select_all: S::SELECT_ALL,
+            delete: S::DELETE,
             read: read::<S>,
             events: S::EVENTS,
         }
@@ -76,30 +154,6 @@ fn read<S: Setting>(row: &Row<'_>) -> Result<(String, Patch)> {
     let patch = Box::new(move |scope: &mut ScopeSettings| setting.enforce(scope));
     Ok((row.get("project_id")?, patch))
 }
-
-/// Writes the SQL of a [`RowSetting`] from its table and its columns, each with the parameter that its value has.
-macro_rules! row_setting_sql {
-    (SELECT_ALL $table:literal { $($column:literal = $parameter:literal),+ }) => {
-        const SELECT_ALL: &'static str = concat!(
-            "SELECT s.project_id", $(", s.", $column,)+ " FROM ", $table, " s WHERE s.organization_id = $1"
-        );
-    };
-    (ROW $table:literal { $first:literal = $first_parameter:literal $(, $column:literal = $parameter:literal)* }) => {
-        const SELECT_ONE: &'static str = concat!(
-            "SELECT ", $first, $(", ", $column,)* " FROM ", $table, " WHERE organization_id = $1 AND project_id = $2"
-        );
-        const UPSERT: &'static str = concat!(
-            "INSERT INTO ", $table, " (organization_id, project_id, ", $first, $(", ", $column,)*
-            ") VALUES ($1, $2, ", $first_parameter, $(", ", $parameter,)*
-            ") ON CONFLICT (organization_id, project_id) DO UPDATE SET ", $first, " = excluded.", $first,
-            $(", ", $column, " = excluded.", $column),*
-        );
-        const DELETE: &'static str =
-            concat!("DELETE FROM ", $table, " WHERE organization_id = $1 AND project_id = $2");
-    };
-}
-
-pub(crate) use row_setting_sql;
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 use base::{EventType, NanoDollars};
 use store::{Result, Row, Value};
 
-use crate::setting::row_setting_sql;
-use crate::{RowSetting, ScopeSettings, Setting};
+use crate::setting::row_sql;
+use crate::{DeletableSetting, RowSetting, RowSql, ScopeSettings};
 
 /// Spend of a calendar month at which requests are refused. Without a row, spend is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +13,10 @@ pub struct SpendLimit {
     pub cents: i64,
 }
 
-impl Setting for SpendLimit {
-    row_setting_sql! { SELECT_ALL "spend_limits" { "threshold_amount" = "$3" } }
-    const EVENTS: &'static [EventType] =
-        &[EventType::SpendLimitUpdated, EventType::SpendLimitDeleted];
+impl RowSetting for SpendLimit {
+    const SQL: RowSql = row_sql!("spend_limits" { "threshold_amount" = "$3" });
+    const UPDATED: EventType = EventType::SpendLimitUpdated;
+    const EVENTS: &'static [EventType] = &[Self::UPDATED, Self::DELETED];
 
     fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
@@ -24,15 +24,16 @@ impl Setting for SpendLimit {
         })
     }
 
+    fn values(&self) -> Vec<Value> {
+        vec![self.cents.into()]
+    }
+
     fn enforce(self, scope: &mut ScopeSettings) {
         scope.spend_limit = Some(NanoDollars::from_cents(self.cents));
     }
 }
 
-impl RowSetting for SpendLimit {
-    row_setting_sql! { ROW "spend_limits" { "threshold_amount" = "$3" } }
-
-    fn values(&self) -> Vec<Value> {
-        vec![self.cents.into()]
-    }
+impl DeletableSetting for SpendLimit {
+    const NOUN: &'static str = "A spend limit";
+    const DELETED: EventType = EventType::SpendLimitDeleted;
 }

@@ -121,6 +121,8 @@ const MIGRATIONS: &[Migration] = &[
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary
 /// but must never change.
 const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7017220831)";
+/// Keeps PostgreSQL from sending a notice, which the driver logs, when a table exists already.
+const POSTGRES_QUIET: &str = "SET LOCAL client_min_messages = warning";
 
 /// Brings both databases up to date.
 pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<()> {
@@ -131,6 +133,7 @@ pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<(
         let mut transaction = database.begin().await?;
         if database.kind() == "postgres" {
             transaction.batch(POSTGRES_LOCK).await?;
+            transaction.batch(POSTGRES_QUIET).await?;
         }
         let create = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)";
         transaction.batch(create).await?;
@@ -165,7 +168,7 @@ async fn apply(transaction: &mut Transaction, kind: &str, migration: &Migration)
             migration.name
         ))
         .await?;
-    tracing::info!(migration = migration.name, "migrated");
+    tracing::info!(migration = migration.name, "migration applied");
     Ok(())
 }
 

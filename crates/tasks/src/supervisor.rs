@@ -132,13 +132,13 @@ async fn supervise(mut task: impl Task, health: Health) {
         tracing::error!(
             task = health.name(),
             seconds,
-            "background task panicked: started again after a pause"
+            "background task panicked; restarting after a pause"
         );
         sleep(backoff).await;
-        // What panics once more here does so before the task runs, and is told apart by nothing: it is tried again.
+        // After a panic here the task does not run, and panics again in the next round.
         let recovered = std::panic::catch_unwind(AssertUnwindSafe(|| task.recover()));
         if recovered.is_err() {
-            tracing::error!(task = health.name(), "background task not recovered");
+            tracing::error!(task = health.name(), "background task failed to recover");
         }
         backoff = MAX_BACKOFF.min(backoff * 2);
     }
@@ -153,7 +153,7 @@ async fn run(task: &mut impl Task, health: &Health, backoff: Duration) -> bool {
         outcome = &mut running => outcome,
         () = sleep(backoff), if !health.is_well() => {
             health.recovered();
-            tracing::info!(task = health.name(), "background task runs again");
+            tracing::info!(task = health.name(), "background task recovered");
             running.await
         }
     };

@@ -120,7 +120,7 @@ impl<E: SpanExporter + 'static> SpanExporter for RuntimeExporter<E> {
             Err(error) => {
                 self.counters.dropped.inc_by(count);
                 if !self.is_failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%error, "trace collector takes no spans; dropping them");
+                    tracing::warn!(%error, "trace collector refuses spans; dropping spans");
                 }
             }
         }

@@ -17,11 +17,11 @@ impl Default for SpanCounters {
         Self {
             exported: counter(
                 "orgplane_spans_exported_total",
-                "Spans that the collector of traces has taken.",
+                "Spans accepted by the trace collector.",
             ),
             dropped: counter(
                 "orgplane_spans_dropped_total",
-                "Spans given up, because the queue was full or the collector did not take them.",
+                "Spans dropped because the queue was full or the trace collector did not accept them.",
             ),
         }
     }

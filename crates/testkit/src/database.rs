@@ -1,10 +1,10 @@
-//! A database per test, and a directory for other files.
+//! Storage of a test: a database, and a directory for other files.
 
 use store::Store;
 use store::testing::TestDatabase;
 use tempfile::TempDir;
 
-/// Empty database, removed at the end of the test.
+/// An empty database and an empty directory, removed at the end of the test.
 pub struct TestStorage {
     /// URL of the database.
     pub url: String,
@@ -14,7 +14,7 @@ pub struct TestStorage {
 }
 
 impl TestStorage {
-    /// Creates an empty database of the kind that this test run uses.
+    /// Creates an empty database of the kind that this test run uses, and a directory.
     #[must_use]
     #[expect(
         clippy::new_without_default,

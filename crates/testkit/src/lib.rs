@@ -2,12 +2,14 @@
 
 mod client;
 mod database;
+pub mod examples;
 mod invitation;
 mod organization;
 mod owner_key;
 mod server;
 
 pub use client::{Answer, Client};
+pub use database::TestStorage;
 pub use database::TestStorage;
 pub use organization::{NodeParts, Organization, ProjectKey};
 pub use orgplane::Cors;

@@ -240,7 +240,7 @@ impl Server {
 
     /// Returns the services of the application.
     #[must_use]
-    pub fn services(&self) -> &Services {
+    pub fn services(&self) -> &Arc<Services> {
         self.app.services()
     }
 

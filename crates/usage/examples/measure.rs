@@ -11,8 +11,8 @@ use base::{Clock, UnixTime};
 use store::Store;
 use store::testing::TestDatabase;
 use usage::{
-    CostDimension, CostQuery, Dimension, Kind, Metric, Outcome, PriceBook, Quantities, Recorder,
-    Reports, Spend, UsageEvent, UsageQuery, Width, costs, usage,
+    CostDimension, CostQuery, Dimension, Metric, Outcome, PriceBook, Quantities, Recorder, Reports,
+    Spend, UsageEvent, UsageKind, UsageQuery, Width, costs, usage,
 };
 
 const START_SECONDS: i64 = 1_772_409_600;
@@ -41,7 +41,7 @@ fn event(number: i64, all: i64) -> UsageEvent {
         id: format!("req_{number:026}"),
         timestamp: UnixTime(START_SECONDS + number * (DAYS_COUNT * SECONDS_PER_DAY) / all),
         organization_id: organization(),
-        kind: Kind::Completions,
+        kind: UsageKind::Completions,
         project_id: Id::from_text(format!("proj_{project:026}")),
         user_id: Some(Id::from_text(format!("user-{project:02}-{key:023}"))),
         api_key_id: Some(Id::from_text(format!("key_{project:02}-{key:023}"))),
@@ -149,7 +149,7 @@ async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
     for (name, start, end, width, group_by) in REPORTS {
         let query = UsageQuery {
             organization_id: organization(),
-            kind: Kind::Completions,
+            kind: UsageKind::Completions,
             start: UnixTime(START_SECONDS + start),
             end: UnixTime(START_SECONDS + end),
             width: *width,

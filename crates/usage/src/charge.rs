@@ -5,9 +5,8 @@ use std::fmt;
 use base::NanoDollars;
 use base::money::Factor;
 
-use crate::price::{ANY_MODEL, PriceEntry, PriceKey};
-use crate::{Kind, Metric, PriceBook, Quantities, UsageEvent};
-use base::names;
+use crate::price::{ANY_MODEL, PriceEntry};
+use crate::{ItemName, Metric, PriceBook, Quantities, UsageEvent, UsageKind};
 
 /// The charges of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,86 +36,6 @@ pub struct LineItem {
     pub model: Option<String>,
     /// The item.
     pub name: ItemName,
-}
-
-/// The item of a charge. Values are stored by their order, so new ones go to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum ItemName {
-    InputTokens,
-    InputCachedTokens,
-    InputCacheWriteTokens,
-    OutputTokens,
-    InputAudioTokens,
-    InputCachedAudioTokens,
-    OutputAudioTokens,
-    InputImageTokens,
-    OutputImageTokens,
-    Images,
-    Characters,
-    Seconds,
-    WebSearchCalls,
-    FileSearchCalls,
-    CodeInterpreterSessions,
-    /// Bytes kept for a day.
-    VectorStores,
-}
-
-names! { ItemName {
-    InputTokens = "input_tokens",
-    InputCachedTokens = "input_cached_tokens",
-    InputCacheWriteTokens = "input_cache_write_tokens",
-    OutputTokens = "output_tokens",
-    InputAudioTokens = "input_audio_tokens",
-    InputCachedAudioTokens = "input_cached_audio_tokens",
-    OutputAudioTokens = "output_audio_tokens",
-    InputImageTokens = "input_image_tokens",
-    OutputImageTokens = "output_image_tokens",
-    Images = "images",
-    Characters = "characters",
-    Seconds = "seconds",
-    WebSearchCalls = "web_search_calls",
-    FileSearchCalls = "file_search_calls",
-    CodeInterpreterSessions = "code_interpreter_sessions",
-    VectorStores = "vector_stores",
-}}
-
-impl ItemName {
-    /// Returns the unit of quantities in the contract's words; `None` if the contract has none.
-    #[must_use]
-    pub fn unit(self) -> Option<&'static str> {
-        match self {
-            Self::Images => Some("images"),
-            Self::Characters => Some("characters"),
-            Self::Seconds => Some("duration_seconds"),
-            Self::WebSearchCalls
-            | Self::FileSearchCalls
-            | Self::CodeInterpreterSessions
-            | Self::VectorStores => None,
-            _ => Some("tokens"),
-        }
-    }
-
-    pub(crate) fn price_key(self) -> PriceKey {
-        match self {
-            Self::InputTokens => PriceKey::Input,
-            Self::InputCachedTokens => PriceKey::CachedInput,
-            Self::InputCacheWriteTokens => PriceKey::CacheWrite,
-            Self::OutputTokens => PriceKey::Output,
-            Self::InputAudioTokens => PriceKey::InputAudio,
-            Self::InputCachedAudioTokens => PriceKey::CachedInputAudio,
-            Self::OutputAudioTokens => PriceKey::OutputAudio,
-            Self::InputImageTokens => PriceKey::InputImage,
-            Self::OutputImageTokens => PriceKey::OutputImage,
-            Self::Images => PriceKey::Image,
-            Self::Characters => PriceKey::Character,
-            Self::Seconds => PriceKey::Second,
-            Self::WebSearchCalls => PriceKey::WebSearch,
-            Self::FileSearchCalls => PriceKey::FileSearch,
-            Self::CodeInterpreterSessions => PriceKey::CodeInterpreter,
-            Self::VectorStores => PriceKey::Storage,
-        }
-    }
 }
 
 impl LineItem {
@@ -211,7 +130,7 @@ impl PriceBook {
         let any = self.entry(ANY_MODEL, event.timestamp);
         let price = |name: ItemName| {
             [own, any].into_iter().flatten().find_map(|entry| {
-                let price = entry.price(name.price_key(), event)?;
+                let price = entry.price(name, event)?;
                 Some((price, entry))
             })
         };
@@ -251,7 +170,7 @@ impl Quote<'_> {
     }
 
     fn amount(&self, price: NanoDollars, factor: Factor) -> NanoDollars {
-        let per = self.name.price_key().per();
+        let per = self.name.per();
         price.for_quantity_times(self.quantity, per, factor)
     }
 
@@ -333,14 +252,14 @@ fn units(event: &UsageEvent) -> Vec<(ItemName, i64)> {
 }
 
 /// Returns the item and the metric by which tools or storage are charged.
-fn tool(kind: Kind) -> Option<(ItemName, Metric)> {
+fn tool(kind: UsageKind) -> Option<(ItemName, Metric)> {
     match kind {
-        Kind::WebSearchCalls => Some((ItemName::WebSearchCalls, Metric::NumRequests)),
-        Kind::FileSearchCalls => Some((ItemName::FileSearchCalls, Metric::NumRequests)),
-        Kind::CodeInterpreterSessions => {
+        UsageKind::WebSearchCalls => Some((ItemName::WebSearchCalls, Metric::NumRequests)),
+        UsageKind::FileSearchCalls => Some((ItemName::FileSearchCalls, Metric::NumRequests)),
+        UsageKind::CodeInterpreterSessions => {
             Some((ItemName::CodeInterpreterSessions, Metric::NumSessions))
         }
-        Kind::VectorStores => Some((ItemName::VectorStores, Metric::UsageBytes)),
+        UsageKind::VectorStores => Some((ItemName::VectorStores, Metric::UsageBytes)),
         _ => None,
     }
 }

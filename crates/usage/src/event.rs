@@ -2,99 +2,69 @@
 
 use base::UnixTime;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
+use serde::{Deserialize, Serialize};
 
 pub use crate::quantities::Quantities;
 use base::names;
 
-/// The kind of usage, which is a report of the Administration API, named by the last part of its path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Chat completions, completions and responses.
-    Completions,
-    /// Embeddings.
-    Embeddings,
-    /// Moderations.
-    Moderations,
-    /// Images: generations, edits and variations.
-    Images,
-    /// Speech from text.
-    AudioSpeeches,
-    /// Text from speech.
-    AudioTranscriptions,
-    /// Storage of vector stores.
-    VectorStores,
-    /// Sessions of the code interpreter.
-    CodeInterpreterSessions,
-    /// Calls of file search.
-    FileSearchCalls,
-    /// Calls of web search.
-    WebSearchCalls,
+names! {
+    /// The kind of usage, which is a report of the Administration API, named by the last part of its path.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum UsageKind {
+        /// Chat completions, completions and responses.
+        Completions = "completions",
+        /// Embeddings.
+        Embeddings = "embeddings",
+        /// Moderations.
+        Moderations = "moderations",
+        /// Images: generations, edits and variations.
+        Images = "images",
+        /// Speech from text.
+        AudioSpeeches = "audio_speeches",
+        /// Text from speech.
+        AudioTranscriptions = "audio_transcriptions",
+        /// Storage of vector stores.
+        VectorStores = "vector_stores",
+        /// Sessions of the code interpreter.
+        CodeInterpreterSessions = "code_interpreter_sessions",
+        /// Calls of file search.
+        FileSearchCalls = "file_search_calls",
+        /// Calls of web search.
+        WebSearchCalls = "web_search_calls",
+    }
 }
 
-names! { Kind {
-    Completions = "completions",
-    Embeddings = "embeddings",
-    Moderations = "moderations",
-    Images = "images",
-    AudioSpeeches = "audio_speeches",
-    AudioTranscriptions = "audio_transcriptions",
-    VectorStores = "vector_stores",
-    CodeInterpreterSessions = "code_interpreter_sessions",
-    FileSearchCalls = "file_search_calls",
-    WebSearchCalls = "web_search_calls",
-}}
-
-/// A metric of usage. Values are stored by their order, so new ones go to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "the names are the contract's own")]
-pub enum Metric {
-    InputTokens,
-    OutputTokens,
-    NumModelRequests,
-    InputCachedTokens,
-    InputCacheWriteTokens,
-    InputUncachedTokens,
-    InputTextTokens,
-    OutputTextTokens,
-    InputCachedTextTokens,
-    InputAudioTokens,
-    InputCachedAudioTokens,
-    OutputAudioTokens,
-    InputImageTokens,
-    InputCachedImageTokens,
-    OutputImageTokens,
-    Images,
-    Characters,
-    Seconds,
-    UsageBytes,
-    NumSessions,
-    NumRequests,
+names! {
+    /// A metric of usage. Values are stored by their order, so new ones go to the end.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[repr(u8)]
+    #[expect(missing_docs, reason = "the names are the contract's own")]
+    pub enum Metric {
+        InputTokens = "input_tokens",
+        OutputTokens = "output_tokens",
+        NumModelRequests = "num_model_requests",
+        InputCachedTokens = "input_cached_tokens",
+        InputCacheWriteTokens = "input_cache_write_tokens",
+        InputUncachedTokens = "input_uncached_tokens",
+        InputTextTokens = "input_text_tokens",
+        OutputTextTokens = "output_text_tokens",
+        InputCachedTextTokens = "input_cached_text_tokens",
+        InputAudioTokens = "input_audio_tokens",
+        InputCachedAudioTokens = "input_cached_audio_tokens",
+        OutputAudioTokens = "output_audio_tokens",
+        InputImageTokens = "input_image_tokens",
+        InputCachedImageTokens = "input_cached_image_tokens",
+        OutputImageTokens = "output_image_tokens",
+        Images = "images",
+        Characters = "characters",
+        Seconds = "seconds",
+        UsageBytes = "usage_bytes",
+        NumSessions = "num_sessions",
+        NumRequests = "num_requests",
+    }
 }
-
-names! { Metric {
-    InputTokens = "input_tokens",
-    OutputTokens = "output_tokens",
-    NumModelRequests = "num_model_requests",
-    InputCachedTokens = "input_cached_tokens",
-    InputCacheWriteTokens = "input_cache_write_tokens",
-    InputUncachedTokens = "input_uncached_tokens",
-    InputTextTokens = "input_text_tokens",
-    OutputTextTokens = "output_text_tokens",
-    InputCachedTextTokens = "input_cached_text_tokens",
-    InputAudioTokens = "input_audio_tokens",
-    InputCachedAudioTokens = "input_cached_audio_tokens",
-    OutputAudioTokens = "output_audio_tokens",
-    InputImageTokens = "input_image_tokens",
-    InputCachedImageTokens = "input_cached_image_tokens",
-    OutputImageTokens = "output_image_tokens",
-    Images = "images",
-    Characters = "characters",
-    Seconds = "seconds",
-    UsageBytes = "usage_bytes",
-    NumSessions = "num_sessions",
-    NumRequests = "num_requests",
-}}
 
 /// The most tokens or characters of one event: more than the largest batch consumes.
 pub const MAX_QUANTITY: i64 = 100_000_000_000;
@@ -119,36 +89,25 @@ impl Metric {
     }
 }
 
-/// A dimension by which usage is grouped or filtered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are the contract's own")]
-pub enum Dimension {
-    ProjectId,
-    UserId,
-    ApiKeyId,
-    Model,
-    Batch,
-    ServiceTier,
-    Size,
-    Source,
-    VectorStoreId,
-    ContextLevel,
+names! {
+    /// A dimension by which usage is grouped or filtered.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[expect(missing_docs, reason = "the names are the contract's own")]
+    pub enum Dimension {
+        ProjectId = "project_id",
+        UserId = "user_id",
+        ApiKeyId = "api_key_id",
+        Model = "model",
+        Batch = "batch",
+        ServiceTier = "service_tier",
+        Size = "size",
+        Source = "source",
+        VectorStoreId = "vector_store_id",
+        ContextLevel = "context_level",
+    }
 }
 
-names! { Dimension {
-    ProjectId = "project_id",
-    UserId = "user_id",
-    ApiKeyId = "api_key_id",
-    Model = "model",
-    Batch = "batch",
-    ServiceTier = "service_tier",
-    Size = "size",
-    Source = "source",
-    VectorStoreId = "vector_store_id",
-    ContextLevel = "context_level",
-}}
-
-impl Kind {
+impl UsageKind {
     /// Returns the `object` of the results of the report.
     #[must_use]
     pub fn result_object(self) -> &'static str {
@@ -244,37 +203,30 @@ impl Kind {
     }
 }
 
-/// The outcome of a metered request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The model answered, and the client received the answer.
-    Succeeded,
-    /// The model server could not be reached, answered with an error, or broke off.
-    UpstreamFailed,
-    /// The model server took too long.
-    TimedOut,
-    /// The client disconnected before the end of the answer; usage until then is counted.
-    ClientGone,
-    /// Reported by another gateway.
-    Reported,
-    /// Not a request: a correction of charges at other prices.
-    Repriced,
-    /// Not a request: a reversal of a reported event, with its numbers negated.
-    Corrected,
+names! {
+    /// The outcome of a metered request.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Outcome {
+        /// The model answered, and the client received the answer.
+        Succeeded = "succeeded",
+        /// The model server could not be reached, answered with an error, or broke off.
+        UpstreamFailed = "upstream_failed",
+        /// The model server took too long.
+        TimedOut = "timed_out",
+        /// The client disconnected before the end of the answer; usage until then is counted.
+        ClientGone = "client_gone",
+        /// Reported by another gateway.
+        Reported = "reported",
+        /// Not a request: a correction of charges at other prices.
+        Repriced = "repriced",
+        /// Not a request: a reversal of a reported event, with its numbers negated.
+        Corrected = "corrected",
+    }
 }
 
-names! { Outcome {
-    Succeeded = "succeeded",
-    UpstreamFailed = "upstream_failed",
-    TimedOut = "timed_out",
-    ClientGone = "client_gone",
-    Reported = "reported",
-    Repriced = "repriced",
-    Corrected = "corrected",
-}}
-
-/// A usage event: the usage of one request, a row of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A usage event: the usage of one request, a row of the ledger. The JSON form is stored for events that are set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageEvent {
     /// The id, unique within the organization and the UTC day of `timestamp`, separately for reported events and those
     /// of the gateway. A second event with the same id is a duplicate.
@@ -284,7 +236,8 @@ pub struct UsageEvent {
     /// The organization.
     pub organization_id: OrganizationId,
     /// The kind of usage.
-    pub kind: Kind,
+    #[serde(rename = "type")]
+    pub kind: UsageKind,
     /// The project.
     pub project_id: ProjectId,
     /// The user, if the key is a user's.
@@ -314,6 +267,37 @@ pub struct UsageEvent {
 }
 
 impl UsageEvent {
+    /// Returns the event of a usage that succeeded and was measured, without any dimension but the project.
+    #[must_use]
+    pub fn new(
+        id: String,
+        timestamp: UnixTime,
+        organization_id: OrganizationId,
+        project_id: ProjectId,
+        kind: UsageKind,
+        quantities: Quantities,
+    ) -> Self {
+        Self {
+            id,
+            timestamp,
+            organization_id,
+            kind,
+            project_id,
+            user_id: None,
+            api_key_id: None,
+            model: None,
+            batch: false,
+            service_tier: None,
+            size: None,
+            source: None,
+            vector_store_id: None,
+            context_level: None,
+            quantities,
+            estimated: false,
+            outcome: Outcome::Succeeded,
+        }
+    }
+
     /// Returns the value of a dimension; `true` or `false` for `batch`.
     #[must_use]
     pub fn dimension(&self, dimension: Dimension) -> Option<&str> {
@@ -366,8 +350,22 @@ mod tests {
             assert_eq!(Metric::parse(metric.as_str()), Some(*metric));
             assert_eq!(Metric::ALL[*metric as usize], *metric);
         }
-        for kind in Kind::ALL {
-            assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
+        for kind in UsageKind::ALL {
+            assert_eq!(UsageKind::parse(kind.as_str()), Some(*kind));
+        }
+    }
+
+    #[test]
+    fn stored_names_are_those_on_the_wire() {
+        let stored = |name: serde_json::Result<String>| name.expect("JSON").replace('"', "");
+        for metric in Metric::ALL {
+            assert_eq!(stored(serde_json::to_string(metric)), metric.as_str());
+        }
+        for kind in UsageKind::ALL {
+            assert_eq!(stored(serde_json::to_string(kind)), kind.as_str());
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(stored(serde_json::to_string(outcome)), outcome.as_str());
         }
     }
 }

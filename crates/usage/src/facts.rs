@@ -69,8 +69,7 @@ mod tests {
     use base::UnixTime;
 
     use super::*;
-    use crate::price::PriceKey;
-    use crate::{Metric, PriceBook};
+    use crate::{ItemName, Metric, PriceBook};
 
     #[test]
     fn every_model_that_is_charged_by_tokens_has_facts() {
@@ -81,7 +80,7 @@ mod tests {
             let mut entries = book.entries_from(model, UnixTime(0));
             // The tokens of generated images are bounded by the number of images.
             let makes_images =
-                entries.any(|entry| entry.dearest(&[PriceKey::OutputImage]).is_some());
+                entries.any(|entry| entry.dearest(&[ItemName::OutputImageTokens]).is_some());
             if makes_images || !sells(Metric::InputTokens) {
                 continue;
             }

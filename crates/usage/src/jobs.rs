@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use base::BudgetPermit;
+use base::ids::Id;
 use base::time::{SECONDS_PER_DAY, Stopwatch};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::capacity::EventPermit;
 use crate::ledger::key::Source;
-use crate::recorder::EventPermit;
-use crate::{Allowance, Appended, ReservationKey, SpendReservation, UsageEvent};
+use crate::{Allowance, ReservationKey, SpendReservation, UsageEvent};
 
 /// The most events that share a transaction, unless one job alone has more.
 const MAX_BATCH_EVENTS: usize = 1_000;
@@ -29,7 +30,6 @@ pub(crate) struct Job {
     /// The time since the events arrived.
     pub(crate) since: Stopwatch,
     /// The capacity that the events hold while they wait.
-    #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) capacity: Option<EventPermit>,
     /// The money that is reserved for the events until they count.
     pub(crate) spend: Option<SpendReservation>,
@@ -40,25 +40,45 @@ pub(crate) struct Job {
     pub(crate) share: Option<BudgetPermit>,
 }
 
-/// Events that are to be written in one transaction.
-pub(crate) struct Submission {
-    pub(crate) events: Vec<UsageEvent>,
-    pub(crate) source: Source,
-    /// The allowance of the key that reports the events.
-    pub(crate) allowance: Option<Allowance>,
-    /// The durable reservations that are released with the events.
-    pub(crate) releases: Vec<ReservationKey>,
+/// The outcome of a job, once its events are durable or refused.
+pub(crate) type Answer = oneshot::Receiver<base::Result<Appended>>;
+
+/// The numbers of new events and of duplicates in an append.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// The number of events that were new.
+    pub accepted: usize,
+    /// The number of events whose id their organization had used before.
+    pub duplicates: usize,
 }
 
-impl Submission {
-    /// Returns a submission without events.
-    pub(crate) fn of(source: Source) -> Self {
-        Self {
-            events: Vec::new(),
+impl Job {
+    /// Returns a job that holds nothing and for which a caller waits, and its outcome.
+    pub(crate) fn new(source: Source, events: Vec<UsageEvent>) -> (Self, Answer) {
+        let (done, answer) = oneshot::channel();
+        let job = Self {
+            events,
+            done,
             source,
             allowance: None,
+            is_urgent: true,
+            since: Stopwatch::start(),
+            capacity: None,
+            spend: None,
             releases: Vec::new(),
-        }
+            share: None,
+        };
+        (job, answer)
+    }
+
+    /// Returns the tenant that reports the events: a project for its keys, an organization for its admin keys.
+    pub(crate) fn tenant(&self) -> Option<String> {
+        let event = (self.source == Source::Report).then(|| self.events.first())??;
+        let (organization, project) = match &self.allowance {
+            Some(allowance) => (&allowance.organization_id, allowance.project_id.as_str()),
+            None => (&event.organization_id, ""),
+        };
+        Some(format!("{}/{project}", organization.as_str()))
     }
 }
 

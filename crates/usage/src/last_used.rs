@@ -7,7 +7,7 @@ use std::time::Duration;
 use base::ids::{KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
 use store::{Store, sql};
-use tasks::{Health, Task, TaskHandle};
+use tasks::{Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The interval between two writes.
@@ -35,10 +35,7 @@ struct LastUse {
     at: UnixTime,
 }
 
-/// The task that writes pending uses once a second.
-pub struct LastUsedTask(TaskHandle);
-
-/// The loop of the task.
+/// The task that writes pending uses once a second, and once more when it is stopped.
 struct LastUsedWriter {
     pending: LastUsed,
     store: Store,
@@ -46,9 +43,9 @@ struct LastUsedWriter {
 }
 
 impl LastUsed {
-    /// Starts the task on the current runtime.
+    /// Starts the task that writes uses, on the current runtime. Its stop writes those that are pending.
     #[must_use]
-    pub fn start(store: Store, clock: Clock) -> (Self, LastUsedTask) {
+    pub fn start(store: Store, clock: Clock) -> (Self, TaskHandle) {
         let last_used = Self {
             pending: Arc::default(),
             clock,
@@ -59,7 +56,7 @@ impl LastUsed {
             store,
             stop,
         });
-        (last_used, LastUsedTask(task))
+        (last_used, task)
     }
 
     /// Records that `key`, and its `user` if it has one, was used just now.
@@ -116,7 +113,7 @@ impl Task for LastUsedWriter {
             }
         }
         let keys = self.pending.lock().len();
-        tracing::error!(keys, "stopped; failed to update last_used_at");
+        tracing::error!(keys, "failed to update last_used_at before the shutdown");
     }
 }
 
@@ -173,17 +170,4 @@ async fn write(store: &Store, batch: &[(KeyId, LastUse)]) -> store::Result<()> {
         transaction.execute(update).await?;
     }
     transaction.commit().await
-}
-
-impl LastUsedTask {
-    /// Writes pending uses and stops the task.
-    pub async fn stop(self) {
-        self.0.stop().await;
-    }
-
-    /// Returns the health of the writer.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        self.0.health()
-    }
 }

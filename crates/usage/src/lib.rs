@@ -1,10 +1,12 @@
 //! Usage and costs: events, prices, the ledger and its rollups, spend, reports.
 
 mod allowance;
+mod capacity;
 pub mod charge;
 mod correct;
 pub mod event;
 mod facts;
+mod item_name;
 mod jobs;
 pub mod last_used;
 mod ledger;
@@ -27,25 +29,25 @@ mod verify;
 mod writer;
 
 pub use allowance::{Allowance, MAX_KEY_COST_PER_DAY, MAX_KEY_EVENTS_PER_DAY};
-pub use charge::{Charge, Charges, ItemName, LineItem};
+pub use charge::{Charge, Charges, LineItem};
 pub use correct::{Corrected, correct};
-pub use event::{Dimension, Kind, MAX_QUANTITY, Metric, Outcome, Quantities, UsageEvent};
+pub use event::{Dimension, MAX_QUANTITY, Metric, Outcome, Quantities, UsageEvent, UsageKind};
 pub use facts::{ModelFact, ModelFacts};
-pub use jobs::by_days;
-pub use last_used::{LastUsed, LastUsedTask};
+pub use item_name::ItemName;
+pub use jobs::{Appended, by_days};
+pub use last_used::LastUsed;
 pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of};
 pub use price::{ANY_MODEL, PriceBook, PriceChange, PriceEntry, PriceError};
 pub use rebuild::rebuild;
-pub use recorder::{Appended, Durable, QueuePermit, Recorded, Recorder, RecorderTask};
+pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
 pub use report::{
     Bucket, Buckets, CostDimension, CostQuery, CostResult, GroupSums, ReportPart, ReportStream,
     Reports, UsageQuery, UsageResult, costs, usage,
 };
 pub use reported::{EventBounds, MAX_EVENT_COST, MAX_REQUEST_DAYS, RefusedEvent, ReportedEvent};
 pub use reprice::{Reprice, Repriced, reprice};
-pub use retention::{
-    DEFAULT_MAX_EVENT_AGE_DAYS, MIN_LEDGER_DAYS, Retention, RetentionPeriods, RetentionTask, forget,
-};
+pub use retention::periods::{DEFAULT_MAX_EVENT_AGE_DAYS, MIN_LEDGER_DAYS, RetentionPeriods};
+pub use retention::{Retention, forget};
 pub use rollup::Width;
 pub use set_aside::{SetAside, set_aside};
 pub use spend::{

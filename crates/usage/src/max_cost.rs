@@ -3,34 +3,34 @@
 use base::money::Factor;
 use base::{NanoDollars, UnixTime};
 
-use crate::price::{ANY_MODEL, PriceEntry, PriceKey};
+use crate::price::{ANY_MODEL, PriceEntry};
 use crate::{ItemName, Metric, PriceBook, Quantities};
 
 /// The metrics that are charged, with the prices that may apply to them: which tokens are cached, audio or image tokens
 /// is known only from the answer.
-const SOLD_BY: &[(Metric, &[PriceKey])] = &[
+const SOLD_BY: &[(Metric, &[ItemName])] = &[
     (
         Metric::InputTokens,
         &[
-            PriceKey::Input,
-            PriceKey::CachedInput,
-            PriceKey::CacheWrite,
-            PriceKey::InputAudio,
-            PriceKey::CachedInputAudio,
-            PriceKey::InputImage,
+            ItemName::InputTokens,
+            ItemName::InputCachedTokens,
+            ItemName::InputCacheWriteTokens,
+            ItemName::InputAudioTokens,
+            ItemName::InputCachedAudioTokens,
+            ItemName::InputImageTokens,
         ],
     ),
     (
         Metric::OutputTokens,
         &[
-            PriceKey::Output,
-            PriceKey::OutputAudio,
-            PriceKey::OutputImage,
+            ItemName::OutputTokens,
+            ItemName::OutputAudioTokens,
+            ItemName::OutputImageTokens,
         ],
     ),
-    (Metric::Images, &[PriceKey::Image]),
-    (Metric::Characters, &[PriceKey::Character]),
-    (Metric::Seconds, &[PriceKey::Second]),
+    (Metric::Images, &[ItemName::Images]),
+    (Metric::Characters, &[ItemName::Characters]),
+    (Metric::Seconds, &[ItemName::Seconds]),
 ];
 
 impl PriceBook {
@@ -67,10 +67,9 @@ impl PriceBook {
         calls: &[(ItemName, i64)],
     ) -> NanoDollars {
         let max_cost = |(name, count): &(ItemName, i64)| {
-            let key = name.price_key();
             let entries = self.entries_from(model, time);
             let amounts = entries.chain(self.entries_from(ANY_MODEL, time));
-            let amounts = amounts.map(|entry| entry.max_cost_at(&[key], *count, Factor::ONE));
+            let amounts = amounts.map(|entry| entry.max_cost_at(&[*name], *count, Factor::ONE));
             amounts.max().unwrap_or_default()
         };
         calls.iter().map(max_cost).sum()
@@ -80,9 +79,9 @@ impl PriceBook {
     #[must_use]
     pub fn sells(&self, model: &str, time: UnixTime, metric: Metric) -> bool {
         let mut sold = SOLD_BY.iter().filter(|(sold, _)| *sold == metric);
-        sold.any(|(_, keys)| {
+        sold.any(|(_, items)| {
             let mut entries = self.entries_from(model, time);
-            entries.any(|entry| entry.dearest(keys).is_some_and(|price| price.0 > 0))
+            entries.any(|entry| entry.dearest(items).is_some_and(|price| price.0 > 0))
         })
     }
 
@@ -95,18 +94,18 @@ impl PriceBook {
 
 impl PriceEntry {
     fn max_cost(&self, quantities: &Quantities, batch: Factor) -> NanoDollars {
-        let max_cost = |(metric, keys): &(Metric, &[PriceKey])| {
-            self.max_cost_at(keys, quantities.or_zero(*metric), batch)
+        let max_cost = |(metric, items): &(Metric, &[ItemName])| {
+            self.max_cost_at(items, quantities.or_zero(*metric), batch)
         };
         SOLD_BY.iter().map(max_cost).sum()
     }
 
-    /// Returns the maximum cost of a quantity at the highest of the prices of `keys`.
-    fn max_cost_at(&self, keys: &[PriceKey], quantity: i64, batch: Factor) -> NanoDollars {
-        let Some(dearest) = self.dearest(keys).filter(|_| quantity > 0) else {
+    /// Returns the maximum cost of a quantity at the highest of the prices of `items`.
+    fn max_cost_at(&self, items: &[ItemName], quantity: i64, batch: Factor) -> NanoDollars {
+        let Some(dearest) = self.dearest(items).filter(|_| quantity > 0) else {
             return NanoDollars::default();
         };
-        let per = keys[0].per();
+        let per = items[0].per();
         let amounts = (self.factors())
             .map(|factor| dearest.for_quantity_times(quantity, per, batch * factor));
         // Each price may give a charge of its own, rounded up if its unit is no whole number of nano-dollars.
@@ -114,8 +113,8 @@ impl PriceEntry {
             let mut factors = self.factors();
             factors.any(|factor| !price.is_whole_for_each(per, batch * factor))
         };
-        let rounded = (keys.iter())
-            .filter(|key| self.each(**key).any(is_rounded))
+        let rounded = (items.iter())
+            .filter(|item| self.each(**item).any(is_rounded))
             .count();
         let rounded = NanoDollars(i64::try_from(rounded).unwrap_or(i64::MAX));
         amounts.max().unwrap_or_default() + rounded

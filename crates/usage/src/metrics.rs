@@ -39,29 +39,29 @@ impl LedgerMetrics {
         Ok(Self {
             events: histogram(
                 "orgplane_ledger_batch_events",
-                "Usage events that were written in one transaction.",
+                "Usage events written in one transaction.",
                 &EVENTS_BUCKETS,
             )?,
             time: histogram(
                 "orgplane_ledger_write_duration_seconds",
-                "How long a transaction of the ledger took.",
+                "Duration of a ledger transaction, in seconds.",
                 &TIME_BUCKETS,
             )?,
             failures: IntCounter::new(
                 "orgplane_ledger_write_failures_total",
-                "Transactions of the ledger that failed; they are tried again.",
+                "Ledger transactions that failed; each is retried.",
             )?,
             conflicts: IntCounter::new(
                 "orgplane_ledger_conflicts_total",
-                "Usage events of the gateway that are in no row, since another row has their id.",
+                "Usage events of the gateway that were not written because another row has the same id.",
             )?,
             lost: IntCounter::new(
                 "orgplane_ledger_lost_events_total",
-                "Usage events of the gateway that could not be written before the stop; the log has them.",
+                "Usage events of the gateway that could not be written before the shutdown; the log has their content.",
             )?,
             set_aside: IntGauge::new(
                 "orgplane_ledger_set_aside_events",
-                "Usage events that the database refused and that are set aside until the ledger takes them.",
+                "Usage events set aside because the database refused them; each is retried.",
             )?,
             is_blocked: AtomicBool::new(false),
             is_running: AtomicBool::new(true),

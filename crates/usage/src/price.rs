@@ -12,74 +12,12 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::UsageEvent;
-use base::names;
+use crate::{ItemName, UsageEvent};
 
 pub use changes::PriceChange;
 
 /// The model name of prices of tools and storage that apply to every model.
 pub const ANY_MODEL: &str = "*";
-
-/// A kind of price, named by its key in a price book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum PriceKey {
-    Input,
-    CachedInput,
-    CacheWrite,
-    Output,
-    InputAudio,
-    CachedInputAudio,
-    OutputAudio,
-    InputImage,
-    OutputImage,
-    Image,
-    Character,
-    Second,
-    WebSearch,
-    FileSearch,
-    CodeInterpreter,
-    Storage,
-}
-
-names! { PriceKey {
-    Input = "input",
-    CachedInput = "cached_input",
-    CacheWrite = "cache_write",
-    Output = "output",
-    InputAudio = "input_audio",
-    CachedInputAudio = "cached_input_audio",
-    OutputAudio = "output_audio",
-    InputImage = "input_image",
-    OutputImage = "output_image",
-    Image = "image",
-    Character = "character",
-    Second = "second",
-    WebSearch = "web_search",
-    FileSearch = "file_search",
-    CodeInterpreter = "code_interpreter",
-    Storage = "storage",
-}}
-
-impl PriceKey {
-    /// Returns the number of units that the price is for.
-    pub(crate) fn per(self) -> i64 {
-        match self {
-            Self::Image | Self::Second | Self::CodeInterpreter => 1,
-            Self::WebSearch | Self::FileSearch => 1_000,
-            Self::Storage => 1 << 30,
-            _ => 1_000_000,
-        }
-    }
-
-    /// True if the price is of a tool or of storage, which may be listed under [`ANY_MODEL`].
-    fn is_for_any_model(self) -> bool {
-        matches!(
-            self,
-            Self::WebSearch | Self::FileSearch | Self::CodeInterpreter | Self::Storage
-        )
-    }
-}
 
 /// The prices of one model from one day on: a `[[price]]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -87,7 +25,7 @@ impl PriceKey {
 pub struct PriceEntry {
     model: String,
     effective: UnixTime,
-    prices: [Option<NanoDollars>; PriceKey::ALL.len()],
+    prices: [Option<NanoDollars>; ItemName::ALL.len()],
     images_by_size: BTreeMap<String, NanoDollars>,
     batch: Factor,
     service_tiers: BTreeMap<String, Factor>,
@@ -141,7 +79,7 @@ impl TryFrom<BTreeMap<String, Field>> for PriceEntry {
         let mut entry = Self {
             model,
             effective,
-            prices: [None; PriceKey::ALL.len()],
+            prices: [None; ItemName::ALL.len()],
             images_by_size: BTreeMap::new(),
             batch: Factor::ONE,
             service_tiers: BTreeMap::new(),
@@ -160,7 +98,7 @@ impl PriceEntry {
     fn set(&mut self, name: &str, field: Field) -> Result<(), PriceError> {
         let wrong_price = |key: &str| wrong(&self.model, key, NO_PRICE);
         let wrong_factor = |key: &str| wrong(&self.model, key, NO_FACTOR);
-        match (name, PriceKey::parse(name), field) {
+        match (name, ItemName::of_price_key(name), field) {
             ("batch", _, Field::Text(text)) => {
                 self.batch = Factor::parse(&text).ok_or_else(|| wrong_factor(name))?;
             }
@@ -170,15 +108,15 @@ impl PriceEntry {
             }
             ("batch" | "service_tier", ..) => return Err(wrong_factor(name)),
             (_, None, _) => return Err(wrong(&self.model, name, "is not a key of a price")),
-            (_, Some(key), _) if self.model == ANY_MODEL && !key.is_for_any_model() => {
+            (_, Some(item), _) if self.model == ANY_MODEL && !item.is_for_any_model() => {
                 let problem = "needs a model: \"*\" has prices of tools and storage only";
                 return Err(wrong(&self.model, name, problem));
             }
-            (_, Some(key), Field::Text(text)) => {
-                let price = NanoDollars::parse(&text).ok_or_else(|| wrong_price(key.as_str()))?;
-                self.prices[key as usize] = Some(price);
+            (_, Some(item), Field::Text(text)) => {
+                let price = NanoDollars::parse(&text).ok_or_else(|| wrong_price(name))?;
+                self.prices[item as usize] = Some(price);
             }
-            (_, Some(PriceKey::Image), Field::Table(table)) => {
+            (_, Some(ItemName::Images), Field::Table(table)) => {
                 self.images_by_size = each(name, table, NanoDollars::parse, wrong_price)?;
             }
             (_, Some(_), _) => return Err(wrong_price(name)),
@@ -186,23 +124,23 @@ impl PriceEntry {
         Ok(())
     }
 
-    /// Returns the price of `key` for an event; the price of images may depend on the event's size.
-    pub(crate) fn price(&self, key: PriceKey, event: &UsageEvent) -> Option<NanoDollars> {
+    /// Returns the price of an item for an event; the price of images may depend on the event's size.
+    pub(crate) fn price(&self, item: ItemName, event: &UsageEvent) -> Option<NanoDollars> {
         let by_size = || self.images_by_size.get(event.size.as_deref()?).copied();
-        let sized = (key == PriceKey::Image).then(by_size).flatten();
-        sized.or(self.prices[key as usize])
+        let sized = (item == ItemName::Images).then(by_size).flatten();
+        sized.or(self.prices[item as usize])
     }
 
-    /// Returns the highest of the prices of `keys`, over all image sizes.
-    pub(crate) fn dearest(&self, keys: &[PriceKey]) -> Option<NanoDollars> {
-        keys.iter().flat_map(|key| self.each(*key)).max()
+    /// Returns the highest of the prices of `items`, over all image sizes.
+    pub(crate) fn dearest(&self, items: &[ItemName]) -> Option<NanoDollars> {
+        items.iter().flat_map(|item| self.each(*item)).max()
     }
 
-    /// Returns the prices of `key`: one, or for images one for each size.
-    pub(crate) fn each(&self, key: PriceKey) -> impl Iterator<Item = NanoDollars> {
-        let by_size = (key == PriceKey::Image).then_some(&self.images_by_size);
+    /// Returns the prices of an item: one, or for images one for each size.
+    pub(crate) fn each(&self, item: ItemName) -> impl Iterator<Item = NanoDollars> {
+        let by_size = (item == ItemName::Images).then_some(&self.images_by_size);
         let by_size = by_size.into_iter().flat_map(BTreeMap::values).copied();
-        self.prices[key as usize].into_iter().chain(by_size)
+        self.prices[item as usize].into_iter().chain(by_size)
     }
 
     /// Returns every factor that may apply to a request outside of batches.

@@ -1,10 +1,32 @@
 //! The quantities of usage.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Metric;
 
 /// The amount of each metric. An absent metric is not zero; only corrections have negative amounts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(Metric, i64)>", into = "Vec<(Metric, i64)>")]
 pub struct Quantities([Option<i64>; Metric::ALL.len()]);
+
+impl From<Vec<(Metric, i64)>> for Quantities {
+    fn from(amounts: Vec<(Metric, i64)>) -> Self {
+        let mut quantities = Self::default();
+        for (metric, amount) in amounts {
+            quantities.set_signed(metric, amount);
+        }
+        quantities
+    }
+}
+
+impl From<Quantities> for Vec<(Metric, i64)> {
+    fn from(quantities: Quantities) -> Self {
+        let amounts = Metric::ALL.iter().zip(quantities.0);
+        amounts
+            .filter_map(|(metric, amount)| Some((*metric, amount?)))
+            .collect()
+    }
+}
 
 impl Quantities {
     /// Returns the amount of `metric`; `None` if it was not reported.

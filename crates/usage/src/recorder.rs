@@ -8,7 +8,6 @@
 //! write is retried until it works; meanwhile the bounded queue fills up and new requests are refused before they
 //! start, so that nothing is lost.
 
-mod capacity;
 mod permit;
 
 use std::sync::Arc;
@@ -19,24 +18,20 @@ use base::{Clock, Error};
 use prometheus::Registry;
 use store::Database;
 use tasks::{Health, ThreadHandle};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::jobs::{Job, Submission, by_days};
+use crate::capacity::{EventCapacity, REPORTS_CAPACITY, late};
+use crate::jobs::{Answer, Appended, Job, ReportQueue, by_days};
 use crate::ledger::Ledger;
 use crate::ledger::key::Source;
 use crate::metrics::LedgerMetrics;
-use crate::writer::{LedgerWriter, WriterInbox};
+use crate::writer::{LedgerWriter, RunningGuard, WriterInbox};
 use crate::{Allowance, PriceBook, ReservationKey, Spend, UsageEvent};
-pub(crate) use capacity::EventPermit;
 pub use permit::{Durable, QueuePermit, Recorded};
-
-use capacity::EventCapacity;
 
 /// The most requests that hold a permit and whose events the writer has not taken.
 const QUEUE_CAPACITY: usize = 8_192;
-/// The most jobs of reported events that may wait.
-const REPORTS_CAPACITY: usize = 1_024;
 /// The time for which a request waits for a permit.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time for which reported events wait to be durable.
@@ -61,15 +56,6 @@ pub struct RecorderTask {
     thread: ThreadHandle,
 }
 
-/// The numbers of new events and of duplicates in an append.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Appended {
-    /// The number of events that were new.
-    pub accepted: usize,
-    /// The number of events whose id their organization had used before.
-    pub duplicates: usize,
-}
-
 impl Recorder {
     /// Starts the thread of the ledger writer, which keeps `spend` equal to the ledger.
     ///
@@ -90,16 +76,16 @@ impl Recorder {
         let (stop, stopped) = watch::channel(None);
         let flush_requested = Arc::new(Notify::new());
         let metrics = Arc::new(LedgerMetrics::new().map_err(std::io::Error::other)?);
+        let (ended, running_writer) = watch::channel(());
         let inbox = WriterInbox {
             jobs: own,
-            reports: reported,
+            reports: ReportQueue::new(reported),
             flush_requested: Arc::clone(&flush_requested),
             stop: stopped,
+            running: RunningGuard::new(Arc::clone(&metrics), ended),
         };
-        let ledger = Ledger::new(database, Arc::clone(&prices), clock.clone());
-        let (ended, running_writer) = watch::channel(());
-        let running = RunningGuard(Arc::clone(&metrics), ended);
-        let writer = LedgerWriter::new(ledger, clock, spend, inbox, running);
+        let ledger = Ledger::new(database, Arc::clone(&prices), clock);
+        let writer = LedgerWriter::new(ledger, spend, inbox);
         let begin = || {
             if let Err(error) = tasks::lower_thread_priority() {
                 tracing::warn!(%error, "failed to lower ledger thread priority");
@@ -153,7 +139,7 @@ impl Recorder {
     /// 503: the events were not written in time. Some or all of them may be written later, so they should be sent
     /// again.
     pub async fn append(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
-        self.write(events, Source::Gateway, None).await
+        self.settle(events, Vec::new()).await
     }
 
     /// Writes reported events, those of a project key within its `allowance`. When it returns they are durable. Events
@@ -169,7 +155,9 @@ impl Recorder {
     ) -> base::Result<Appended> {
         let mut appended = Appended::default();
         for part in by_days(events) {
-            let part = self.write(part, Source::Report, allowance.clone()).await?;
+            let (mut job, answer) = Job::new(Source::Report, part);
+            job.allowance.clone_from(&allowance);
+            let part = self.submit(job, answer).await?;
             appended.accepted += part.accepted;
             appended.duplicates += part.duplicates;
         }
@@ -182,25 +170,8 @@ impl Recorder {
     /// # Errors
     /// Those of [`Recorder::report`].
     pub async fn import(&self, events: Vec<UsageEvent>) -> base::Result<Appended> {
-        self.write(events, Source::Import, None).await
-    }
-
-    async fn write(
-        &self,
-        events: Vec<UsageEvent>,
-        source: Source,
-        allowance: Option<Allowance>,
-    ) -> base::Result<Appended> {
-        if events.is_empty() {
-            return Ok(Appended::default());
-        }
-        self.submit(Submission {
-            events,
-            source,
-            allowance,
-            releases: Vec::new(),
-        })
-        .await
+        let (job, answer) = Job::new(Source::Import, events);
+        self.submit(job, answer).await
     }
 
     /// Writes events of the gateway, and releases their reservations in the same transaction.
@@ -212,20 +183,25 @@ impl Recorder {
         events: Vec<UsageEvent>,
         releases: Vec<ReservationKey>,
     ) -> base::Result<Appended> {
-        self.submit(Submission {
-            events,
-            releases,
-            ..Submission::of(Source::Gateway)
-        })
-        .await
+        let (mut job, answer) = Job::new(Source::Gateway, events);
+        job.releases = releases;
+        self.submit(job, answer).await
     }
 
-    async fn submit(&self, submission: Submission) -> base::Result<Appended> {
+    async fn submit(&self, mut job: Job, answer: Answer) -> base::Result<Appended> {
+        if job.events.is_empty() && job.releases.is_empty() {
+            return Ok(Appended::default());
+        }
         let deadline = Instant::now() + APPEND_TIMEOUT;
-        let permit = self.capacity.acquire(&submission, deadline).await?;
-        let written = async { self.send(submission, Some(permit)).await?.await.ok() };
+        let capacity =
+            (self.capacity).acquire(job.events.len(), job.source, job.tenant(), deadline);
+        job.capacity = Some(capacity.await?);
+        let written = async {
+            self.send(job).await;
+            answer.await
+        };
         match timeout_at(deadline, written).await {
-            Ok(Some(answer)) => answer,
+            Ok(Ok(outcome)) => outcome,
             _ => Err(late()),
         }
     }
@@ -252,39 +228,21 @@ impl Recorder {
     pub async fn flush(&self) {
         // A writer that stopped without an answer has flushed its queues.
         for source in [Source::Gateway, Source::Report] {
-            if let Some(written) = self.send(Submission::of(source), None).await {
-                let _ = written.await;
-            }
+            let (job, answer) = Job::new(source, Vec::new());
+            self.send(job).await;
+            let _ = answer.await;
         }
     }
 
-    async fn send(&self, submission: Submission, capacity: Option<EventPermit>) -> Option<Answer> {
-        let Submission {
-            events,
-            source,
-            allowance,
-            releases,
-        } = submission;
-        let (done, answer) = oneshot::channel();
-        let job = Job {
-            events,
-            done,
-            source,
-            allowance,
-            is_urgent: true,
-            since: Stopwatch::start(),
-            capacity,
-            spend: None,
-            releases,
-            share: None,
-        };
-        let queue = match source {
+    /// Puts a job into its queue, and wakes the writer. A writer that has ended leaves the job without an answer.
+    async fn send(&self, mut job: Job) {
+        job.since = Stopwatch::start();
+        let queue = match job.source {
             Source::Gateway => &self.jobs,
             Source::Report | Source::Import => &self.reports,
         };
-        queue.send(job).await.ok()?;
+        let _ = queue.send(job).await;
         self.flush_requested.notify_one();
-        Some(answer)
     }
 
     /// Returns the capacity in use, by requests under way and by events that wait.
@@ -314,25 +272,6 @@ impl Recorder {
     /// The metrics are already registered.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         self.metrics.register(registry)
-    }
-}
-
-fn late() -> Error {
-    let message = "The usage could not be written in time. Send it again: what was written is known by its ids.";
-    Error::overloaded(message, 1)
-}
-
-type Answer = oneshot::Receiver<base::Result<Appended>>;
-
-/// A guard that lives as long as the writer. Drop reports the end of the writer, however it came.
-pub(crate) struct RunningGuard(
-    pub(crate) Arc<LedgerMetrics>,
-    #[expect(dead_code, reason = "closed when it is dropped")] watch::Sender<()>,
-);
-
-impl Drop for RunningGuard {
-    fn drop(&mut self) {
-        self.0.ended();
     }
 }
 

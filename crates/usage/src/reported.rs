@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::{
-    Dimension, Kind, Metric, Outcome, PriceBook, Quantities, RetentionPeriods, UsageEvent,
+    Dimension, Metric, Outcome, PriceBook, Quantities, RetentionPeriods, UsageEvent, UsageKind,
 };
 
 /// The most seconds that an event may lie in the future: clocks differ, but not by more than a day.
@@ -233,10 +233,10 @@ impl<'a> ReportedEvent<'a> {
     }
 
     /// Returns the kind and the quantities, if the event is valid.
-    fn measured(&self, now: UnixTime) -> Result<(Kind, Quantities), String> {
+    fn measured(&self, now: UnixTime) -> Result<(UsageKind, Quantities), String> {
         check_text("id", &self.id)?;
-        let kind = Kind::parse(&self.r#type).ok_or_else(|| {
-            let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let kind = UsageKind::parse(&self.r#type).ok_or_else(|| {
+            let kinds: Vec<&str> = UsageKind::ALL.iter().map(|kind| kind.as_str()).collect();
             format!("type must be one of {}", kinds.join(", "))
         })?;
         if self.timestamp < 0 || self.timestamp > now.0 + MAX_FUTURE_SECONDS {
@@ -246,7 +246,7 @@ impl<'a> ReportedEvent<'a> {
         Ok((kind, self.quantities(kind)?))
     }
 
-    fn check_dimensions(&self, kind: Kind) -> Result<(), String> {
+    fn check_dimensions(&self, kind: UsageKind) -> Result<(), String> {
         let given = [
             (Dimension::UserId, &self.user_id),
             (Dimension::ApiKeyId, &self.api_key_id),
@@ -294,7 +294,7 @@ impl<'a> ReportedEvent<'a> {
     }
 
     /// Returns the quantities of this kind of event; others that were given are an error.
-    fn quantities(&self, kind: Kind) -> Result<Quantities, String> {
+    fn quantities(&self, kind: UsageKind) -> Result<Quantities, String> {
         let (required, optional) = (kind.required_metrics(), kind.optional_metrics());
         let mut quantities = Quantities::default();
         for &metric in Metric::ALL {

@@ -3,19 +3,22 @@
 //! Expired data is dropped by whole days, a few in each round, and not by the clock alone. Dropping the day table of
 //! the ledger is recorded, so that its sums are not taken for wrong; of the rollups, blocks are deleted.
 
+pub(crate) mod periods;
+
 use std::time::Duration;
 
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR};
 use base::{Clock, UnixTime};
 use rollup::Rollup;
 use store::{Database, Result};
-use tasks::{Health, Task, TaskHandle};
+use tasks::{Task, TaskHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::allowance;
 use crate::ledger::partition;
 use crate::rollups::delete_before;
-use crate::{Width, allowance};
+use periods::{MIN_LEDGER_DAYS, RetentionPeriods, first_day};
 
 /// The interval between two rounds.
 const ROUND_INTERVAL: Duration = Duration::from_secs(SECONDS_PER_HOUR.unsigned_abs());
@@ -27,68 +30,6 @@ const MARGIN_DAYS_COUNT: i64 = 1;
 const CONFIRMATION_AGE: Duration = Duration::from_secs(SECONDS_PER_DAY.unsigned_abs());
 /// The most days that are dropped in a round.
 const MAX_DROPPED_DAYS: usize = 3;
-
-/// The least number of days for which the ledger is kept, so that the spend of this month and the last one can be
-/// rebuilt.
-pub const MIN_LEDGER_DAYS: u32 = 62;
-
-/// The default of [`RetentionPeriods::max_event_age_days`].
-pub const DEFAULT_MAX_EVENT_AGE_DAYS: u32 = 400;
-
-/// The number of days before the current one for which data is kept; `None` to keep it for ever. Coarser rollups are
-/// kept at least as long as finer ones and the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetentionPeriods {
-    /// The days of the ledger.
-    pub events: Option<u32>,
-    /// The days of rollups by the minute.
-    pub minutes: Option<u32>,
-    /// The days of rollups by the hour.
-    pub hours: Option<u32>,
-    /// The days of rollups by the day.
-    pub days: Option<u32>,
-    /// The age in days up to which reported events are accepted.
-    pub max_event_age_days: u32,
-}
-
-impl Default for RetentionPeriods {
-    fn default() -> Self {
-        Self {
-            events: None,
-            minutes: None,
-            hours: None,
-            days: None,
-            max_event_age_days: DEFAULT_MAX_EVENT_AGE_DAYS,
-        }
-    }
-}
-
-impl RetentionPeriods {
-    /// Returns the time from which on events are accepted; `None` for all.
-    #[must_use]
-    pub fn oldest_event(&self, now: UnixTime) -> Option<UnixTime> {
-        Some(first_day(now, self.events?))
-    }
-
-    /// Returns the time from which on reported events are accepted, if the ledger is kept as long.
-    #[must_use]
-    pub fn oldest_reported(&self, now: UnixTime) -> UnixTime {
-        first_day(now, self.max_event_age_days)
-    }
-
-    fn of(&self, width: Width) -> Option<u32> {
-        match width {
-            Width::Minute => self.minutes,
-            Width::Hour => self.hours,
-            Width::Day => self.days,
-        }
-    }
-}
-
-fn first_day(now: UnixTime, days: u32) -> UnixTime {
-    now.floor(SECONDS_PER_DAY)
-        .plus(-i64::from(days) * SECONDS_PER_DAY)
-}
 
 /// Drops data that is expired at `now`, which must be beyond doubt.
 ///
@@ -159,6 +100,13 @@ impl Retention {
         }
     }
 
+    /// Starts the task that runs a round every hour, on the current runtime.
+    #[must_use]
+    pub fn start(database: Database, keep: RetentionPeriods, clock: Clock) -> TaskHandle {
+        let retention = Self::new(database, keep, clock);
+        tasks::start("usage retention", |stop| Rounds { retention, stop })
+    }
+
     /// Drops data that is expired by the clock, as far as the clock is confirmed.
     ///
     /// # Errors
@@ -196,9 +144,6 @@ impl Retention {
 }
 
 /// The task that runs a round of retention every hour.
-pub struct RetentionTask(TaskHandle);
-
-/// The loop of the task.
 struct Rounds {
     retention: Retention,
     stop: CancellationToken,
@@ -215,28 +160,5 @@ impl Task for Rounds {
                 () = self.stop.cancelled() => return,
             }
         }
-    }
-}
-
-impl RetentionTask {
-    /// Starts the task on the current runtime.
-    #[must_use]
-    pub fn start(database: Database, keep: RetentionPeriods, clock: Clock) -> Self {
-        let retention = Retention::new(database, keep, clock);
-        Self(tasks::start("usage retention", |stop| Rounds {
-            retention,
-            stop,
-        }))
-    }
-
-    /// Stops the task after the current round.
-    pub async fn stop(self) {
-        self.0.stop().await;
-    }
-
-    /// Returns the health of the task.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        self.0.health()
     }
 }

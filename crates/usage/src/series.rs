@@ -8,14 +8,14 @@ use hashbrown::Equivalent;
 use rollup::Granularity;
 use store::{Result, Row, Statement, Value, sql};
 
-use crate::{Dimension, ItemName, Kind, LineItem, UsageEvent};
+use crate::{Dimension, ItemName, LineItem, UsageEvent, UsageKind};
 pub(crate) use interner::{EventSeries, SeriesInterner};
 
 /// The kind of the numbers of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum SeriesKind {
     /// The quantities of a usage report.
-    Usage(Kind),
+    Usage(UsageKind),
     /// The charges; the dimension `model` has the line item.
     Costs,
 }
@@ -34,7 +34,7 @@ impl SeriesKind {
         if name == COSTS {
             return Some(Self::Costs);
         }
-        Kind::parse(name).map(Self::Usage)
+        UsageKind::parse(name).map(Self::Usage)
     }
 }
 

@@ -2,11 +2,9 @@
 //! accepts them.
 
 use base::UnixTime;
-use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
-use serde::{Deserialize, Serialize};
 use store::{Connection, Database, Error, Result, Row, sql};
 
-use crate::{Kind, Metric, Outcome, Quantities, UsageEvent};
+use crate::UsageEvent;
 
 /// The longest reason in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
@@ -24,100 +22,20 @@ pub struct SetAside {
     pub event: UsageEvent,
 }
 
-/// The JSON form of an event.
-#[derive(Serialize, Deserialize)]
-struct StoredEvent {
-    id: String,
-    timestamp: i64,
-    organization_id: String,
-    r#type: String,
-    project_id: String,
-    user_id: Option<String>,
-    api_key_id: Option<String>,
-    model: Option<String>,
-    batch: bool,
-    service_tier: Option<String>,
-    size: Option<String>,
-    source: Option<String>,
-    vector_store_id: Option<String>,
-    context_level: Option<String>,
-    quantities: Vec<(String, i64)>,
-    estimated: bool,
-    outcome: String,
-}
-
-impl From<&UsageEvent> for StoredEvent {
-    fn from(event: &UsageEvent) -> Self {
-        let text = |id: &str| id.to_owned();
-        let there = |metric: &Metric| {
-            let amount = event.quantities.get(*metric)?;
-            Some((metric.as_str().to_owned(), amount))
-        };
-        Self {
-            id: event.id.clone(),
-            timestamp: event.timestamp.0,
-            organization_id: text(event.organization_id.as_str()),
-            r#type: text(event.kind.as_str()),
-            project_id: text(event.project_id.as_str()),
-            user_id: event.user_id.as_ref().map(|id| text(id.as_str())),
-            api_key_id: event.api_key_id.as_ref().map(|id| text(id.as_str())),
-            model: event.model.clone(),
-            batch: event.batch,
-            service_tier: event.service_tier.clone(),
-            size: event.size.clone(),
-            source: event.source.clone(),
-            vector_store_id: event.vector_store_id.clone(),
-            context_level: event.context_level.clone(),
-            quantities: Metric::ALL.iter().filter_map(there).collect(),
-            estimated: event.estimated,
-            outcome: text(event.outcome.as_str()),
-        }
-    }
-}
-
-impl StoredEvent {
-    fn into_event(self) -> Option<UsageEvent> {
-        let mut quantities = Quantities::default();
-        for (metric, amount) in self.quantities {
-            quantities.set_signed(Metric::parse(&metric)?, amount);
-        }
-        Some(UsageEvent {
-            id: self.id,
-            timestamp: UnixTime(self.timestamp),
-            organization_id: OrganizationId::from_text(self.organization_id),
-            kind: Kind::parse(&self.r#type)?,
-            project_id: ProjectId::from_text(self.project_id),
-            user_id: self.user_id.map(UserId::from_text),
-            api_key_id: self.api_key_id.map(KeyId::from_text),
-            model: self.model,
-            batch: self.batch,
-            service_tier: self.service_tier,
-            size: self.size,
-            source: self.source,
-            vector_store_id: self.vector_store_id,
-            context_level: self.context_level,
-            quantities,
-            estimated: self.estimated,
-            outcome: Outcome::parse(&self.outcome)?,
-        })
-    }
-}
-
 /// Returns an event as JSON, complete.
 pub(crate) fn json_of(event: &UsageEvent) -> String {
-    serde_json::to_string(&StoredEvent::from(event)).unwrap_or_default()
+    serde_json::to_string(event).unwrap_or_default()
 }
 
 impl SetAside {
     fn read(row: &Row<'_>) -> Result<Self> {
         let packed: Vec<u8> = row.get("event")?;
-        let event = serde_json::from_slice::<StoredEvent>(&packed).ok();
-        let broken = || Error::Column("event".to_owned(), "is no event".to_owned());
+        let broken = |_| Error::Column("event".to_owned(), "is no event".to_owned());
         Ok(Self {
             number: row.get("number")?,
             set_aside_at: row.time("set_aside_at")?,
             reason: row.get("reason")?,
-            event: event.and_then(StoredEvent::into_event).ok_or_else(broken)?,
+            event: serde_json::from_slice(&packed).map_err(broken)?,
         })
     }
 }

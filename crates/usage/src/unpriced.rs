@@ -8,7 +8,7 @@ use base::time::SECONDS_PER_DAY;
 use store::Result;
 
 use crate::{
-    Dimension, ItemName, Kind, Metric, Outcome, PriceBook, Quantities, Reports, UsageEvent,
+    Dimension, ItemName, Metric, Outcome, PriceBook, Quantities, Reports, UsageEvent, UsageKind,
     UsageQuery, UsageResult, Width, usage,
 };
 
@@ -24,7 +24,7 @@ pub struct Unpriced {
 }
 
 /// The kind of usage, and the model if there is one.
-pub type UnpricedKey = (Kind, Option<String>);
+pub type UnpricedKey = (UsageKind, Option<String>);
 
 /// Returns the usage of an organization in the days from `start` to `end` that has no price in `prices`, by the prices
 /// of each day.
@@ -38,7 +38,7 @@ pub async fn unpriced(
     (start, end): (UnixTime, UnixTime),
 ) -> Result<BTreeMap<UnpricedKey, Unpriced>> {
     let mut found: BTreeMap<UnpricedKey, Unpriced> = BTreeMap::new();
-    for &kind in Kind::ALL {
+    for &kind in UsageKind::ALL {
         // A price depends on these dimensions, beside the day.
         let groups = [Dimension::Model, Dimension::Size].into_iter();
         let groups = groups.filter(|group| kind.dimensions().contains(group));
@@ -79,7 +79,7 @@ pub async fn unpriced(
 /// Returns the usage of a day as if it were one event.
 fn day(
     organization_id: &OrganizationId,
-    kind: Kind,
+    kind: UsageKind,
     timestamp: UnixTime,
     result: UsageResult,
 ) -> UsageEvent {
@@ -91,23 +91,17 @@ fn day(
         }
     }
     UsageEvent {
-        id: String::new(),
-        timestamp,
-        organization_id: organization_id.clone(),
-        kind,
-        project_id: ProjectId::from_text(String::new()),
-        user_id: None,
-        api_key_id: None,
         model,
-        batch: false,
-        service_tier: None,
         size,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: result.quantities,
-        estimated: false,
         outcome: Outcome::Reported,
+        ..UsageEvent::new(
+            String::new(),
+            timestamp,
+            organization_id.clone(),
+            ProjectId::from_text(String::new()),
+            kind,
+            result.quantities,
+        )
     }
 }
 

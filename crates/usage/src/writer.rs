@@ -5,25 +5,26 @@
 
 mod gateway_events;
 mod outcome;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Error;
 use base::time::Stopwatch;
-use base::{Clock, Error};
 use store::cooperative;
 use tasks::Task;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Sleep, sleep};
 
-use crate::jobs::{Batch, Job, ReportQueue};
+use crate::jobs::{Appended, Batch, Job, ReportQueue};
 use crate::ledger::key::Source;
 use crate::ledger::{Ledger, Written};
 use crate::metrics::LedgerMetrics;
-use crate::recorder::RunningGuard;
-use crate::{Allowance, Appended, ReservationKey, Spend, UsageEvent};
+use crate::{Allowance, ReservationKey, Spend, UsageEvent};
 use gateway_events::Retries;
 use outcome::{NotWritten, caught};
 
@@ -40,16 +41,35 @@ const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 /// The queues of the writer, and its signals.
 pub(crate) struct WriterInbox {
     pub(crate) jobs: mpsc::Receiver<Job>,
-    pub(crate) reports: mpsc::Receiver<Job>,
+    pub(crate) reports: ReportQueue,
     pub(crate) flush_requested: Arc<Notify>,
     /// The timeout for requests under way and for a failing database, once the writer is told to stop.
     pub(crate) stop: watch::Receiver<Option<Duration>>,
+    pub(crate) running: RunningGuard,
+}
+
+/// A guard that lives as long as the writer. Drop reports the end of the writer, however it came.
+pub(crate) struct RunningGuard {
+    metrics: Arc<LedgerMetrics>,
+    #[expect(dead_code, reason = "closed when it is dropped")]
+    ended: watch::Sender<()>,
+}
+
+impl RunningGuard {
+    pub(crate) fn new(metrics: Arc<LedgerMetrics>, ended: watch::Sender<()>) -> Self {
+        Self { metrics, ended }
+    }
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        self.metrics.ended();
+    }
 }
 
 /// Writes the ledger.
 pub(crate) struct LedgerWriter {
     ledger: Ledger,
-    clock: Clock,
     /// The spend, kept equal to the ledger.
     spend: Spend,
     /// True if `spend` may lack rows of the ledger.
@@ -57,18 +77,13 @@ pub(crate) struct LedgerWriter {
     /// The time since the last refresh.
     refreshed: Stopwatch,
     retries: Retries,
-    jobs: mpsc::Receiver<Job>,
-    reports: ReportQueue,
-    flush_requested: Arc<Notify>,
-    /// The timeout for requests under way and for a failing database, once the writer is told to stop.
-    stop: watch::Receiver<Option<Duration>>,
     /// The end of the stop timeout, once the writer was told to stop.
     stop_deadline: Option<Pin<Box<Sleep>>>,
     metrics: Arc<LedgerMetrics>,
     /// The jobs of the gateway that are gathered.
     batch: Batch,
     parts: VecDeque<Vec<Job>>,
-    _running: RunningGuard,
+    inbox: WriterInbox,
 }
 
 /// The work to be done next.
@@ -82,29 +97,18 @@ enum NextWork {
 }
 
 impl LedgerWriter {
-    pub(crate) fn new(
-        ledger: Ledger,
-        clock: Clock,
-        spend: Spend,
-        inbox: WriterInbox,
-        running: RunningGuard,
-    ) -> Self {
+    pub(crate) fn new(ledger: Ledger, spend: Spend, inbox: WriterInbox) -> Self {
         Self {
             ledger,
-            clock,
             spend,
             is_spend_stale: false,
             refreshed: Stopwatch::start(),
             retries: Retries::default(),
-            jobs: inbox.jobs,
-            reports: ReportQueue::new(inbox.reports),
-            flush_requested: inbox.flush_requested,
-            stop: inbox.stop,
             stop_deadline: None,
-            metrics: Arc::clone(&running.0),
+            metrics: Arc::clone(&inbox.running.metrics),
             batch: Batch::default(),
             parts: VecDeque::new(),
-            _running: running,
+            inbox,
         }
     }
 
@@ -124,13 +128,14 @@ impl LedgerWriter {
         };
         cooperative::set_deadline(since, LATE_AGE);
         self.metrics.set_oldest(since);
-        let due = self.batch.take(&mut self.jobs) || reports_wait || self.stop_deadline.is_some();
+        let due =
+            self.batch.take(&mut self.inbox.jobs) || reports_wait || self.stop_deadline.is_some();
         if !due {
             tokio::select! {
-                () = self.flush_requested.notified() => {}
+                () = self.inbox.flush_requested.notified() => {}
                 () = sleep(MAX_BATCH_DELAY.saturating_sub(since.elapsed())) => {}
             }
-            self.batch.take(&mut self.jobs);
+            self.batch.take(&mut self.inbox.jobs);
         }
         true
     }
@@ -161,28 +166,28 @@ impl LedgerWriter {
             tokio::select! {
                 biased;
                 () = sleep(until_refresh) => {}
-                job = self.jobs.recv() => match job {
+                job = self.inbox.jobs.recv() => match job {
                     Some(job) => return Some(NextWork::Gateway(job)),
                     None => self.close(),
                 },
-                Some(since) = self.reports.ready() => return Some(NextWork::Report(since)),
-                () = stopped(&mut self.stop) => self.close(),
+                Some(since) = self.inbox.reports.ready() => return Some(NextWork::Report(since)),
+                () = stopped(&mut self.inbox.stop) => self.close(),
             }
         }
         let (mut jobs_end, mut reports_end) = (false, false);
         while !(jobs_end && reports_end) {
             tokio::select! {
                 biased;
-                job = self.jobs.recv(), if !jobs_end => match job {
+                job = self.inbox.jobs.recv(), if !jobs_end => match job {
                     Some(job) => return Some(NextWork::Gateway(job)),
                     None => jobs_end = true,
                 },
-                since = self.reports.ready(), if !reports_end => match since {
+                since = self.inbox.reports.ready(), if !reports_end => match since {
                     Some(since) => return Some(NextWork::Report(since)),
                     None => reports_end = true,
                 },
                 () = elapsed(&mut self.stop_deadline) => {
-                    tracing::error!("stop timeout elapsed with requests under way; their usage is not recorded");
+                    tracing::error!("stop timeout elapsed with requests in flight; usage not recorded");
                     return None;
                 }
             }
@@ -191,9 +196,9 @@ impl LedgerWriter {
     }
 
     fn close(&mut self) {
-        self.jobs.close();
-        self.reports.close();
-        let timeout = self.stop.borrow().unwrap_or_default();
+        self.inbox.jobs.close();
+        self.inbox.reports.close();
+        let timeout = self.inbox.stop.borrow().unwrap_or_default();
         self.stop_deadline = Some(Box::pin(sleep(timeout)));
     }
 
@@ -317,7 +322,7 @@ impl LedgerWriter {
     async fn back_off(&mut self, delay: &mut Duration) -> Result<(), ()> {
         tokio::select! {
             () = sleep(*delay) => {}
-            () = stopped(&mut self.stop), if self.stop_deadline.is_none() => self.close(),
+            () = stopped(&mut self.inbox.stop), if self.stop_deadline.is_none() => self.close(),
             () = elapsed(&mut self.stop_deadline) => return Err(()),
         }
         *delay = MAX_RETRY_DELAY.min(*delay * 2);
@@ -334,7 +339,7 @@ impl Task for LedgerWriter {
             let batch = std::mem::take(&mut self.batch).jobs;
             self.parts.extend((!batch.is_empty()).then_some(batch));
             self.write_gateway_jobs().await;
-            let reports = self.reports.take();
+            let reports = self.inbox.reports.take();
             if !reports.is_empty() {
                 self.write_reports(reports).await;
             }

@@ -1,5 +1,5 @@
-// Calls every operation of the Administration API on real things with the official client, and proves by the document of
-// the server that none was left out, and that every answer is as the document says. After `npm ci` in `tests/clients`:
+// Administers an organization with the official client, and proves by the document of the server that every answer is as
+// the document says. `by_route.mjs` proves that no operation is left out. After `npm ci` in `tests/clients`:
 //
 //     OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_ADMIN_KEY=sk-admin-… \
 //     ORGPLANE_TEST_PRICES='{"gpt-5.5": {"input": "1.25", "cached_input": "0.125", "output": "10.00"}}' \
@@ -10,12 +10,10 @@
 // the server; the certificates are of four authorities. Ends with 0 when everything holds; else names the first thing that
 // does not.
 
-import { APIConnectionError } from "openai";
-
 import { adminKeys } from "./admin_keys.mjs";
 import { auditLogs } from "./audit_logs.mjs";
 import { certificates } from "./certificates.mjs";
-import { Failed } from "./checks.mjs";
+import { finish } from "./finish.mjs";
 import { groupUsers, groups, projectGroups } from "./groups.mjs";
 import { invites, projectUsers, users } from "./people.mjs";
 import { projects } from "./projects.mjs";
@@ -53,16 +51,6 @@ async function everyOperation() {
   await usage(run, project, key);
   await refusals(run, project);
   await auditLogs(run, project);
-  run.record.complete();
 }
 
-try {
-  await everyOperation();
-  console.log("everything holds");
-} catch (error) {
-  // What the record finds wrong with an answer reaches us as a failed connection of the client.
-  const failure = error instanceof APIConnectionError ? error.cause : error;
-  if (!(failure instanceof Failed)) throw error;
-  console.log(`FAILED  ${failure.message}`);
-  process.exitCode = 1;
-}
+await finish(everyOperation);

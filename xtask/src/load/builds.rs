@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 
 use super::bench::Bench;
 use super::figures::table;
 use crate::environment::cargo;
-use crate::step::{run, say};
+use crate::step::{instant, run, say};
 
 /// Builds everything anew into a folder of its own.
 pub fn measure(bench: &Bench, dist: bool) -> Result<String> {
@@ -19,7 +18,7 @@ pub fn measure(bench: &Bench, dist: bool) -> Result<String> {
     for (profile, folder) in profiles.into_iter().take(if dist { 3 } else { 2 }) {
         say(&format!("a clean build in the profile {profile}"));
         let target = bench.room("target")?;
-        let begun = Instant::now();
+        let begun = instant();
         run(cargo(&bench.root)
             .args([
                 "build",

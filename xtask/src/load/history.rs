@@ -7,7 +7,6 @@ mod tables;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 
@@ -19,7 +18,7 @@ use super::models::price_book;
 use super::sending::{Sent, send};
 use super::server::Server;
 use crate::clients;
-use crate::step::{output, say};
+use crate::step::{instant, output, say};
 use clickhouse::Peer;
 use questions::{Answers, Question};
 
@@ -80,7 +79,7 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
     let sent = send(&server.address, &population, 0..total, BATCH_LEN)?;
     let cpu = (server.process.cpu()? - before) as f64 / total as f64;
     let writing = server.process.peak_memory()?;
-    let begun = Instant::now();
+    let begun = instant();
     let server = server.restart(bench, None)?;
     let restart = begun.elapsed().as_secs_f64();
     let idle = server.process.memory()?;

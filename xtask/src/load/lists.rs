@@ -1,8 +1,6 @@
 //! Pages of lists that grow: with keyset pagination a page costs the same however many rows there are, and wherever it
 //! lies.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use serde_json::Value;
 
@@ -11,7 +9,7 @@ use super::figures::{hundredths, median, milliseconds, percentile, table, whole}
 use super::goal::{Goal, Section};
 use super::http::Client;
 use super::server::{Server, text};
-use crate::step::say;
+use crate::step::{instant, say};
 
 /// Number of rows of the shortest list; each further list has ten times as many.
 const MIN_ROWS: u64 = 1_000;
@@ -105,7 +103,7 @@ fn read(server: &Server, admin: &mut Client, path: &str) -> Result<Vec<f64>> {
     let mut times = Vec::with_capacity(READ_COUNT);
     for reading in 0..WARM_UP_COUNT + READ_COUNT {
         server.project(admin, "Another one")?;
-        let started = Instant::now();
+        let started = instant();
         admin.get(path)?;
         if reading >= WARM_UP_COUNT {
             times.push(started.elapsed().as_secs_f64() * 1e6);

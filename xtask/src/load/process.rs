@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::bench::pause;
-use crate::step::output;
+use crate::step::{instant, output};
 
 /// Linux counts CPU time in hundredths of a second, whatever the kernel's own tick.
 const MICROSECONDS_PER_TICK: u64 = 10_000;
@@ -87,7 +87,7 @@ impl Process {
     /// Asks it to stop, and waits until it has.
     pub fn stop(mut self) -> Result<()> {
         output(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
-        let asked = Instant::now();
+        let asked = instant();
         while asked.elapsed() < STOP_TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
                 if !status.success() {
@@ -111,7 +111,7 @@ impl Drop for Process {
 
 /// Waits until somebody listens at `address`.
 pub fn wait_for(address: &str) -> Result<()> {
-    let begun = Instant::now();
+    let begun = instant();
     while begun.elapsed() < START_TIMEOUT {
         if std::net::TcpStream::connect(address).is_ok() {
             return Ok(());

@@ -13,7 +13,7 @@ use super::events::{Population, Totals};
 use super::figures::percentile;
 use super::http::Client;
 use super::server::ADMIN_KEY;
-use crate::step::say;
+use crate::step::{instant, say};
 
 /// Number of connections that send at the same time.
 pub const CONNECTION_COUNT: usize = 4;
@@ -101,7 +101,7 @@ pub fn send(
         numbers,
         batch,
         next: AtomicU64::new(0),
-        begun: Instant::now(),
+        begun: instant(),
     };
     let mut all = Sent::default();
     thread::scope(|scope| {
@@ -154,7 +154,7 @@ impl Sending<'_> {
         sent: &mut Sent,
     ) -> Result<()> {
         let totals = self.make(request, body);
-        let begun = Instant::now();
+        let begun = instant();
         let (known, refused) = post(client, body, totals.events)?;
         sent.latencies.push(begun.elapsed().as_secs_f64() * 1e6);
         if known > 0 && refused == 0 {

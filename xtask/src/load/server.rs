@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::bench::{Bench, confined, pause};
 use super::http::Client;
 use super::process::Process;
+use crate::step::instant;
 
 /// The admin key of every server that is started here.
 pub const ADMIN_KEY: &str = "sk-admin-for-measurements-only-0123456789abcdefghijklmnop";
@@ -151,13 +152,13 @@ impl Server {
 
     /// Returns the counts of the usage report once it has at least so many requests and no more come in.
     pub fn settled(&self, admin: &mut Client, at_least: u64) -> Result<Metered> {
-        let begun = Instant::now();
-        let (mut last, mut since) = (self.metered(admin)?, Instant::now());
+        let begun = instant();
+        let (mut last, mut since) = (self.metered(admin)?, instant());
         loop {
             pause();
             let current = self.metered(admin)?;
             if current != last {
-                (last, since) = (current, Instant::now());
+                (last, since) = (current, instant());
             }
             if last.requests >= at_least && since.elapsed() > Duration::from_millis(500) {
                 return Ok(last);

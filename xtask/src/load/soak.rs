@@ -1,7 +1,7 @@
 //! The gateway's memory: with 500 streams open at once, and over many minutes under load.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -12,7 +12,7 @@ use super::gateway::body;
 use super::goal::{Goal, Section};
 use super::server::{MODEL, SLOW_MODEL};
 use super::wrk::{Figures, Request};
-use crate::step::say;
+use crate::step::{instant, say};
 
 /// Number of streams that are open at once.
 const STREAM_COUNT: u64 = 500;
@@ -95,9 +95,9 @@ fn watch(
     let address = &setting.gateway.address;
     thread::scope(|scope| {
         let driving = scope.spawn(|| request.drive(bench, address, connections, seconds));
-        let until = Instant::now() + Duration::from_secs(seconds);
+        let until = instant() + Duration::from_secs(seconds);
         let mut memory = Vec::new();
-        while Instant::now() < until {
+        while instant() < until {
             thread::sleep(SAMPLE_INTERVAL);
             let process = &setting.gateway.process;
             memory.push(MemorySample {

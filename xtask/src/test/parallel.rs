@@ -8,13 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::environment::cargo;
-use crate::step::run as run_command;
+use crate::step::{instant, run as run_command};
 
 /// Maximum number of binaries at a time; each has as many threads as the machine has cores.
 const MAX_CONCURRENT_BINARIES: usize = 2;
@@ -140,7 +139,7 @@ impl Binary {
             .env("CARGO_PKG_NAME", &self.package)
             .stdin(Stdio::null());
         set(&mut command);
-        let started = Instant::now();
+        let started = instant();
         let output = command.output();
         let output = output.with_context(|| format!("cannot start the tests `{name}`"))?;
         show(&name, started.elapsed().as_secs_f32(), &output)?;

@@ -1,4 +1,5 @@
-//! The rule about sleeps in tests: a test waits for a condition with a deadline, or drives the clock.
+//! The rule about sleeps in tests: a test waits for a condition with a deadline, or drives the clock. What a scenario plays
+//! to a server may take its time.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +11,47 @@ use super::modules::{self, Module, is_test_path};
 use super::sources::unit_tests;
 use super::{File, Finding, tokens};
 
-/// A test does not sleep. In a test whose clock is paused, `sleep` moves the clock and passes.
+/// The type of crate `poll` for a delay in the input of a scenario.
+const SCENARIO_DELAY: &str = "ScenarioDelay";
+/// Modules that may use [`SCENARIO_DELAY`], as files or folders, each with the reason.
+const SCENARIOS: &[(&str, &str)] = &[
+    ("crates/poll/", "defines the type"),
+    (
+        "crates/admin/tests/it/slow_mail_server.rs",
+        "a mail server that takes its time",
+    ),
+    (
+        "crates/gateway/tests/it/limits/seeded.rs",
+        "a load generator: clients that begin at seeded moments",
+    ),
+    (
+        "crates/gateway/tests/it/upstream.rs",
+        "a model server that waits between the steps of its script",
+    ),
+    (
+        "crates/server/tests/alone/",
+        "load generators, attackers and faults that last for a while",
+    ),
+    (
+        "crates/server/tests/it/bounds.rs",
+        "clients that send byte after byte",
+    ),
+    (
+        "crates/server/tests/it/kill/",
+        "kills that strike at random moments",
+    ),
+    (
+        "crates/server/tests/it/model_stub.rs",
+        "a model server whose streams take as long as is asked for",
+    ),
+    (
+        "crates/server/tests/it/nodes/hang.rs",
+        "a load generator beside a database that hangs for a while",
+    ),
+];
+
+/// A test does not sleep. In a test whose clock is paused, `sleep` moves the clock and passes; so does a delay of a scenario
+/// in a module of [`SCENARIOS`].
 pub fn in_tests(files: &[File]) -> Vec<Finding> {
     let crates = modules::crates(files);
     let modules = || crates.iter().flat_map(|found| &found.modules);
@@ -18,8 +59,10 @@ pub fn in_tests(files: &[File]) -> Vec<Finding> {
         let own = |module: &&Module<'_>| !module.is_block && module.file.path == file.path;
         is_test_path(&file.path) || modules().filter(own).any(|module| module.is_test)
     };
+    let words = ["sleep", SCENARIO_DELAY];
+    let mentions = |file: &&File| words.iter().any(|word| file.text.contains(word));
     let mut findings = Vec::new();
-    for file in files.iter().filter(|file| file.text.contains("sleep")) {
+    for file in files.iter().filter(mentions) {
         let Some(syntax) = file.syntax() else {
             continue;
         };
@@ -27,38 +70,74 @@ pub fn in_tests(files: &[File]) -> Vec<Finding> {
         functions.visit_file(syntax);
         let is_test = is_test_file(file);
         let unit_tests = unit_tests(file);
-        for line in calls(file) {
+        for (wait, line) in waits(file) {
             let is_in_test = is_test || unit_tests.iter().any(|span| span.contains(&line));
             let function = functions.innermost(line);
-            let is_paused = function.is_some_and(|function| function.is_paused);
-            if is_in_test && !is_paused {
+            let is_allowed = match wait {
+                Wait::Sleep => function.is_some_and(|function| function.is_paused),
+                Wait::Scenario => is_scenario(&file.path),
+            };
+            if is_in_test && !is_allowed {
                 let name = function.map_or("", |function| &function.name);
-                let message = "a test must wait for a condition with a deadline, not sleep";
-                findings.push(file.at(line, name, message));
+                findings.push(file.at(line, name, wait.message()));
             }
         }
     }
     findings
 }
 
-/// Returns the lines of the calls of `sleep`.
-fn calls(file: &File) -> Vec<usize> {
-    let mut lines = Vec::new();
+/// A place at which a test waits for a time.
+#[derive(Clone, Copy)]
+enum Wait {
+    Sleep,
+    /// A [`SCENARIO_DELAY`].
+    Scenario,
+}
+
+impl Wait {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Sleep => "a test must wait for a condition with a deadline, not sleep",
+            Self::Scenario => {
+                "only a load generator, a fault injector or a server of a test may use a scenario's delay"
+            }
+        }
+    }
+}
+
+/// True if the file belongs to a module that may use [`SCENARIO_DELAY`].
+fn is_scenario(path: &str) -> bool {
+    SCENARIOS.iter().any(|(scenario, _)| {
+        path == *scenario || scenario.ends_with('/') && path.starts_with(scenario)
+    })
+}
+
+/// Returns the waits of a file, with their lines.
+fn waits(file: &File) -> Vec<(Wait, usize)> {
+    let mut waits = Vec::new();
     tokens::each_run(tokens::of(file), &mut |run| {
         for (index, token) in run.iter().enumerate() {
             let is_call = matches!(run.get(index + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
-            let is_definition =
-                index > 0 && matches!(&run[index - 1], TokenTree::Ident(word) if word == "fn");
-            if let TokenTree::Ident(ident) = token
-                && ident == "sleep"
-                && is_call
-                && !is_definition
-            {
-                lines.push(tokens::line(ident.span()));
+            let TokenTree::Ident(ident) = token else {
+                continue;
+            };
+            let before = &run[..index];
+            let wait = match ident.to_string().as_str() {
+                "sleep" if !is_definition(before) => Wait::Sleep,
+                SCENARIO_DELAY => Wait::Scenario,
+                _ => continue,
+            };
+            if is_call {
+                waits.push((wait, tokens::line(ident.span())));
             }
         }
     });
-    lines
+    waits
+}
+
+/// True if the tokens before a name make it the name of a function.
+fn is_definition(before: &[TokenTree]) -> bool {
+    matches!(before.last(), Some(TokenTree::Ident(word)) if word == "fn")
 }
 
 /// A function in a file.
@@ -153,5 +232,31 @@ mod tests {
         let text =
             format!("#[tokio::test(start_paused = true)] {SLEEP} async fn sleep(t: u8) {{}}");
         assert!(found("crates/a/tests/it/b.rs", &text).is_empty());
+    }
+
+    #[test]
+    fn delays_of_a_scenario_stay_in_the_listed_modules() {
+        let text = "async fn f() { ScenarioDelay(SHORT).elapse().await }";
+        assert_eq!(
+            found("crates/server/tests/it/kills.rs", text),
+            ["crates/server/tests/it/kills.rs: f"]
+        );
+        for (path, _) in SCENARIOS {
+            let file = if path.ends_with('/') { "a.rs" } else { "" };
+            assert!(found(&format!("{path}{file}"), text).is_empty());
+        }
+        let sleeps = found("crates/server/tests/alone/a.rs", SLEEP);
+        assert_eq!(sleeps, ["crates/server/tests/alone/a.rs: waits"]);
+    }
+
+    #[test]
+    fn listed_modules_have_delays_of_a_scenario() {
+        let files = super::super::files(&super::super::root().unwrap()).unwrap();
+        for (path, _) in SCENARIOS {
+            let has_delay = files
+                .iter()
+                .any(|file| file.path.starts_with(path) && file.text.contains(SCENARIO_DELAY));
+            assert!(has_delay, "{path}");
+        }
     }
 }

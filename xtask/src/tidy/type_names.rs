@@ -3,7 +3,7 @@
 use std::collections::btree_map::{BTreeMap, Entry};
 
 use syn::visit::{self, Visit};
-use syn::{Ident, ItemEnum, ItemStruct, ItemTrait, ItemType, ItemUnion};
+use syn::{Ident, ItemEnum, ItemStruct, ItemTrait, ItemType, ItemUnion, Macro};
 
 use super::{File, Finding, tokens};
 
@@ -74,6 +74,14 @@ impl<'ast> Visit<'ast> for Types {
         self.add(&item.ident);
         visit::visit_item_type(self, item);
     }
+
+    /// Adds the enum that `names!` declares.
+    fn visit_macro(&mut self, found: &'ast Macro) {
+        if let Ok(item) = found.parse_body::<ItemEnum>() {
+            self.add(&item.ident);
+        }
+        visit::visit_macro(self, found);
+    }
 }
 
 #[cfg(test)]
@@ -89,8 +97,12 @@ mod tests {
                 "struct Report; mod tests { type Report = u8; }",
             ),
             ("crates/a/src/y.rs", "fn f() { enum Report {} }"),
+            (
+                "crates/a/src/z.rs",
+                "names! { /// A report.\n pub enum Report { Day = \"day\", } }",
+            ),
         ];
-        let expected = ["crates/a/src/x.rs: Report", "crates/a/src/y.rs: Report"];
+        let expected = ["x", "y", "z"].map(|file| format!("crates/a/src/{file}.rs: Report"));
         assert_eq!(places(unique, &files), expected);
     }
 

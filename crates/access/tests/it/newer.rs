@@ -1,7 +1,5 @@
 //! Tables that a newer version has changed while this one runs.
 
-use std::time::{Duration, Instant};
-
 use access::{Directory, LimitField};
 use serde_json::json;
 use store::testing::TestDatabase;
@@ -39,22 +37,13 @@ impl Node {
 
     /// Waits until the node's snapshot has this limit.
     async fn until(&self, organization: &Organization, requests: i64) {
-        let started = Instant::now();
-        loop {
+        poll::until("the snapshot is current", async || {
             let settings = self.directory.settings(&organization.id);
-            let limits = settings
-                .project(&organization.default_project_id)
-                .limits("m", None);
-            if limits.get(LimitField::RequestsPerMinute) == Some(requests) {
-                return;
-            }
-            let waited = started.elapsed();
-            assert!(
-                waited < Duration::from_secs(30),
-                "the snapshot is stale: {limits:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            let project = settings.project(&organization.default_project_id);
+            let limits = project.limits("m", None);
+            limits.get(LimitField::RequestsPerMinute) == Some(requests)
+        })
+        .await;
     }
 }
 

@@ -14,8 +14,8 @@ use store::{Connection, Order, PageRequest, Row, sql};
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
-    Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, PathIds, Read,
+    Scope, Write, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -199,7 +199,7 @@ async fn create(mut cx: Write, _: Organization, body: NamedGroup) -> Result<Done
     Ok(cx.done(event, group))
 }
 
-async fn retrieve(_: Read, group: Group, _: Nothing) -> Result<Group> {
+async fn retrieve(_: Read, group: Group, _: NoParameters) -> Result<Group> {
     Ok(group)
 }
 
@@ -219,7 +219,11 @@ async fn update(mut cx: Write, mut group: Group, body: NamedGroup) -> Result<Don
     Ok(cx.done(event, group))
 }
 
-async fn delete(mut cx: Write, group: Group, _: Nothing) -> Result<Done<Deleted<GroupDeleted>>> {
+async fn delete(
+    mut cx: Write,
+    group: Group,
+    _: NoParameters,
+) -> Result<Done<Deleted<GroupDeleted>>> {
     let id = group.id;
     let users = tenant_sql!(
         cx,

@@ -13,7 +13,8 @@ use super::Group;
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Read, ScopedId, Write, read,
+    write,
 };
 use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql, users};
@@ -202,8 +203,8 @@ async fn may_join(cx: &mut Write, group: &Group) -> Result<()> {
 
 async fn retrieve(
     mut cx: Read,
-    Of(group, id): Of<Group, UserId>,
-    _: Nothing,
+    ScopedId(group, id): ScopedId<Group, UserId>,
+    _: NoParameters,
 ) -> Result<GroupMemberUser> {
     let mut one = tenant_sql!(cx, USERS, args![&group.id]);
     one.push(" AND u.id = ").bind(&id);
@@ -217,8 +218,8 @@ async fn retrieve(
 
 async fn delete(
     mut cx: Write,
-    Of(group, id): Of<Group, UserId>,
-    _: Nothing,
+    ScopedId(group, id): ScopedId<Group, UserId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<GroupUserDeleted>>> {
     let delete = tenant_sql!(
         cx,

@@ -184,7 +184,7 @@ impl Mailer {
 
     async fn log_unsent(&self, mail: &MailRow) -> store::Result<()> {
         let (id, recipient, subject) = (&mail.id, &mail.recipient, &mail.subject);
-        tracing::warn!(%id, recipient, subject, "mail not sent: no SMTP server is configured");
+        tracing::warn!(%id, recipient, subject, "mail not sent: no SMTP server configured");
         let mut transaction = self.store.begin_untracked().await?;
         let update = sql!(
             "UPDATE mails SET reason = 'no SMTP server is configured' WHERE id = $1",
@@ -243,7 +243,7 @@ impl Mailer {
             }
             DeliveryOutcome::Retry(reason) => {
                 let pause = backoff(attempts);
-                tracing::warn!(%id, attempts, reason, pause, "mail not sent yet");
+                tracing::warn!(%id, attempts, reason, pause, "mail delivery failed; trying again");
                 sql!(
                     "UPDATE mails SET reason = $3, next_attempt_at = $4, claimed_until = NULL \
                      WHERE id = $1 AND attempts = $2",
@@ -254,7 +254,7 @@ impl Mailer {
                 )
             }
             DeliveryOutcome::Failed(reason) => {
-                tracing::error!(%id, attempts, reason, "mail not sent, and given up");
+                tracing::error!(%id, attempts, reason, "mail delivery abandoned");
                 sql!(
                     "UPDATE mails SET body = NULL, reason = $3, claimed_until = NULL WHERE id = $1 AND attempts = $2",
                     id,

@@ -5,6 +5,7 @@
 //! [`Done`], which consists of an answer and an audit [`Event`]. Its context has the capabilities that handlers need, and
 //! never the store.
 
+mod alternatives;
 mod caller;
 mod context;
 mod document;
@@ -31,6 +32,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use alternatives::{both, both_or_neither};
 pub use base::EventType;
 pub use caller::Caller;
 pub use context::{Done, Ingest, Read, Write};
@@ -38,8 +40,8 @@ pub use document::document;
 pub use event::Event;
 pub(crate) use event::{Actor, AuditEntry, ChainHead, append, chain, heading};
 pub use limit::Limit;
-pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub use scope::{Credential, Of, Organization, PathIds, Permit, ProjectRef, Scope};
+pub use parse::{NoParameters, OrderBy, Patch, refuse};
+pub use scope::{Credential, Organization, PathIds, Permit, ProjectRef, Scope, ScopedId};
 pub(crate) use scope::{IncomingRequest, PROJECT_ARCHIVED, Requirement, inside, missing};
 pub use separated::Separated;
 pub use statement::{TenantSql, TenantStatement};
@@ -190,7 +192,7 @@ where
         extension: false,
         effect: Effect::Write,
         other_types: &[],
-        query: Nothing::json_schema,
+        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
         run: Run::Keyed(Box::new(run)),
@@ -223,7 +225,7 @@ where
         extension: false,
         effect: Effect::Ingest,
         other_types: &[],
-        query: Nothing::json_schema,
+        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
         run: Run::Keyed(Box::new(run)),
@@ -253,7 +255,7 @@ where
         extension: false,
         effect: Effect::Open,
         other_types: &[],
-        query: Nothing::json_schema,
+        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
         reply: SchemaGenerator::subschema_for::<T>,
         run: Run::Open(Box::new(run)),

@@ -14,7 +14,7 @@ use super::{nul, separated};
 /// No parameters, or a body without fields.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub struct NoParameters {}
 
 /// The direction of a list.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -16,7 +16,7 @@ use super::caller::authenticate;
 use super::receive::{body_memory, read_body};
 use super::revocable::Revocable;
 use super::scope::{Credential, IncomingRequest, PathIds, Permit, Requirement, Scope};
-use super::{Caller, Done, Ingest, Nothing, Operation, Read, Run, Write, parse};
+use super::{Caller, Done, Ingest, NoParameters, Operation, Read, Run, Write, parse};
 use crate::Services;
 
 /// The longest body of an administrative request.
@@ -226,7 +226,7 @@ where
     // The connection returns to the pool before the body is read, so that a slow sender occupies only its socket.
     let connection = services.store.read().await?;
     let (_, _, permit) = authorize::<S>(connection, &path, caller, required).await?;
-    parse::query::<Nothing>(uri.query())?;
+    parse::query::<NoParameters>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
     encode(&handler(write, scope, body).await?.commit().await?).map(json_response)
@@ -250,7 +250,7 @@ where
         headers,
         ..
     } = request;
-    parse::query::<Nothing>(uri.query())?;
+    parse::query::<NoParameters>(uri.query())?;
     let memory = body_memory(&services, None)?;
     let body: B = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
     let mut connection = services.store.read().await?;
@@ -285,7 +285,7 @@ where
     let memory = body_memory(&services, Some(&caller))?;
     let permit = Permit::check(&mut connection, caller, project, needs).await?;
     drop(connection);
-    parse::query::<Nothing>(uri.query())?;
+    parse::query::<NoParameters>(uri.query())?;
     let lines = is_ndjson(&headers)?;
     // The memory stays reserved until the events are written.
     let (body, _memory) = read_body(&headers, body, MAX_INGEST_BYTES, memory).await?;

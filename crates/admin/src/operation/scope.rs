@@ -82,9 +82,9 @@ impl Scope for Organization {
 }
 
 /// An id within a scope. The handler checks that it exists, since only the handler knows its table.
-pub struct Of<S, I>(pub S, pub I);
+pub struct ScopedId<S, I>(pub S, pub I);
 
-impl<S: Scope, I: Id> Scope for Of<S, I> {
+impl<S: Scope, I: Id> Scope for ScopedId<S, I> {
     async fn resolve(
         connection: &mut Connection,
         organization: &OrganizationId,

@@ -15,7 +15,7 @@ use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -314,8 +314,8 @@ async fn one(cx: &mut Write, project: &Project, id: &KeyId) -> Result<ProjectApi
 
 async fn retrieve(
     mut cx: Read,
-    Of(project, id): Of<Project, KeyId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<Project, KeyId>,
+    _: NoParameters,
 ) -> Result<ProjectApiKey> {
     let key = keys::one(tenant_sql!(cx, KEYS, args![&project.id]), &id);
     cx.find(&id, key, ProjectApiKey::read).await
@@ -336,7 +336,7 @@ struct UpdateProjectApiKey {
 
 async fn update(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, KeyId>,
+    ScopedId(project, id): ScopedId<ActiveProject, KeyId>,
     body: UpdateProjectApiKey,
 ) -> Result<Done<ProjectApiKey>> {
     let key = one(&mut cx, &project, &id).await?;
@@ -381,8 +381,8 @@ async fn update(
 
 async fn delete(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, KeyId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<ActiveProject, KeyId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<ProjectApiKeyDeleted>>> {
     let key = one(&mut cx, &project, &id).await?;
     if let ProjectApiKeyOwner::ServiceAccount { service_account } = &key.owner {

@@ -13,7 +13,8 @@ use crate::groups::{self, GroupType};
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, OrderBy, Read, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Read, ScopedId, Write, read,
+    write,
 };
 use crate::roles::Role;
 use crate::{args, tenant_sql};
@@ -133,6 +134,7 @@ struct AddProjectGroup {
     /// Id of the group.
     group_id: GroupId,
     /// Id of the project role that users of the group get.
+    #[schemars(extend("examples" = ["role-api-project-member"]))]
     role: RoleId,
 }
 
@@ -202,7 +204,7 @@ struct RetrieveProjectGroup {
 
 async fn retrieve(
     mut cx: Read,
-    Of(project, id): Of<ActiveProject, GroupId>,
+    ScopedId(project, id): ScopedId<ActiveProject, GroupId>,
     query: RetrieveProjectGroup,
 ) -> Result<ProjectGroup> {
     if query.group_type != GroupType::Group {
@@ -215,8 +217,8 @@ async fn retrieve(
 
 async fn delete(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, GroupId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<ActiveProject, GroupId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<ProjectGroupDeleted>>> {
     let delete = tenant_sql!(
         cx,

@@ -1,34 +1,28 @@
 //! `/organization/projects/{project_id}/hosted_tool_permissions`: permissions for hosted tools.
 
 use base::{Permission, Result};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use settings::{HostedTool, HostedTools, RowSetting, Setting};
+use settings::{HostedTool, HostedTools};
 
 use super::ConfiguredProject;
-use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, setting, tenant_sql};
+use crate::operation::Operation;
+use crate::setting::{SettingPath, SettingResource};
 
 pub(crate) fn operations() -> Vec<Operation> {
-    use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
-    const ONE: &str = "/organization/projects/{project_id}/hosted_tool_permissions";
+    let at = SettingPath {
+        path: "/organization/projects/{project_id}/hosted_tool_permissions",
+        read: Permission::ProjectSettingsRead,
+        write: Permission::ProjectSettingsWrite,
+    };
     vec![
-        read(
+        at.retrieve::<HostedTools, ConfiguredProject>(
             "projects:hosted-tool-permissions retrieve",
-            ONE,
-            ProjectSettingsRead,
             "Retrieves the project's hosted tool permissions.",
-            retrieve,
         ),
-        write(
+        at.update::<HostedTools, ConfiguredProject>(
             "projects:hosted-tool-permissions update",
-            Method::POST,
-            ONE,
-            ProjectSettingsWrite,
             "Modifies the project's hosted tool permissions; absent tools are unchanged.",
-            update,
         ),
     ]
 }
@@ -51,35 +45,10 @@ struct ToolPermission {
     enabled: bool,
 }
 
-impl From<HostedTools> for HostedToolPermissions {
-    fn from(tools: HostedTools) -> Self {
-        let tool = |tool| ToolPermission {
-            enabled: tools.contains(tool),
-        };
-        Self {
-            file_search: tool(HostedTool::FileSearch),
-            web_search: tool(HostedTool::WebSearch),
-            image_generation: tool(HostedTool::ImageGeneration),
-            mcp: tool(HostedTool::Mcp),
-            code_interpreter: tool(HostedTool::CodeInterpreter),
-        }
-    }
-}
-
-async fn retrieve(
-    mut cx: Read,
-    project: ConfiguredProject,
-    _: Nothing,
-) -> Result<HostedToolPermissions> {
-    let one = tenant_sql!(cx, HostedTools::SELECT_ONE, args![&project.id]);
-    let tools = cx.fetch_optional(one, HostedTools::read).await?;
-    Ok(tools.unwrap_or_default().into())
-}
-
 /// Changes to permissions for hosted tools. Null or absent fields leave the permission unchanged.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UpdateHostedToolPermissions {
+pub(crate) struct UpdateHostedToolPermissions {
     #[serde(skip_serializing_if = "Option::is_none")]
     file_search: Option<ToolPermission>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,41 +61,37 @@ struct UpdateHostedToolPermissions {
     code_interpreter: Option<ToolPermission>,
 }
 
-impl UpdateHostedToolPermissions {
-    fn apply(&self, tools: &mut HostedTools) {
+impl SettingResource<ConfiguredProject> for HostedTools {
+    type Body = UpdateHostedToolPermissions;
+    type Answer = HostedToolPermissions;
+
+    fn apply(old: Option<&Self>, body: UpdateHostedToolPermissions) -> Result<Self> {
+        let mut tools = old.copied().unwrap_or_default();
         for (tool, permission) in [
-            (HostedTool::FileSearch, self.file_search),
-            (HostedTool::WebSearch, self.web_search),
-            (HostedTool::ImageGeneration, self.image_generation),
-            (HostedTool::Mcp, self.mcp),
-            (HostedTool::CodeInterpreter, self.code_interpreter),
+            (HostedTool::FileSearch, body.file_search),
+            (HostedTool::WebSearch, body.web_search),
+            (HostedTool::ImageGeneration, body.image_generation),
+            (HostedTool::Mcp, body.mcp),
+            (HostedTool::CodeInterpreter, body.code_interpreter),
         ] {
             if let Some(permission) = permission {
                 tools.set(tool, permission.enabled);
             }
         }
+        Ok(tools)
     }
-}
 
-async fn update(
-    mut cx: Write,
-    project: ConfiguredProject,
-    body: UpdateHostedToolPermissions,
-) -> Result<Done<HostedToolPermissions>> {
-    let one = tenant_sql!(cx, HostedTools::SELECT_ONE, args![&project.id]);
-    let found = cx.fetch_optional(one, HostedTools::read).await?;
-    let old = found.unwrap_or_default();
-    let mut new = old;
-    body.apply(&mut new);
-    if new == old {
-        return Ok(cx.unchanged(new.into()));
+    fn answer(tools: Option<&Self>) -> Result<HostedToolPermissions> {
+        let tools = tools.copied().unwrap_or_default();
+        let tool = |tool| ToolPermission {
+            enabled: tools.contains(tool),
+        };
+        Ok(HostedToolPermissions {
+            file_search: tool(HostedTool::FileSearch),
+            web_search: tool(HostedTool::WebSearch),
+            image_generation: tool(HostedTool::ImageGeneration),
+            mcp: tool(HostedTool::Mcp),
+            code_interpreter: tool(HostedTool::CodeInterpreter),
+        })
     }
-    setting::save(&mut cx, &project, &new).await?;
-    let details = json!({"changes_requested": body});
-    let event = Event::new(
-        EventType::HostedToolPermissionsUpdated,
-        &project.id,
-        details,
-    );
-    Ok(cx.done(event, new.into()))
 }

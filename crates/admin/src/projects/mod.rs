@@ -19,6 +19,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use settings::ENFORCED;
 use store::{Connection, Row, sql};
 
 pub use configured::ConfiguredProject;
@@ -27,8 +28,8 @@ pub use residency::Residency;
 use crate::list::{Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    PathIds, ProjectRef, Read, Scope, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
+    PathIds, ProjectRef, Read, Scope, TenantSql, Write, both, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -228,6 +229,7 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = both("residency", "geography")))]
 struct CreateProject {
     name: Name,
     /// Id of a customer-managed key.
@@ -293,7 +295,7 @@ fn bounded(param: &str, text: Option<String>) -> Result<Option<String>> {
     Err(Error::invalid(param, message))
 }
 
-async fn retrieve(_: Read, project: Project, _: Nothing) -> Result<Project> {
+async fn retrieve(_: Read, project: Project, _: NoParameters) -> Result<Project> {
     Ok(project)
 }
 
@@ -356,17 +358,25 @@ fn refuse_default(cx: &Write, project: &Project, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// Archives the project and deletes its keys, service accounts, memberships, roles, spend alerts and certificate activations.
+/// Statements that delete all settings of the project `$2`.
+const DELETE_SETTINGS: [TenantSql; ENFORCED.len()] = {
+    let mut all = [TenantSql::new(ENFORCED[0].delete); ENFORCED.len()];
+    let mut index = 1;
+    while index < all.len() {
+        all[index] = TenantSql::new(ENFORCED[index].delete);
+        index += 1;
+    }
+    all
+};
+
+/// Archives the project and deletes its keys, service accounts, memberships, roles, spend alerts and settings.
 async fn archive(
     mut cx: Write,
     ActiveProject(mut project): ActiveProject,
-    _: Nothing,
+    _: NoParameters,
 ) -> Result<Done<Project>> {
     refuse_default(&cx, &project, "archived")?;
-    for text in [
-        tenant_sql!(
-            "DELETE FROM certificate_activations WHERE organization_id = $1 AND project_id = $2"
-        ),
+    let of_project = [
         tenant_sql!("DELETE FROM spend_alerts WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM api_keys WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM service_accounts WHERE organization_id = $1 AND project_id = $2"),
@@ -374,7 +384,8 @@ async fn archive(
         tenant_sql!("DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM role_assignments WHERE organization_id = $1 AND project_id = $2"),
         tenant_sql!("DELETE FROM roles WHERE organization_id = $1 AND project_id = $2"),
-    ] {
+    ];
+    for text in of_project.into_iter().chain(DELETE_SETTINGS) {
         let delete = cx.sql(text, args![&project.id]);
         cx.execute(delete).await?;
     }

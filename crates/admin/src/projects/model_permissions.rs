@@ -4,44 +4,34 @@ use std::collections::BTreeSet;
 
 use base::name::VISIBLE;
 use base::{Error, Permission, Result};
-use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use settings::{ModelListMode, ModelPermissions, RowSetting, Setting};
+use settings::{DeletableSetting, ModelListMode, ModelPermissions};
 
 use super::ConfiguredProject;
-use crate::list::Unset;
 use crate::literal::literals;
-use crate::operation::{Done, Event, EventType, Nothing, Operation, Read, Write, read, write};
-use crate::{args, setting, tenant_sql};
+use crate::operation::Operation;
+use crate::setting::{DeletableResource, SettingPath, SettingResource};
 
 pub(crate) fn operations() -> Vec<Operation> {
-    use Permission::{ProjectSettingsRead, ProjectSettingsWrite};
-    const ONE: &str = "/organization/projects/{project_id}/model_permissions";
+    let at = SettingPath {
+        path: "/organization/projects/{project_id}/model_permissions",
+        read: Permission::ProjectSettingsRead,
+        write: Permission::ProjectSettingsWrite,
+    };
     vec![
-        read(
+        at.retrieve::<ModelPermissions, ConfiguredProject>(
             "projects:model-permissions retrieve",
-            ONE,
-            ProjectSettingsRead,
             "Retrieves the project's model permissions.",
-            retrieve,
         ),
-        write(
+        at.update::<ModelPermissions, ConfiguredProject>(
             "projects:model-permissions update",
-            Method::POST,
-            ONE,
-            ProjectSettingsWrite,
             "Replaces the project's model permissions.",
-            update,
         ),
-        write(
+        at.delete::<ModelPermissions, ConfiguredProject>(
             "projects:model-permissions delete",
-            Method::DELETE,
-            ONE,
-            ProjectSettingsWrite,
             "Deletes the project's model permissions, so that every model may be called.",
-            delete,
         ),
     ]
 }
@@ -52,71 +42,18 @@ literals! {
 }
 
 /// Models that a project may or may not call.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "ModelPermissions")]
 pub struct ModelPermissionsAnswer {
     object: ModelPermissionsObject,
-    mode: Mode,
+    mode: ModelListMode,
     model_ids: Vec<String>,
 }
 
-/// Meaning of `model_ids`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-enum Mode {
-    /// Only the listed models may be called.
-    AllowList,
-    /// All models but the listed ones may be called.
-    DenyList,
-}
-
-impl From<ModelListMode> for Mode {
-    fn from(mode: ModelListMode) -> Self {
-        match mode {
-            ModelListMode::AllowList => Self::AllowList,
-            ModelListMode::DenyList => Self::DenyList,
-        }
-    }
-}
-
-impl From<Mode> for ModelListMode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::AllowList => Self::AllowList,
-            Mode::DenyList => Self::DenyList,
-        }
-    }
-}
-
-impl From<ModelPermissions> for ModelPermissionsAnswer {
-    fn from(permissions: ModelPermissions) -> Self {
-        Self {
-            object: ModelPermissionsObject,
-            mode: permissions.mode.into(),
-            model_ids: permissions.model_ids,
-        }
-    }
-}
-
-fn not_set() -> Error {
-    Error::not_set("The policy for models")
-}
-
-async fn retrieve(
-    mut cx: Read,
-    project: ConfiguredProject,
-    _: Nothing,
-) -> Result<ModelPermissionsAnswer> {
-    let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
-    let found = cx.fetch_optional(one, ModelPermissions::read).await?;
-    Ok(found.ok_or_else(not_set)?.into())
-}
-
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SetModelPermissions {
-    mode: Mode,
+pub(crate) struct SetModelPermissions {
+    mode: ModelListMode,
     /// Names of models, without duplicates. They need not be configured yet.
     #[schemars(schema_with = "model_names")]
     model_ids: Vec<String>,
@@ -160,36 +97,28 @@ impl SetModelPermissions {
     }
 }
 
-async fn update(
-    mut cx: Write,
-    project: ConfiguredProject,
-    body: SetModelPermissions,
-) -> Result<Done<ModelPermissionsAnswer>> {
-    body.check()?;
-    let one = tenant_sql!(cx, ModelPermissions::SELECT_ONE, args![&project.id]);
-    let old = cx.fetch_optional(one, ModelPermissions::read).await?;
-    let requested = json!({"mode": body.mode, "model_ids": body.model_ids});
-    let new = ModelPermissions {
-        mode: body.mode.into(),
-        model_ids: body.model_ids,
-    };
-    if old.is_some_and(|old| old == new) {
-        return Ok(cx.unchanged(new.into()));
+impl SettingResource<ConfiguredProject> for ModelPermissions {
+    type Body = SetModelPermissions;
+    type Answer = ModelPermissionsAnswer;
+
+    fn apply(_: Option<&Self>, body: SetModelPermissions) -> Result<Self> {
+        body.check()?;
+        Ok(Self {
+            mode: body.mode,
+            model_ids: body.model_ids,
+        })
     }
-    setting::save(&mut cx, &project, &new).await?;
-    let details = json!({"changes_requested": requested});
-    let event = Event::new(EventType::ModelPermissionsUpdated, &project.id, details);
-    Ok(cx.done(event, new.into()))
+
+    fn answer(permissions: Option<&Self>) -> Result<ModelPermissionsAnswer> {
+        let permissions = permissions.ok_or_else(|| Error::not_set(Self::NOUN))?;
+        Ok(ModelPermissionsAnswer {
+            object: ModelPermissionsObject,
+            mode: permissions.mode,
+            model_ids: permissions.model_ids.clone(),
+        })
+    }
 }
 
-async fn delete(
-    mut cx: Write,
-    project: ConfiguredProject,
-    _: Nothing,
-) -> Result<Done<Unset<ModelPermissionsDeleted>>> {
-    if !setting::delete::<ModelPermissions>(&mut cx, &project).await? {
-        return Err(not_set());
-    }
-    let event = Event::new(EventType::ModelPermissionsDeleted, &project.id, json!({}));
-    Ok(cx.done(event, Unset::done()))
+impl DeletableResource<ConfiguredProject> for ModelPermissions {
+    type Deleted = ModelPermissionsDeleted;
 }

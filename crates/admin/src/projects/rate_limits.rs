@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base::ids::{Id, ProjectId, RateLimitId};
+use base::ids::{Id, RateLimitId};
 use base::{Error, Permission, Result};
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -17,7 +17,7 @@ use store::{Order, PageRequest, Value};
 use super::{ActiveProject, ConfiguredProject};
 use crate::list::{Item, List, page_of};
 use crate::operation::{
-    Done, Event, EventType, Limit, Of, Operation, Read, TenantStatement, Write, read, write,
+    Done, Event, EventType, Limit, Operation, Read, ScopedId, Write, read, write,
 };
 use crate::{args, tenant_sql};
 
@@ -130,18 +130,13 @@ struct ListRateLimits {
     before: Option<String>,
 }
 
-const CHANGED: &str = "\
-    SELECT model, max_requests_per_1_minute, max_tokens_per_1_minute, max_images_per_1_minute, \
-           max_audio_megabytes_per_1_minute, max_requests_per_1_day, batch_1_day_max_input_tokens \
-    FROM rate_limits WHERE organization_id = $1 AND project_id = $2";
-
 async fn list(
     mut cx: Read,
     project: ConfiguredProject,
     query: ListRateLimits,
 ) -> Result<List<RateLimit>> {
-    let statement = tenant_sql!(cx, CHANGED, args![&project.id]);
-    let changed = cx.fetch_all(statement, RateLimits::read).await?.into_iter();
+    let all = tenant_sql!(cx, RateLimits::SQL.select_one, args![&project.id]);
+    let changed = cx.fetch_all(all, RateLimits::read).await?.into_iter();
     let changed: BTreeMap<_, _> = changed.map(|row| (row.model, row.limits)).collect();
     let (known, facts) = (cx.models().iter(), cx.model_facts());
     let items = known.map(|model| {
@@ -218,18 +213,19 @@ impl JsonSchema for Changes {
 
 async fn update(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, RateLimitId>,
+    ScopedId(project, id): ScopedId<ActiveProject, RateLimitId>,
     Changes(changes): Changes,
 ) -> Result<Done<RateLimit>> {
     let model = id.as_str().strip_prefix(RateLimitId::PREFIX);
     let known = model.filter(|model| cx.models().iter().any(|known| known == model));
     let model = known.ok_or_else(|| Error::not_found(RateLimitId::NOUN, id.as_str()))?;
-    let mut one = tenant_sql!(cx, CHANGED, args![&project.id]);
+    let mut one = tenant_sql!(cx, RateLimits::SQL.select_one, args![&project.id]);
     one.push(" AND model = ").bind(model);
-    let changed = cx.fetch_optional(one, RateLimits::read).await?;
+    let row = cx.fetch_optional(one, RateLimits::read).await?;
+    // Limits that were never set stay null, so that they follow the defaults of later versions.
+    let mut set = row.map(|row| row.limits).unwrap_or_default();
     let kind = cx.model_facts().kind_of(model);
-    let old = ModelLimits::of(model, kind, changed.as_ref().map(|row| &row.limits));
-    let mut new = old;
+    let old = ModelLimits::of(model, kind, Some(&set));
     for (field, limit) in &changes {
         if let Some(kind) = kind.filter(|kind| !field.is_for(Some(*kind))) {
             let (name, kind) = (field.as_str(), kind.as_str());
@@ -238,13 +234,16 @@ async fn update(
             );
             return Err(Error::invalid(name, message));
         }
-        new.set(*field, *limit);
+        set.set(*field, *limit);
     }
+    let new = ModelLimits::of(model, kind, Some(&set));
     if new == old {
         return Ok(cx.unchanged(RateLimit::new(model, new)));
     }
-    let save = save(&cx, &project.id, model, &changes);
-    cx.execute(save).await?;
+    let mut values = args![&project.id, model];
+    values.extend(set.iter().map(Value::from));
+    let upsert = tenant_sql!(cx, RateLimits::SQL.upsert, values);
+    cx.execute(upsert).await?;
     let requested: Map<String, Json> = changes
         .iter()
         .map(|(field, limit)| (field.as_str().to_owned(), json!(limit)))
@@ -254,35 +253,4 @@ async fn update(
         Event::new(EventType::RateLimitUpdated, &id, details),
         RateLimit::new(model, new),
     ))
-}
-
-/// Returns the statement that stores the given fields. Fields that were never set stay null, so that they follow the
-/// defaults of later versions.
-fn save(
-    cx: &Write,
-    project: &ProjectId,
-    model: &str,
-    changes: &[(LimitField, i64)],
-) -> TenantStatement {
-    let mut values = args![project, model];
-    values.extend(LimitField::ALL.iter().map(|field| {
-        let given = changes.iter().find(|(given, _)| given == field);
-        Value::from(given.map(|(_, limit)| *limit))
-    }));
-    let mut save = tenant_sql!(
-        cx,
-        "INSERT INTO rate_limits (organization_id, project_id, model, max_requests_per_1_minute, \
-             max_tokens_per_1_minute, max_images_per_1_minute, max_audio_megabytes_per_1_minute, \
-             max_requests_per_1_day, batch_1_day_max_input_tokens) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-         ON CONFLICT (organization_id, project_id, model) DO UPDATE SET ",
-        values,
-    );
-    for (index, field) in LimitField::ALL.iter().enumerate() {
-        let name = field.as_str();
-        save.push(if index == 0 { "" } else { ", " });
-        save.push(name).push(" = COALESCE(excluded.").push(name);
-        save.push(", rate_limits.").push(name).push(")");
-    }
-    save
 }

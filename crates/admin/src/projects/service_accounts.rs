@@ -15,7 +15,7 @@ use crate::keys::{self, IssuedKey, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, read, write,
 };
 use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql};
@@ -250,8 +250,8 @@ async fn create(
 
 async fn retrieve(
     mut cx: Read,
-    Of(project, id): Of<ActiveProject, ServiceAccountId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<ActiveProject, ServiceAccountId>,
+    _: NoParameters,
 ) -> Result<ServiceAccount> {
     let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await
@@ -285,7 +285,7 @@ impl From<NewRole> for ProjectRole {
 
 async fn update(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, ServiceAccountId>,
+    ScopedId(project, id): ScopedId<ActiveProject, ServiceAccountId>,
     body: UpdateServiceAccount,
 ) -> Result<Done<ServiceAccount>> {
     let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
@@ -325,8 +325,8 @@ async fn update(
 
 async fn delete(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, ServiceAccountId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<ActiveProject, ServiceAccountId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<ServiceAccountDeleted>>> {
     let one = tenant_sql!(cx, ONE, args![&project.id, &id]);
     cx.find(&id, one, ServiceAccount::read).await?;
@@ -361,7 +361,7 @@ struct CreateServiceAccountKey {
 
 async fn create_key(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, ServiceAccountId>,
+    ScopedId(project, id): ScopedId<ActiveProject, ServiceAccountId>,
     body: CreateServiceAccountKey,
 ) -> Result<Done<CreatedServiceAccountKey>> {
     let one = tenant_sql!(cx, ONE, args![&project.id, &id]);

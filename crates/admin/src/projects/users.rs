@@ -13,7 +13,8 @@ use super::{ActiveProject, Project};
 use crate::list::{Deleted, Item, List, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Read, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, both_or_neither,
+    read, write,
 };
 use crate::roles::grant::may_grant;
 use crate::users::User;
@@ -151,6 +152,7 @@ async fn list(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = both_or_neither("user_id", "email")))]
 struct AddProjectUser {
     /// Id of a user of the organization; either this or `email` is required.
     user_id: Option<UserId>,
@@ -228,8 +230,8 @@ async fn find(cx: &mut Write, project: &Project, id: &UserId) -> Result<ProjectU
 
 async fn retrieve(
     mut cx: Read,
-    Of(project, id): Of<ActiveProject, UserId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<ActiveProject, UserId>,
+    _: NoParameters,
 ) -> Result<ProjectUser> {
     let mut one = tenant_sql!(cx, USERS, args![&project.id]);
     one.push(" AND u.id = ").bind(&id);
@@ -245,7 +247,7 @@ struct UpdateProjectUser {
 
 async fn update(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, UserId>,
+    ScopedId(project, id): ScopedId<ActiveProject, UserId>,
     body: UpdateProjectUser,
 ) -> Result<Done<ProjectUser>> {
     let mut member = find(&mut cx, &project, &id).await?;
@@ -269,8 +271,8 @@ async fn update(
 /// Removes a member. The user's keys in the project remain, but allow nothing while their owner is not a member.
 async fn delete(
     mut cx: Write,
-    Of(project, id): Of<ActiveProject, UserId>,
-    _: Nothing,
+    ScopedId(project, id): ScopedId<ActiveProject, UserId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<ProjectUserDeleted>>> {
     let delete = tenant_sql!(
         cx,

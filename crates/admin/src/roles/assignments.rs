@@ -18,8 +18,8 @@ use super::page::{ListRoles, by_place};
 use super::principal::{AssignedGroup, AssignedUser, RolePrincipal, ScopedPrincipal};
 use crate::list::{Item, NextList};
 use crate::operation::{
-    Done, Event, EventType, Nothing, Of, Operation, Organization, Read, TenantStatement, Write,
-    read, write,
+    Done, Event, EventType, NoParameters, Operation, Organization, Read, ScopedId, TenantStatement,
+    Write, read, write,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
@@ -237,8 +237,8 @@ async fn list<S: RoleScope, P: RolePrincipal>(
 
 async fn retrieve<S: RoleScope, P: RolePrincipal>(
     mut cx: Read,
-    Of(assignee, id): Of<ScopedPrincipal<S, P>, RoleId>,
-    _: Nothing,
+    ScopedId(assignee, id): ScopedId<ScopedPrincipal<S, P>, RoleId>,
+    _: NoParameters,
 ) -> Result<AssignedRole> {
     let id = assignee.scope.role_id(cx.organization(), &id);
     let mut one: TenantStatement = tenant_sql!(cx, ASSIGNED, assignee.args());
@@ -308,8 +308,8 @@ struct Unassigned {
 
 async fn delete<S: RoleScope, P: RolePrincipal>(
     mut cx: Write,
-    Of(assignee, id): Of<ScopedPrincipal<S, P>, RoleId>,
-    _: Nothing,
+    ScopedId(assignee, id): ScopedId<ScopedPrincipal<S, P>, RoleId>,
+    _: NoParameters,
 ) -> Result<Done<Unassigned>> {
     let id = assignee.scope.role_id(cx.organization(), &id);
     let sources = tenant_sql!(cx, SOURCES, assignee.args());

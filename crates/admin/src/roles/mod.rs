@@ -20,8 +20,8 @@ use store::Row;
 use crate::list::{Deleted, Item, NextList};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Nothing, Of, Operation, Organization, Patch, Read, TenantStatement,
-    Write, read, write,
+    Done, Event, EventType, NoParameters, Operation, Organization, Patch, Read, ScopedId,
+    TenantStatement, Write, read, write,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
@@ -276,8 +276,8 @@ async fn check_name<S: RoleScope>(cx: &mut Write, scope: &S, role: &Role) -> Res
 
 async fn retrieve<S: RoleScope>(
     mut cx: Read,
-    Of(scope, id): Of<S, RoleId>,
-    _: Nothing,
+    ScopedId(scope, id): ScopedId<S, RoleId>,
+    _: NoParameters,
 ) -> Result<Role> {
     let id = scope.role_id(cx.organization(), &id);
     let mut statement = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
@@ -299,7 +299,7 @@ struct UpdateRole {
 
 async fn update<S: RoleScope>(
     mut cx: Write,
-    Of(scope, id): Of<S, RoleId>,
+    ScopedId(scope, id): ScopedId<S, RoleId>,
     body: UpdateRole,
 ) -> Result<Done<Role>> {
     let id = scope.role_id(cx.organization(), &id);
@@ -366,8 +366,8 @@ fn changes(old: &Role, new: &Role) -> serde_json::Map<String, Json> {
 /// Deletes the role with all its assignments. Groups that are in a project with this role are removed from the project.
 async fn delete<S: RoleScope>(
     mut cx: Write,
-    Of(scope, id): Of<S, RoleId>,
-    _: Nothing,
+    ScopedId(scope, id): ScopedId<S, RoleId>,
+    _: NoParameters,
 ) -> Result<Done<Deleted<RoleDeleted>>> {
     let id = scope.role_id(cx.organization(), &id);
     let role = one(&cx, &scope, &id);

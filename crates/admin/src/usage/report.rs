@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use ::usage::{Dimension, GroupSums, Kind, Metric, UsageQuery};
+use ::usage::{Dimension, GroupSums, Metric, UsageKind, UsageQuery};
 use axum::body::Body;
 use base::ids::OrganizationId;
 use base::{Result, UnixTime};
@@ -21,7 +21,7 @@ use crate::operation::{Organization, Read};
 /// The query string of a report.
 pub(super) trait ReportQuery: DeserializeOwned + JsonSchema + Send + 'static {
     /// Kind of the report.
-    const KIND: Kind;
+    const KIND: UsageKind;
 
     /// Builds the query of the ledger.
     fn ask(self, organization: OrganizationId, now: UnixTime) -> Result<UsageQuery>;
@@ -78,7 +78,7 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
 
 /// Writer of the rows of a usage report.
 struct UsageRows {
-    kind: Kind,
+    kind: UsageKind,
     /// Dimensions of the report, with their positions among those grouped by.
     dimensions: Vec<(Dimension, Option<usize>)>,
     /// JSON before each number: of required numbers, then of optional ones.

@@ -1,6 +1,6 @@
 //! The ten usage reports with their filters and groupings.
 
-use ::usage::{Dimension, Kind, UsageQuery};
+use ::usage::{Dimension, UsageKind, UsageQuery};
 use base::ids::OrganizationId;
 use base::{Permission, Result, UnixTime};
 use schemars::JsonSchema;
@@ -60,7 +60,7 @@ macro_rules! report_query {
         }
 
         impl ReportQuery for $query {
-            const KIND: Kind = Kind::$kind;
+            const KIND: UsageKind = UsageKind::$kind;
 
             fn ask(self, organization_id: OrganizationId, now: UnixTime) -> Result<UsageQuery> {
                 let Self { start_time, end_time, bucket_width, limit, page, .. } = self;

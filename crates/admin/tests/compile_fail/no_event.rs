@@ -1,11 +1,11 @@
 //! A write whose handler gives back its answer without an audit event.
 
-use admin::operation::{Nothing, Operation, Organization, Write, write};
+use admin::operation::{NoParameters, Operation, Organization, Write, write};
 use base::{Permission, Result};
 use http::Method;
 
-async fn create(_: Write, _: Organization, _: Nothing) -> Result<Nothing> {
-    Ok(Nothing {})
+async fn create(_: Write, _: Organization, _: NoParameters) -> Result<NoParameters> {
+    Ok(NoParameters {})
 }
 
 fn main() {

@@ -7,7 +7,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, RowAccessor};
 use serde_json::{Value, json};
 use testkit::{Answer, NOW, Server, ServerOptions};
-use usage::{Kind, PriceBook};
+use usage::{PriceBook, UsageKind};
 
 use crate::reports::report;
 
@@ -224,13 +224,13 @@ fn rows(answer: Answer) -> Vec<Value> {
 #[tokio::test]
 async fn parquet_has_what_json_has() {
     let server = Server::start().await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         let dimensions = kind.dimensions().iter();
         let groups: String = dimensions
-            .filter(|by| !matches!(by.as_str(), "source" | "size") || *kind == Kind::Images)
+            .filter(|by| !matches!(by.as_str(), "source" | "size") || *kind == UsageKind::Images)
             .map(|by| format!("group_by[]={}&", by.as_str()))
             .collect();
         let path = format!("usage/{}?{groups}", kind.as_str());

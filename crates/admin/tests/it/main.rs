@@ -29,6 +29,7 @@ mod reported_bounds;
 mod reports;
 mod roles;
 mod service_accounts;
+mod slow_mail_server;
 mod spend_alerts;
 mod spend_limit;
 mod usage;

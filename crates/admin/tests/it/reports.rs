@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};
-use usage::{Dimension, Kind};
+use usage::{Dimension, UsageKind};
 
 pub const FILTERS: [(Dimension, &str); 7] = [
     (Dimension::UserId, "user_ids"),
@@ -27,7 +27,7 @@ pub fn value(dimension: Dimension, second: bool) -> &'static str {
 }
 
 /// Reports an event of `kind` for each of two values of all its dimensions, the second with twice the amount.
-pub async fn report(server: &Server, kind: Kind) {
+pub async fn report(server: &Server, kind: UsageKind) {
     for second in [false, true] {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{second}", kind.as_str()))),
@@ -58,7 +58,7 @@ pub async fn report(server: &Server, kind: Kind) {
     }
 }
 
-async fn results(server: &Server, kind: Kind, query: &str) -> Vec<Value> {
+async fn results(server: &Server, kind: UsageKind, query: &str) -> Vec<Value> {
     let path = format!(
         "/organization/usage/{}?start_time={}&{query}",
         kind.as_str(),
@@ -74,10 +74,10 @@ async fn results(server: &Server, kind: Kind, query: &str) -> Vec<Value> {
 #[tokio::test]
 async fn each_report_has_its_own_numbers_and_dimensions() {
     let server = Server::start().await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         let found = results(&server, *kind, "").await;
         let mut expected = Map::from_iter([("object".to_owned(), json!(kind.result_object()))]);
         for metric in kind.required_metrics() {
@@ -93,7 +93,7 @@ async fn each_report_has_its_own_numbers_and_dimensions() {
 #[tokio::test]
 async fn each_report_groups_and_filters_by_its_own_dimensions_and_refuses_others() {
     let server = Server::start().await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
         let metric = kind.required_metrics()[0].as_str();
         let numbers = |found: &[Value]| -> Vec<i64> {

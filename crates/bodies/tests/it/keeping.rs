@@ -50,7 +50,7 @@ async fn a_stored_body_is_unreadable_without_the_secret() {
     let contents = connection.fetch_all(all, |row| row.get::<Vec<u8>>("content"));
     let mut places = contents.await.expect("contents");
     assert_eq!(places.len(), 2);
-    if let Some(file) = fixture.scratch.url().strip_prefix("sqlite://") {
+    if let Some(file) = fixture.database.url().strip_prefix("sqlite://") {
         let directory = std::path::Path::new(file).parent().expect("a directory");
         for file in std::fs::read_dir(directory).expect("files") {
             places.push(std::fs::read(file.expect("a file").path()).expect("bytes"));
@@ -131,7 +131,7 @@ async fn waiting_bodies_are_written_at_shutdown() {
     }
     drop(turn);
     fixture.stop().await;
-    let store = Store::open(fixture.scratch.url()).await.expect("a store");
+    let store = Store::open(fixture.database.url()).await.expect("a store");
     let mut connection = store.usage().read().await.expect("a connection");
     let count = sql!("SELECT COUNT(*) AS count FROM bodies");
     let count = connection.fetch_one(count, |row| row.get::<i64>("count"));

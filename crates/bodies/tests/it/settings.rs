@@ -140,8 +140,11 @@ async fn waiting_bodies_that_a_new_setting_forbids_are_never_stored() {
         turn.lock_table("bodies").await.expect("a lock");
         pass(&fixture, fixture.first());
         pass(&fixture, fixture.second());
-        // Time for the body writer to take them, and to wait for its lock.
-        poll::pause(std::time::Duration::from_millis(200)).await;
+        // The body writer has taken bodies, and waits for its lock.
+        poll::until("bodies are taken from the queue", async || {
+            fixture.bodies().map(bodies::Bodies::queue_depth) < Some(2)
+        })
+        .await;
         if is_archived {
             fixture.archive(fixture.first()).await;
         } else {

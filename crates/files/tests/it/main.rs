@@ -8,7 +8,7 @@ use base::UnixTime;
 use base::ids::{Id, OrganizationId};
 use files::write::{TableWriter, Value};
 use files::{FileError, Format, ReadPosition, RowReader};
-use usage::{EventBounds, Kind, Metric, PriceBook, RetentionPeriods, UsageEvent};
+use usage::{EventBounds, Metric, PriceBook, RetentionPeriods, UsageEvent, UsageKind};
 
 const NOW: UnixTime = UnixTime(1_772_409_600);
 
@@ -149,7 +149,7 @@ fn a_row_of_csv_is_an_event_and_an_empty_cell_is_absent() {
     let last = found[6].1.as_ref().expect("an event");
     assert_eq!(
         (last.kind, &last.model, last.batch),
-        (Kind::Embeddings, &None, false)
+        (UsageKind::Embeddings, &None, false)
     );
 }
 

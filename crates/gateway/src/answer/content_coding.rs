@@ -31,13 +31,10 @@ impl AnswerCoding {
     /// Returns the coding that an answer declares.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            let is_declared = headers.contains_key(CONTENT_ENCODING);
-            return if is_declared {
-                Self::Unknown
-            } else {
-                Self::Identity
-            };
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Self::Identity,
+            (Some(value), None) => value,
+            (Some(_), Some(_)) => return Self::Unknown,
         };
         let name = value.to_str().unwrap_or("?").trim().to_ascii_lowercase();
         match &*name {
@@ -73,6 +70,7 @@ pub(crate) enum Decoder {
 }
 
 /// The progress of a decoder.
+#[derive(Default)]
 struct DecoderStep {
     read: usize,
     written: usize,
@@ -133,14 +131,9 @@ impl Decoder {
         match self {
             Self::Ended => Ok(DecoderStep {
                 read: input.len(),
-                written: 0,
-                is_end: true,
+                ..DecoderStep::default()
             }),
-            Self::UndecidedDeflate => Ok(DecoderStep {
-                read: 0,
-                written: 0,
-                is_end: false,
-            }),
+            Self::UndecidedDeflate => Ok(DecoderStep::default()),
             Self::Flate(decoder) => inflate(decoder, input, output),
             Self::Brotli(state) => decompress_brotli(state, input, output),
             Self::Zstd(decoder) => {

@@ -17,17 +17,8 @@ pub(crate) struct DocumentReader {
 }
 
 impl DocumentReader {
-    /// Returns a reader of the documents of an answer.
-    pub(super) fn new() -> Self {
-        Self::at(JsonPath::Root)
-    }
-
-    /// Returns a reader of the lines of a batch's output.
-    pub(crate) fn of_batch_lines() -> Self {
-        Self::at(JsonPath::BatchLine)
-    }
-
-    fn at(root: JsonPath) -> Self {
+    /// Returns a reader of documents whose path is `root`.
+    pub(crate) fn new(root: JsonPath) -> Self {
         Self {
             scanner: JsonScanner::new(root),
             document: Document::default(),

@@ -17,6 +17,7 @@ use usage::Outcome;
 pub(crate) use document_reader::DocumentReader;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
+use crate::document::JsonPath;
 use crate::sse::EventScanner;
 use content_coding::{AnswerCoding, Decoder};
 use content_sniffing::{DeclaredType, SniffedType};
@@ -91,7 +92,7 @@ impl Answer {
             hides_usage,
             is_streamed,
             accumulator: UsageAccumulator::default(),
-            documents: DocumentReader::new(),
+            documents: DocumentReader::new(JsonPath::Root),
             length: 0,
             is_whole_object: is_opaque,
             is_ended: false,
@@ -163,8 +164,8 @@ impl Answer {
         }
         self.begin(sniffed);
         if matches!(self.kind, AnswerKind::Json) {
-            self.documents
-                .feed(&mut self.accumulator, base::without_mark(&piece));
+            let text = base::without_mark(&piece);
+            self.documents.feed(&mut self.accumulator, text);
             return joined(white_space, piece);
         }
         let rest = self.read_on(piece);
@@ -193,58 +194,54 @@ impl Answer {
     }
 
     fn read_on(&mut self, piece: Bytes) -> Bytes {
-        match &mut self.kind {
-            AnswerKind::Events(scanner) => {
-                let mut events = EventReader {
-                    dialect: self.dialect,
-                    accumulator: &mut self.accumulator,
-                    documents: &mut self.documents,
-                };
-                scanner.push(piece, &mut events)
-            }
-            AnswerKind::Json => {
-                self.documents.feed(&mut self.accumulator, &piece);
-                piece
-            }
-            AnswerKind::Undecided(_) | AnswerKind::Opaque => piece,
+        if let Some((scanner, mut events)) = self.events() {
+            return scanner.push(piece, &mut events);
         }
+        if matches!(self.kind, AnswerKind::Json) {
+            self.documents.feed(&mut self.accumulator, &piece);
+        }
+        piece
+    }
+
+    /// Returns the scanner of an event stream, and the handler of its events.
+    fn events(&mut self) -> Option<(&mut EventScanner, EventReader<'_>)> {
+        let AnswerKind::Events(scanner) = &mut self.kind else {
+            return None;
+        };
+        let events = EventReader {
+            dialect: self.dialect,
+            accumulator: &mut self.accumulator,
+            documents: &mut self.documents,
+        };
+        Some((scanner, events))
     }
 
     /// Ends the answer, and returns the bytes that are left for the client.
     pub(crate) fn finish(&mut self) -> Bytes {
         self.is_ended = true;
-        match &mut self.kind {
-            AnswerKind::Undecided(held) => {
-                let held = held.split().freeze();
-                if held.is_empty() {
-                    return held;
-                }
-                self.begin(SniffedType::Other);
-                let rest = self.read_on(held);
-                joined(rest, self.finish())
+        let mut rest = Bytes::new();
+        if let AnswerKind::Undecided(held) = &mut self.kind {
+            let held = held.split().freeze();
+            if held.is_empty() {
+                return held;
             }
-            AnswerKind::Events(scanner) => {
-                let mut events = EventReader {
-                    dialect: self.dialect,
-                    accumulator: &mut self.accumulator,
-                    documents: &mut self.documents,
-                };
-                scanner.finish(&mut events)
-            }
-            AnswerKind::Json | AnswerKind::Opaque => Bytes::new(),
+            self.begin(SniffedType::Other);
+            rest = self.read_on(held);
+        }
+        match self.events() {
+            Some((scanner, mut events)) => joined(rest, scanner.finish(&mut events)),
+            None => rest,
         }
     }
 
     /// Returns the outcome and the usage. `outcome` is how the transfer ended; an answer that reports an error, or is not
     /// complete, makes it a failure.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> (Outcome, UsageAccumulator) {
-        if let (false, AnswerKind::Events(scanner)) = (self.is_ended, &mut self.kind) {
+        if !self.is_ended
+            && let Some((scanner, mut events)) = self.events()
+        {
             // The usage in a truncated event counts.
-            scanner.finish(&mut EventReader {
-                dialect: self.dialect,
-                accumulator: &mut self.accumulator,
-                documents: &mut self.documents,
-            });
+            scanner.finish(&mut events);
         }
         let mut accumulator = std::mem::take(&mut self.accumulator);
         if matches!(self.kind, AnswerKind::Json) {
@@ -280,7 +277,8 @@ impl Answer {
     }
 }
 
-fn joined(first: Bytes, second: Bytes) -> Bytes {
+/// Returns the bytes of both; copies them only if neither is empty.
+pub(crate) fn joined(first: Bytes, second: Bytes) -> Bytes {
     match (first.is_empty(), second.is_empty()) {
         (true, _) => second,
         (_, true) => first,

@@ -1,6 +1,5 @@
 //! The verification of the path from a client's certificate to an authority (RFC 5280).
 
-use std::fmt;
 use std::time::Duration;
 
 use access::{Authority, Validity};
@@ -22,33 +21,24 @@ pub(super) struct CertificatePath {
 }
 
 /// A reason to reject a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PathError {
+    #[error("the one of this request, or one above it, has expired")]
     Expired,
+    #[error("the one of this request, or one above it, is not valid yet")]
     NotYetValid,
+    #[error("every active authority has expired, or is not valid yet. Activate one that is valid")]
     NoAuthority,
+    #[error("the one of this request is not for the authentication of clients")]
     NotForClients,
+    #[error("the one of this request came with too many others")]
     TooLong,
+    #[error("the one of this request cannot be read")]
     Malformed,
+    #[error(
+        "the one of this request leads to none of them. Send the certificates between it and the authority along"
+    )]
     UnknownIssuer,
-}
-
-impl fmt::Display for PathError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Expired => "the one of this request, or one above it, has expired",
-            Self::NotYetValid => "the one of this request, or one above it, is not valid yet",
-            Self::NoAuthority => {
-                "every active authority has expired, or is not valid yet. Activate one that is valid"
-            }
-            Self::NotForClients => "the one of this request is not for the authentication of clients",
-            Self::TooLong => "the one of this request came with too many others",
-            Self::Malformed => "the one of this request cannot be read",
-            Self::UnknownIssuer => {
-                "the one of this request leads to none of them. Send the certificates between it and the authority along"
-            }
-        })
-    }
 }
 
 /// Verifies at `now` that the first certificate of a chain leads, through the others, to one of the authorities.

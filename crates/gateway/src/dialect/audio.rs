@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Result;
 use bodies::{BodyContents, Content};
-use usage::{Kind, Metric};
+use usage::{Metric, UsageKind};
 
 use super::{
     AnswerFormat, DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat,
@@ -16,7 +16,7 @@ use crate::sse::Verdict;
 /// Text to speech. The audio passes unread: the characters of the request are what counts.
 pub(super) static SPEECH: Dialect = Dialect {
     path: "/audio/speech",
-    kind: Kind::AudioSpeeches,
+    kind: UsageKind::AudioSpeeches,
     holds: BodyContents {
         request: Content::Text,
         answer: Content::Media,
@@ -42,7 +42,7 @@ pub(super) static TRANSLATIONS: Dialect = Dialect {
 };
 
 const SPEECH_TO_TEXT: Dialect = Dialect {
-    kind: Kind::AudioTranscriptions,
+    kind: UsageKind::AudioTranscriptions,
     format: RequestFormat::Multipart,
     fields: &["model", "file", "stream"],
     estimate: estimate_transcription,
@@ -125,8 +125,7 @@ fn measure_transcription(
     if let Some(seconds) = accumulator.seconds {
         usage.quantities.set(Metric::Seconds, seconds);
     } else if accumulator.reported.is_none() && !accumulator.is_failed {
-        usage.quantities.set(Metric::Seconds, estimate.units);
-        usage.estimated = true;
+        usage.estimate(Metric::Seconds, estimate.units);
     }
     usage
 }

@@ -98,7 +98,7 @@ impl Call {
             unowned_ref: view.unowned_ref,
             stored_by: conversation.map(|_| "conversation"),
             content_type,
-            is_json: fields.is_json(),
+            is_json: fields.is_json,
             file_parts: view.file_parts,
             body,
         })

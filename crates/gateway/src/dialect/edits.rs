@@ -39,7 +39,7 @@ impl ModelName {
         let field = fields.get("model");
         if let (Some(name), Some(field)) = (fields.text("model")?, field) {
             let range = fields.range(field);
-            let position = if fields.is_json() {
+            let position = if fields.is_json {
                 Self::Json(range)
             } else {
                 Self::Plain(range)

@@ -1,13 +1,13 @@
 //! `/v1/embeddings` and `/v1/moderations`: text in, and an output that is not counted.
 
-use usage::{Kind, Metric, Quantities};
+use usage::{Metric, Quantities, UsageKind};
 
 use super::{DEFAULT, Dialect, UsageAccumulator, measure_input};
 use crate::document::{Document, ReportedUsage};
 
 pub(super) static EMBEDDINGS: Dialect = Dialect {
     path: "/embeddings",
-    kind: Kind::Embeddings,
+    kind: UsageKind::Embeddings,
     fields: &["model", "input"],
     read_document,
     measure: measure_input,
@@ -17,7 +17,7 @@ pub(super) static EMBEDDINGS: Dialect = Dialect {
 /// Most servers report no usage of moderations, so that it is estimated; a report is believed.
 pub(super) static MODERATIONS: Dialect = Dialect {
     path: "/moderations",
-    kind: Kind::Moderations,
+    kind: UsageKind::Moderations,
     fields: &["model", "input"],
     default_model: Some("omni-moderation-latest"),
     read_document,

@@ -1,7 +1,7 @@
 //! The estimate of what a request consumes, made before its answer.
 
 use access::LimitField;
-use usage::Kind;
+use usage::UsageKind;
 
 use super::Fields;
 use super::input_text::InputText;
@@ -128,7 +128,7 @@ impl Estimate {
     }
 
     /// Returns the amounts to reserve of the rate limits, at an endpoint of this kind.
-    pub(crate) fn requested_amounts(&self, kind: Kind) -> RequestedAmounts {
+    pub(crate) fn requested_amounts(&self, kind: UsageKind) -> RequestedAmounts {
         let (output, estimated_output_tokens) = match self.output {
             OutputTokens::NotText => (0, 0),
             OutputTokens::Requested(tokens) => (tokens, 0),
@@ -139,7 +139,7 @@ impl Estimate {
             .with_requests(1)
             .with(LimitField::TokensPerMinute, tokens)
             .with(LimitField::AudioMegabytesPerMinute, self.audio_megabytes);
-        if kind == Kind::Images {
+        if kind == UsageKind::Images {
             amounts.set(LimitField::ImagesPerMinute, self.units);
         }
         RequestedAmounts {
@@ -190,7 +190,7 @@ mod tests {
                 input: InputTokens::Counted(10),
                 ..Estimate::of_output(output)
             };
-            let requested = estimate.requested_amounts(Kind::Completions);
+            let requested = estimate.requested_amounts(UsageKind::Completions);
             let tokens = requested.amounts.get(LimitField::TokensPerMinute);
             (tokens.expect("tokens"), requested.estimated_output_tokens)
         };
@@ -208,7 +208,10 @@ mod tests {
             audio_megabytes: 2,
             ..Estimate::default()
         };
-        for (kind, images) in [(Kind::Images, Some(4)), (Kind::AudioSpeeches, None)] {
+        for (kind, images) in [
+            (UsageKind::Images, Some(4)),
+            (UsageKind::AudioSpeeches, None),
+        ] {
             let amounts = estimate.requested_amounts(kind).amounts;
             assert_eq!(amounts.get(LimitField::ImagesPerMinute), images);
             assert_eq!(amounts.get(LimitField::AudioMegabytesPerMinute), Some(2));

@@ -16,11 +16,11 @@ const MAX_NUMBER: i64 = 1 << 32;
 /// The fields of one body.
 pub(crate) struct Fields<'a> {
     body: &'a [u8],
-    names: &'static [&'static str],
+    pub(super) names: &'static [&'static str],
     values: [Option<&'a [u8]>; MAX_FIELDS],
-    is_json: bool,
-    /// The member whose value is skipped; empty if there is none.
-    opaque: &'static str,
+    pub(super) is_json: bool,
+    /// The member whose value is skipped, if there is one.
+    pub(super) opaque: Option<&'static str>,
     /// The view of the whole body.
     pub(crate) view: RequestView,
 }
@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
             names,
             values: [None; MAX_FIELDS],
             is_json,
-            opaque: "",
+            opaque: None,
             view: RequestView::default(),
         }
     }
@@ -71,21 +71,9 @@ impl<'a> Fields<'a> {
         opaque: &'static str,
     ) -> Result<Self> {
         let mut fields = Self::unread(body, names, true);
-        fields.opaque = opaque;
+        fields.opaque = Some(opaque);
         ViewReader::read(body, &mut fields)?;
         Ok(fields)
-    }
-
-    pub(super) fn names(&self) -> &'static [&'static str] {
-        self.names
-    }
-
-    pub(super) fn is_json(&self) -> bool {
-        self.is_json
-    }
-
-    pub(super) fn is_opaque(&self, name: &str) -> bool {
-        !self.opaque.is_empty() && self.opaque == name
     }
 
     /// Sets the field with this index among the names.
@@ -145,7 +133,7 @@ impl<'a> Fields<'a> {
     pub(super) fn count(&self, name: &'static str) -> Result<Option<i64>> {
         match self.get(name) {
             None => Ok(None),
-            Some(field) if self.is_json() => json_number(name, field),
+            Some(field) if self.is_json => json_number(name, field),
             Some(field) => number_in_text(field)
                 .map(Some)
                 .ok_or_else(|| not_a_number(name)),

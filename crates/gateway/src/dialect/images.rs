@@ -2,7 +2,7 @@
 
 use base::Result;
 use bodies::{BodyContents, Content};
-use usage::{Kind, Metric};
+use usage::{Metric, UsageKind};
 
 use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, RequestFormat, UsageAccumulator};
 use crate::document::Document;
@@ -36,7 +36,7 @@ pub(super) static VARIATIONS: Dialect = Dialect {
 pub(super) const EDIT: &str = "image.edit";
 
 const IMAGES: Dialect = Dialect {
-    kind: Kind::Images,
+    kind: UsageKind::Images,
     fields: &["model", "n", "size", "prompt"],
     estimate,
     read_document,
@@ -106,8 +106,7 @@ fn measure(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator) -> 
     if let Some(images) = accumulator.images {
         usage.quantities.set(Metric::Images, images);
     } else if !accumulator.is_failed {
-        usage.quantities.set(Metric::Images, estimate.units);
-        usage.estimated = true;
+        usage.estimate(Metric::Images, estimate.units);
     }
     usage.size = accumulator.size.clone().or(requested).or_else(default);
     usage

@@ -1,14 +1,8 @@
 //! The images, audio and hosted tools in the JSON of a request.
 
-use std::fmt;
+use base::Result;
 
-use base::{Error, Result};
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-/// The top-level members of a body, with their values as JSON.
-pub(super) struct Members<'a>(pub(super) Vec<(String, &'a str)>);
+use super::strict_json::JsonReader;
 
 /// The content beside text that a model is shown, and the tools that a request asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,59 +56,48 @@ const STORED_ITEMS: [&str; 7] = [
     "web_search_call",
 ];
 
-impl<'a> Members<'a> {
-    /// Reads the members of a body.
+impl InputContent {
+    /// Adds the content of a JSON value at this position, and of all values in it.
     ///
     /// # Errors
-    /// 400: the body is not a JSON object.
-    pub(super) fn read(body: &'a [u8]) -> Result<Self> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Vec<(String, &'de str)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    all.push((name, map.next_value::<&'de RawValue>()?.get()));
+    /// 400: the value is malformed.
+    pub(super) fn read(&mut self, json: &mut JsonReader<'_>, path: ContentPath) -> Result<()> {
+        match json.peek() {
+            _ if path == ContentPath::Other => json.skip(),
+            Some(b'{') => {
+                self.has_unseen |= path == ContentPath::Unseen;
+                json.open()?;
+                while json.next(b'}')? {
+                    let member = path.member(&json.name()?.decoded());
+                    self.read(json, member)?;
                 }
-                Ok(all)
+                Ok(())
             }
+            Some(b'[') => {
+                json.open()?;
+                while json.next(b']')? {
+                    self.read(json, path)?;
+                }
+                Ok(())
+            }
+            Some(b'"') => {
+                self.add_text(path, &json.string()?.decoded());
+                Ok(())
+            }
+            _ => json.skip(),
         }
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let members = json.deserialize_map(All);
-        members.map(Members).map_err(|error| unreadable(&error))
-    }
-}
-
-impl InputContent {
-    /// Adds the content of messages or items.
-    pub(super) fn add_items(&mut self, json: &str) -> Result<()> {
-        self.visit(ContentPath::Items, json)
     }
 
-    /// Adds the images that an image is made from.
-    pub(super) fn add_images(&mut self, json: &str) -> Result<()> {
-        self.visit(ContentPath::Images, json)
-    }
-
-    /// Adds the tools of a list.
-    pub(super) fn add_tools(&mut self, json: &str) -> Result<()> {
-        self.visit(ContentPath::Tools, json)
-    }
-
-    fn visit(&mut self, path: ContentPath, json: &str) -> Result<()> {
-        let visitor = ContentVisitor {
-            content: self,
-            path,
-        };
-        let mut json = serde_json::Deserializer::from_str(json);
-        visitor
-            .deserialize(&mut json)
-            .map_err(|error| unreadable(&error))
+    fn add_text(&mut self, path: ContentPath, text: &str) {
+        match path {
+            ContentPath::Image | ContentPath::Audio => self.add_file(path, text),
+            ContentPath::ToolType => self.tools.add(text),
+            ContentPath::ItemType => self.has_unseen |= STORED_ITEMS.contains(&text),
+            ContentPath::Unseen => self.has_unseen = true,
+            ContentPath::ImageId => self.images += 1,
+            ContentPath::Images if is_url(text) => self.add_file(ContentPath::Image, text),
+            _ => {}
+        }
     }
 
     fn add_file(&mut self, path: ContentPath, text: &str) {
@@ -154,14 +137,9 @@ fn is_url(text: &str) -> bool {
     begin.eq_ignore_ascii_case("data:") || begin.to_ascii_lowercase().starts_with("http")
 }
 
-fn unreadable(error: &serde_json::Error) -> Error {
-    let message = format!("The request body could not be read as JSON: {error}.");
-    Error::refused("invalid_json", message)
-}
-
 /// The position of a value in a body, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ContentPath {
+pub(super) enum ContentPath {
     /// Messages, items, or the parts of one.
     Items,
     Tools,
@@ -199,86 +177,5 @@ impl ContentPath {
             (Self::Tools, "type") => Self::ToolType,
             _ => Self::Other,
         }
-    }
-}
-
-/// A visitor of a value and of all values in it.
-struct ContentVisitor<'s> {
-    content: &'s mut InputContent,
-    path: ContentPath,
-}
-
-impl<'de> DeserializeSeed<'de> for ContentVisitor<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        match self.path {
-            ContentPath::Other => value.deserialize_any(IgnoredAny).map(drop),
-            _ => value.deserialize_any(self),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for ContentVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.content.has_unseen |= self.path == ContentPath::Unseen;
-        while let Some(name) = map.next_key::<String>()? {
-            map.next_value_seed(ContentVisitor {
-                path: self.path.member(&name),
-                content: &mut *self.content,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        loop {
-            let next = ContentVisitor {
-                content: &mut *self.content,
-                path: self.path,
-            };
-            if seq.next_element_seed(next)?.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        match self.path {
-            ContentPath::Image | ContentPath::Audio => self.content.add_file(self.path, text),
-            ContentPath::ToolType => self.content.tools.add(text),
-            ContentPath::ItemType => self.content.has_unseen |= STORED_ITEMS.contains(&text),
-            ContentPath::Unseen => self.content.has_unseen = true,
-            ContentPath::ImageId => self.content.images += 1,
-            ContentPath::Images if is_url(text) => self.content.add_file(ContentPath::Image, text),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
     }
 }

@@ -20,11 +20,11 @@ pub(super) enum MemberKind {
     /// The name of a model.
     Model,
     /// The ids of files or vector stores.
-    ObjectRef(&'static str, ObjectKind),
+    ObjectRef(ObjectKind),
     /// The id of another object that a model server stores.
-    UnownedRef(&'static str),
+    UnownedRef,
     /// An object that has the id of such an object.
-    UnownedObject(&'static str),
+    UnownedObject,
     /// The container that programs run in: an id, or an object.
     Container,
     /// The container that programs run in: an object.
@@ -46,59 +46,37 @@ pub(super) enum MemberKind {
     Data,
 }
 
-/// The names that must be spelt exactly so, and given once, in every object that is not opaque.
-pub(super) const NAMES: [&str; 23] = [
-    "type",
-    "tools",
-    "tool_choice",
-    "file_id",
-    "file_ids",
-    "vector_store_id",
-    "vector_store_ids",
-    "container",
-    "container_id",
-    "skill_id",
-    "previous_response_id",
-    "comparison_response_id",
-    "continuation_id",
-    "conversation",
-    "prompt",
-    "audio",
-    "voice",
-    "environment",
-    "variables",
-    "id",
-    "stream_options",
-    "allowed_tools",
-    "model",
-];
+/// The name of a member, if it is one of [`MemberKind::NAMED`], and its meaning.
+pub(super) type Member = (&'static str, MemberKind);
 
-/// The meaning of each of [`NAMES`].
-pub(super) const MEMBERS: [MemberKind; NAMES.len()] = [
-    MemberKind::Type,
-    MemberKind::Tools,
-    MemberKind::Tool,
-    MemberKind::ObjectRef("file_id", ObjectKind::File),
-    MemberKind::ObjectRef("file_ids", ObjectKind::File),
-    MemberKind::ObjectRef("vector_store_id", ObjectKind::VectorStore),
-    MemberKind::ObjectRef("vector_store_ids", ObjectKind::VectorStore),
-    MemberKind::Container,
-    MemberKind::UnownedRef("container_id"),
-    MemberKind::UnownedRef("skill_id"),
-    MemberKind::UnownedRef("previous_response_id"),
-    MemberKind::UnownedRef("comparison_response_id"),
-    MemberKind::UnownedRef("continuation_id"),
-    MemberKind::UnownedObject("conversation"),
-    MemberKind::UnownedObject("prompt"),
-    MemberKind::UnownedObject("audio"),
-    MemberKind::UnownedObject("voice"),
-    MemberKind::Environment,
-    MemberKind::Variables,
-    MemberKind::Id,
-    MemberKind::Plain,
-    MemberKind::Plain,
-    MemberKind::Model,
-];
+impl MemberKind {
+    /// The names that must be spelt exactly so, and given once, in every object that is not opaque, and their meanings.
+    pub(super) const NAMED: [Member; 23] = [
+        ("type", Self::Type),
+        ("tools", Self::Tools),
+        ("tool_choice", Self::Tool),
+        ("file_id", Self::ObjectRef(ObjectKind::File)),
+        ("file_ids", Self::ObjectRef(ObjectKind::File)),
+        ("vector_store_id", Self::ObjectRef(ObjectKind::VectorStore)),
+        ("vector_store_ids", Self::ObjectRef(ObjectKind::VectorStore)),
+        ("container", Self::Container),
+        ("container_id", Self::UnownedRef),
+        ("skill_id", Self::UnownedRef),
+        ("previous_response_id", Self::UnownedRef),
+        ("comparison_response_id", Self::UnownedRef),
+        ("continuation_id", Self::UnownedRef),
+        ("conversation", Self::UnownedObject),
+        ("prompt", Self::UnownedObject),
+        ("audio", Self::UnownedObject),
+        ("voice", Self::UnownedObject),
+        ("environment", Self::Environment),
+        ("variables", Self::Variables),
+        ("id", Self::Id),
+        ("stream_options", Self::Plain),
+        ("allowed_tools", Self::Plain),
+        ("model", Self::Model),
+    ];
+}
 
 /// Returns the meaning of a member with another name. A name in another spelling has no meaning here, which is the stricter
 /// reading: it exempts nothing from the checks.
@@ -242,8 +220,11 @@ pub(super) fn is_form_text(name: &str) -> bool {
 ///
 /// # Errors
 /// 400: a server that ignores case would take the name for a known one, but the spelling differs.
-pub(super) fn find(name: &str, known: &[&'static str]) -> Result<Option<usize>> {
-    for (index, known) in known.iter().enumerate() {
+pub(super) fn find<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a &'static str>,
+) -> Result<Option<usize>> {
+    for (index, known) in known.into_iter().enumerate() {
         if name == *known {
             return Ok(Some(index));
         }

@@ -9,7 +9,7 @@ mod call;
 mod completions;
 mod content_type;
 #[cfg(test)]
-mod differential;
+mod differential_tests;
 mod edits;
 mod embeddings;
 mod estimate;
@@ -31,7 +31,7 @@ mod usage_accumulator;
 use base::Result;
 use bodies::{BodyContents, Content};
 use http::HeaderMap;
-use usage::{Kind, Metric, Quantities};
+use usage::{Metric, Quantities, UsageKind};
 
 pub(crate) use call::Call;
 pub(crate) use content_type::{JSON, check_json, form_type};
@@ -65,7 +65,7 @@ pub(crate) struct Dialect {
     /// The path below `/v1`, and below the base URL of an upstream.
     pub(crate) path: &'static str,
     /// The report that its usage is in.
-    pub(crate) kind: Kind,
+    pub(crate) kind: UsageKind,
     /// The `source` of the usage of images.
     pub(crate) source: Option<&'static str>,
     /// The format of its requests.
@@ -142,7 +142,7 @@ pub(crate) struct MeasuredUsage {
 /// The properties that most endpoints have in common.
 const DEFAULT: Dialect = Dialect {
     path: "",
-    kind: Kind::Completions,
+    kind: UsageKind::Completions,
     source: None,
     format: RequestFormat::Json,
     fields: &["model"],
@@ -166,13 +166,6 @@ impl Dialect {
     /// Returns the endpoint at this path below `/v1`.
     pub(crate) fn at(path: &str) -> Option<&'static Self> {
         DIALECTS.into_iter().find(|dialect| dialect.path == path)
-    }
-
-    /// Adds the usage of an answer that is no stream.
-    #[cfg(test)]
-    pub(crate) fn read(&self, accumulator: &mut UsageAccumulator, json: &[u8]) {
-        let document = Document::of(json, &mut accumulator.text);
-        (self.read_document)(accumulator, &document);
     }
 
     /// Returns the usage of a request, from its estimate, the name of its model, and what was read of its answer. The usage of
@@ -209,6 +202,12 @@ impl MeasuredUsage {
         }
     }
 
+    /// Sets a quantity that the answer did not report.
+    fn estimate(&mut self, metric: Metric, amount: i64) {
+        self.quantities.set(metric, amount);
+        self.estimated = true;
+    }
+
     /// Returns one request, with what its answer reports.
     fn reported(accumulator: &UsageAccumulator) -> Self {
         let quantities = accumulator.reported.unwrap_or_default();
@@ -229,14 +228,10 @@ fn measure_text(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator
         return usage;
     }
     if accumulator.amount(Metric::InputTokens).is_none() {
-        usage.estimated = true;
-        let input = estimate.input.tokens(model);
-        usage.quantities.set(Metric::InputTokens, input);
+        usage.estimate(Metric::InputTokens, estimate.input.tokens(model));
     }
     if accumulator.amount(Metric::OutputTokens).is_none() {
-        usage.estimated = true;
-        let output = accumulator.text.tokens(model);
-        usage.quantities.set(Metric::OutputTokens, output);
+        usage.estimate(Metric::OutputTokens, accumulator.text.tokens(model));
     }
     usage
 }
@@ -254,9 +249,7 @@ fn measure_input(
     if let Some(reported) = accumulator.amount(Metric::InputTokens) {
         usage.quantities.set(Metric::InputTokens, reported);
     } else if !accumulator.is_failed {
-        usage.estimated = true;
-        let input = estimate.input.tokens(model);
-        usage.quantities.set(Metric::InputTokens, input);
+        usage.estimate(Metric::InputTokens, estimate.input.tokens(model));
     }
     usage
 }
@@ -264,6 +257,14 @@ fn measure_input(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Dialect {
+        /// Adds the usage of an answer that is no stream.
+        pub(crate) fn read(&self, accumulator: &mut UsageAccumulator, json: &[u8]) {
+            let document = Document::of(json, &mut accumulator.text);
+            (self.read_document)(accumulator, &document);
+        }
+    }
 
     #[test]
     fn every_endpoint_is_found_at_its_path_and_reads_the_model() {

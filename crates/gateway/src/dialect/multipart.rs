@@ -23,8 +23,8 @@ const CHARSET_FIELD: &str = "_charset_";
 const MAX_PARTS: usize = 1_000;
 
 /// The headers of a part.
-struct PartHeaders<'a> {
-    name: Cow<'a, str>,
+struct PartHeaders {
+    name: String,
     has_filename: bool,
 }
 
@@ -71,31 +71,27 @@ pub(crate) fn read_form<'a>(
 }
 
 /// Adds a part to the fields and their view.
-fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -> Result<()> {
+fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders, content: &'a [u8]) -> Result<()> {
     let name = &*part.name;
     fields.view.file_parts += i64::from(part.has_filename);
     // Servers in PHP and Ruby take `model[]`, with anything in the brackets, for `model`.
     let base = name.split_once('[').map_or(name, |(base, _)| base).trim();
     if members::folds_to(name, CHARSET_FIELD) {
-        return Err(Error::invalid(
-            name,
-            "_charset_ is not taken: a form is UTF-8.",
-        ));
+        let message = "_charset_ is not taken: a form is UTF-8.";
+        return Err(Error::invalid(name, message));
     }
     members::check_routing(base)?;
-    let Some(index) = members::find(base, fields.names())? else {
+    let Some(index) = members::find(base, fields.names)? else {
         if !part.has_filename && !members::is_setting(name, content) {
             let range = fields.range(content);
             fields.view.text.push(range);
         }
         return Ok(());
     };
-    let known = fields.names()[index];
+    let known = fields.names[index];
     if base.len() < name.len() {
-        return Err(Error::invalid(
-            name,
-            format!("{name} must be written {known}."),
-        ));
+        let message = format!("{name} must be written {known}.");
+        return Err(Error::invalid(name, message));
     }
     if part.has_filename && known != FILE_FIELD {
         let message = format!("{known} must be a field, without a filename.");
@@ -109,9 +105,9 @@ fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders<'_>, content: &'a [u8]) -
     Ok(())
 }
 
-impl<'a> PartHeaders<'a> {
+impl PartHeaders {
     /// Reads the headers of a part. If they are not UTF-8 they are Latin-1.
-    fn read(head: &'a [u8]) -> Result<Self> {
+    fn read(head: &[u8]) -> Result<Self> {
         let head = match std::str::from_utf8(head) {
             Ok(head) => Cow::Borrowed(head),
             Err(_) => Cow::Owned(head.iter().copied().map(char::from).collect()),
@@ -159,7 +155,7 @@ impl<'a> PartHeaders<'a> {
                 "the Content-Type of a part has another charset than utf-8",
             ));
         }
-        let name = Cow::Owned(name.to_owned());
+        let name = name.to_owned();
         Ok(Self { name, has_filename })
     }
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use base::Result;
-use usage::Kind;
+use usage::UsageKind;
 
 use super::fields::json_number;
 use super::images::EDIT;
-use super::input_content::{InputContent, Members, ToolKinds};
+use super::input_content::{ContentPath, InputContent, ToolKinds};
 use super::max_usage::MaxUsage;
 use super::requested_tools::searches_web;
+use super::strict_json::JsonReader;
 use super::{Call, Dialect};
 
 /// The tokens of the largest image that a model generates.
@@ -85,7 +86,7 @@ impl Call {
         let units = self.estimate.units;
         let mut most = bounds.max_usage(dialect, searches_web(&self.model));
         match dialect.kind {
-            Kind::Images => {
+            UsageKind::Images => {
                 let is_generation = dialect.source == Some("image.generation");
                 let edited = if is_generation {
                     1
@@ -102,11 +103,11 @@ impl Call {
                 most.output = units.saturating_mul(image);
                 most.images = units;
             }
-            Kind::AudioSpeeches => {
+            UsageKind::AudioSpeeches => {
                 most.output = units.saturating_mul(MAX_TOKENS_PER_CHARACTER);
                 most.characters = units;
             }
-            Kind::AudioTranscriptions => {
+            UsageKind::AudioTranscriptions => {
                 let seconds = self.estimate.max_seconds.max(units);
                 most.output = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 most.input = most.input.saturating_add(most.output);
@@ -119,6 +120,7 @@ impl Call {
 }
 
 /// The bounds that the members of a body set.
+#[derive(Default)]
 pub(super) struct RequestBounds {
     content: InputContent,
     /// The bytes that a model may read.
@@ -147,30 +149,27 @@ impl RequestBounds {
 
     fn empty() -> Self {
         Self {
-            content: InputContent::default(),
-            bytes: 0,
             choices: 1,
             prompts: 1,
-            max_tokens: None,
-            predicted: 0,
-            partial_images: 0,
-            max_tool_calls: None,
-            unseen: None,
+            ..Self::default()
         }
     }
 
     /// Reads the bounds of a JSON body. Every member is looked at, since a model may read any of them.
     pub(super) fn of(dialect: &Dialect, body: &[u8]) -> Result<Self> {
         let mut bounds = Self::empty();
-        for (name, json) in Members::read(body)?.0 {
-            if json != "null" {
-                bounds.add(dialect, &name, json)?;
+        let mut json = JsonReader::of_object(body)?;
+        json.open()?;
+        while json.next(b'}')? {
+            let (name, value) = (json.name()?.decoded(), json.value()?);
+            if value != b"null" {
+                bounds.add(dialect, &name, value)?;
             }
         }
         Ok(bounds)
     }
 
-    fn add(&mut self, dialect: &Dialect, name: &str, json: &str) -> Result<()> {
+    fn add(&mut self, dialect: &Dialect, name: &str, json: &[u8]) -> Result<()> {
         let mut choice_counts = dialect.choice_count_fields.iter();
         if let Some(name) = choice_counts.find(|known| **known == name) {
             self.choices = self.choices.max(number(name, json)?);
@@ -180,35 +179,39 @@ impl RequestBounds {
             self.max_tokens = self.max_tokens.max(Some(number(name, json)?));
         }
         match name {
-            "partial_images" if json == "0" => {}
+            "partial_images" if json == b"0" => {}
             "partial_images" => self.partial_images = number("partial_images", json)?,
             "max_tool_calls" => self.max_tool_calls = Some(number("max_tool_calls", json)?),
             "previous_response_id" => self.unseen = Some("previous_response_id"),
             "conversation" => self.unseen = Some("conversation"),
             "web_search_options" => self.unseen = Some("web_search_options"),
-            "prompt" if json.starts_with('{') => {
+            "prompt" if json.starts_with(b"{") => {
                 self.unseen = Some("prompt");
                 // A stored prompt may bring any tool.
                 self.content.tools = ToolKinds::ALL;
             }
-            "prompt" if dialect.kind == Kind::Completions => self.prompts = prompts(json),
+            "prompt" if dialect.kind == UsageKind::Completions => self.prompts = prompts(json),
             "prediction" => self.predicted = length(json),
             "messages" | "input" => {
-                self.content.add_items(json)?;
-                let is_alone = json.starts_with('"') && dialect.kind == Kind::Completions;
+                self.add_content(ContentPath::Items, json)?;
+                let is_alone = json.starts_with(b"\"") && dialect.kind == UsageKind::Completions;
                 let frame = if is_alone { MAX_FRAME_TOKENS } else { 0 };
                 self.bytes = self.bytes.saturating_add(frame);
             }
             "images" | "image" | "mask" if dialect.source == Some(EDIT) => {
-                self.content.add_images(json)?;
+                self.add_content(ContentPath::Images, json)?;
             }
-            "tools" => self.content.add_tools(json)?,
+            "tools" => self.add_content(ContentPath::Tools, json)?,
             _ => {}
         }
         if !SETTINGS.contains(&name) {
             self.bytes = self.bytes.saturating_add(length(json));
         }
         Ok(())
+    }
+
+    fn add_content(&mut self, path: ContentPath, json: &[u8]) -> Result<()> {
+        self.content.read(&mut JsonReader::of_value(json), path)
     }
 
     /// Returns the most that the request may consume. `searches_web`: its model searches the web without being asked.
@@ -241,7 +244,7 @@ impl RequestBounds {
             most.input = text.saturating_add(content.audio_tokens);
             most.input_images = content.images;
             most.context_windows = match dialect.kind {
-                Kind::Completions => self.prompts,
+                UsageKind::Completions => self.prompts,
                 _ => 0,
             };
         }
@@ -262,17 +265,17 @@ impl RequestBounds {
 }
 
 /// Returns the number of a member; 1 for null.
-fn number(name: &'static str, json: &str) -> Result<i64> {
-    Ok(json_number(name, json.as_bytes())?.unwrap_or(1))
+fn number(name: &'static str, json: &[u8]) -> Result<i64> {
+    Ok(json_number(name, json)?.unwrap_or(1))
 }
 
-fn length(json: &str) -> i64 {
+fn length(json: &[u8]) -> i64 {
     i64::try_from(json.len()).unwrap_or(i64::MAX)
 }
 
 /// Returns the number of prompts: each element of a list counts, unless the list is one prompt in tokens.
-fn prompts(json: &str) -> i64 {
-    let list = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(json);
+fn prompts(json: &[u8]) -> i64 {
+    let list = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(json);
     let several = list.ok().filter(|list| {
         let first = list.first().map(|first| first.get());
         first.is_some_and(|first| first.starts_with(['"', '[']))

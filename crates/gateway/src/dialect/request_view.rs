@@ -10,10 +10,11 @@ use base::{Error, Result};
 
 use super::Fields;
 use super::input_text::{FileMember, InlineFiles};
-use super::members::{self, MemberKind};
+use super::members::{self, Member, MemberKind};
 use super::object_refs::ObjectRefs;
 use super::requested_tools::{RequestedTools, hosted_tool};
 use super::strict_json::{JsonReader, JsonString};
+use crate::object_kind::ObjectKind;
 
 /// The most top-level members of a body.
 const MAX_MEMBERS: usize = 1_000;
@@ -41,8 +42,9 @@ pub(crate) struct RequestView {
 }
 
 /// The role of an object in a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum ObjectRole {
+    #[default]
     Plain,
     /// A tool, or an object that chooses one.
     Tool,
@@ -60,9 +62,10 @@ enum ObjectRole {
 }
 
 /// An object that is being read.
+#[derive(Default)]
 struct ObjectState<'a> {
     role: ObjectRole,
-    /// A bit for each of [`members::NAMES`] that the object has.
+    /// A bit for each of [`MemberKind::NAMED`] that the object has.
     seen: u64,
     object_type: Option<Cow<'a, str>>,
     has_invalid_type: bool,
@@ -94,10 +97,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
 
     /// Reads the top-level members.
     fn body(&mut self, body: &'a [u8]) -> Result<()> {
-        let (mut object, mut is_first) = (ObjectState::new(ObjectRole::Plain), true);
+        let mut object = ObjectState::new(ObjectRole::Plain);
         let mut count = 0;
         self.json.open()?;
-        while self.json.next(b'}', &mut is_first)? {
+        while self.json.next(b'}')? {
             let name = self.json.name()?.decoded();
             count += 1;
             if count > MAX_MEMBERS {
@@ -105,7 +108,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 return Err(Error::refused("invalid_json", message));
             }
             members::check_routing(&name)?;
-            let index = members::find(&name, self.fields.names())?;
+            let index = members::find(&name, self.fields.names)?;
             let member = object.member(&name)?;
             self.json.peek();
             let start = self.json.position();
@@ -127,7 +130,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     fn top_level(
         &mut self,
         name: &str,
-        member: MemberKind,
+        member: Member,
         object: &mut ObjectState<'a>,
     ) -> Result<()> {
         if let Some(tool) = members::enabled_tool(name) {
@@ -136,16 +139,16 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             }
         } else if name == "input" && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
-        } else if self.fields.is_opaque(name) {
+        } else if self.fields.opaque == Some(name) {
             return self.json.skip();
         }
         self.member(member, object)
     }
 
     fn object(&mut self, role: ObjectRole) -> Result<()> {
-        let (mut object, mut is_first) = (ObjectState::new(role), true);
+        let mut object = ObjectState::new(role);
         self.json.open()?;
-        while self.json.next(b'}', &mut is_first)? {
+        while self.json.next(b'}')? {
             let name = self.json.name()?;
             if role == ObjectRole::Variables {
                 self.value(ObjectRole::Plain)?;
@@ -159,10 +162,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     /// Reads the value of a member with this meaning.
-    fn member(&mut self, member: MemberKind, object: &mut ObjectState<'a>) -> Result<()> {
+    fn member(&mut self, (name, kind): Member, object: &mut ObjectState<'a>) -> Result<()> {
         let next = self.json.peek();
         let is_string = next == Some(b'"');
-        match member {
+        match kind {
             MemberKind::Opaque => self.json.skip(),
             MemberKind::Type if is_string => {
                 object.object_type = Some(self.json.string()?.decoded());
@@ -175,19 +178,19 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             MemberKind::Tools => self.tools(next),
             MemberKind::Tool => self.value(ObjectRole::Tool),
             MemberKind::Model if object.role == ObjectRole::Tool => self.model(is_string),
-            MemberKind::ObjectRef(name, kind) => self.object_refs(name, kind),
-            MemberKind::UnownedRef(name) => match next {
+            MemberKind::ObjectRef(kind) => self.object_refs(name, kind),
+            MemberKind::UnownedRef => match next {
                 Some(b'"' | b'n') => self.unowned(name, is_string),
                 _ => Err(must_be(name, "a string")),
             },
-            MemberKind::UnownedObject("conversation") if is_string => {
-                self.unowned("conversation", true)
+            MemberKind::UnownedObject if is_string && name == "conversation" => {
+                self.unowned(name, true)
             }
-            MemberKind::UnownedObject(name) => self.value(ObjectRole::Unowned(name)),
+            MemberKind::UnownedObject => self.value(ObjectRole::Unowned(name)),
             MemberKind::Container => match next {
                 Some(b'{') => self.object(ObjectRole::Environment),
-                Some(b'"' | b'n') => self.unowned("container", is_string),
-                _ => Err(must_be("container", "a string or an object")),
+                Some(b'"' | b'n') => self.unowned(name, is_string),
+                _ => Err(must_be(name, "a string or an object")),
             },
             MemberKind::Environment => self.value(ObjectRole::Environment),
             MemberKind::Variables => self.value(ObjectRole::Variables),
@@ -228,9 +231,8 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     fn list(&mut self, role: ObjectRole) -> Result<()> {
-        let mut is_first = true;
         self.json.open()?;
-        while self.json.next(b']', &mut is_first)? {
+        while self.json.next(b']')? {
             self.value(role)?;
         }
         Ok(())
@@ -242,9 +244,8 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             self.fields.view.tools.is_ambiguous |= next != Some(b'n');
             return self.value(ObjectRole::Tool);
         }
-        let mut is_first = true;
         self.json.open()?;
-        while self.json.next(b']', &mut is_first)? {
+        while self.json.next(b']')? {
             self.fields.view.tools.is_ambiguous |= self.json.peek() != Some(b'{');
             self.value(ObjectRole::Tool)?;
         }
@@ -276,11 +277,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     /// Reads the id of a file or a vector store, or a list of ids.
-    fn object_refs(
-        &mut self,
-        name: &'static str,
-        kind: crate::object_kind::ObjectKind,
-    ) -> Result<()> {
+    fn object_refs(&mut self, name: &'static str, kind: ObjectKind) -> Result<()> {
         let is_list = name.ends_with('s');
         match self.json.peek() {
             Some(b'n') => self.json.skip(),
@@ -291,9 +288,8 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 Ok(())
             }
             Some(b'[') if is_list => {
-                let mut is_first = true;
                 self.json.open()?;
-                while self.json.next(b']', &mut is_first)? {
+                while self.json.next(b']')? {
                     if self.json.peek() != Some(b'"') {
                         return Err(must_be(name, "a list of strings"));
                     }
@@ -373,29 +369,25 @@ impl ObjectState<'_> {
     fn new(role: ObjectRole) -> Self {
         Self {
             role,
-            seen: 0,
-            object_type: None,
-            has_invalid_type: false,
-            has_id: false,
-            has_role: false,
-            data: None,
+            ..Self::default()
         }
     }
 
-    /// Returns the meaning of a member, by its name.
+    /// Returns the meaning of a member, by its name, with the name if it is one of [`MemberKind::NAMED`].
     ///
     /// # Errors
     /// 400: the member is given twice, or is spelt so that only some servers know it.
-    fn member(&mut self, name: &str) -> Result<MemberKind> {
-        let Some(index) = members::find(name, &members::NAMES)? else {
-            return Ok(members::other(name));
+    fn member(&mut self, name: &str) -> Result<Member> {
+        let names = MemberKind::NAMED.iter().map(|(name, _)| name);
+        let Some(index) = members::find(name, names)? else {
+            return Ok(("", members::other(name)));
         };
         let bit = 1 << index;
         if self.seen & bit != 0 {
             return Err(members::duplicate(name));
         }
         self.seen |= bit;
-        Ok(members::MEMBERS[index])
+        Ok(MemberKind::NAMED[index])
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct JsonReader<'a> {
     /// The offset of the next byte.
     at: usize,
     depth: usize,
+    /// True from the opening of an object or a list until its first member or item.
+    is_first: bool,
 }
 
 /// A JSON string.
@@ -54,12 +56,21 @@ impl<'a> JsonReader<'a> {
             let place = error.valid_up_to();
             return Err(invalid(&format!("it is not UTF-8 at byte {place}")));
         }
-        let (at, depth) = (0, 0);
-        let mut reader = Self { text, at, depth };
+        let mut reader = Self::of_value(text);
         if reader.peek() != Some(b'{') {
             return Err(invalid("it must be an object, and begin with '{'"));
         }
         Ok(reader)
+    }
+
+    /// Returns a reader of a value, as [`Self::value`] has returned it.
+    pub(super) fn of_value(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            is_first: false,
+        }
     }
 
     /// Returns the offset of the next byte.
@@ -86,12 +97,13 @@ impl<'a> JsonReader<'a> {
             return Err(self.wrong(&reason));
         }
         self.at += 1;
+        self.is_first = true;
         Ok(())
     }
 
     /// True if there is another member or item. Otherwise leaves the object or list, whose last byte is `close`.
-    pub(super) fn next(&mut self, close: u8, is_first: &mut bool) -> Result<bool> {
-        let was_first = std::mem::replace(is_first, false);
+    pub(super) fn next(&mut self, close: u8) -> Result<bool> {
+        let was_first = std::mem::replace(&mut self.is_first, false);
         match self.peek() {
             Some(byte) if byte == close => {
                 self.at += 1;
@@ -176,22 +188,28 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
+    /// Skips a value and returns its text.
+    pub(super) fn value(&mut self) -> Result<&'a [u8]> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
+    }
+
     /// Skips a value.
     pub(super) fn skip(&mut self) -> Result<()> {
         match self.peek() {
             Some(b'{') => {
-                let mut is_first = true;
                 self.open()?;
-                while self.next(b'}', &mut is_first)? {
+                while self.next(b'}')? {
                     self.name()?;
                     self.skip()?;
                 }
                 Ok(())
             }
             Some(b'[') => {
-                let mut is_first = true;
                 self.open()?;
-                while self.next(b']', &mut is_first)? {
+                while self.next(b']')? {
                     self.skip()?;
                 }
                 Ok(())

@@ -43,15 +43,13 @@ impl GeneratedText {
         self.beginning
             .extend_from_slice(&text[..text.len().min(room)]);
         self.length += text.len();
-        let text = match text.split_last() {
+        match text.split_last() {
             Some((b',', before)) => {
                 self.remember(before);
                 self.is_in_file = self.last == BASE64;
-                return;
             }
-            _ => text,
-        };
-        self.remember(text);
+            _ => self.remember(text),
+        }
     }
 
     fn remember(&mut self, text: &[u8]) {

@@ -1,6 +1,6 @@
 //! The hosted tools that a model server used for a response. Each is reported, and priced, by itself.
 
-use usage::{Kind, Metric};
+use usage::{Metric, UsageKind};
 
 use super::short_text::ShortText;
 
@@ -59,16 +59,20 @@ impl OutputItems {
 
 impl HostedToolUsage {
     /// Returns the reports that have a use to count, with the metric and the number.
-    pub(crate) fn reports(self) -> impl Iterator<Item = (Kind, Metric, i64)> {
+    pub(crate) fn reports(self) -> impl Iterator<Item = (UsageKind, Metric, i64)> {
         let all = [
-            (Kind::WebSearchCalls, Metric::NumRequests, self.web_searches),
             (
-                Kind::FileSearchCalls,
+                UsageKind::WebSearchCalls,
+                Metric::NumRequests,
+                self.web_searches,
+            ),
+            (
+                UsageKind::FileSearchCalls,
                 Metric::NumRequests,
                 self.file_searches,
             ),
             (
-                Kind::CodeInterpreterSessions,
+                UsageKind::CodeInterpreterSessions,
                 Metric::NumSessions,
                 self.code_interpreter_sessions,
             ),

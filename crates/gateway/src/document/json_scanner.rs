@@ -39,13 +39,6 @@ pub(crate) trait JsonVisitor {
     fn scalar(&mut self, path: Self::Path, token: &[u8]);
 }
 
-/// The type of the root value of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RootType {
-    Object,
-    Other,
-}
-
 /// A scanner of one document after the other.
 pub(crate) struct JsonScanner<P> {
     containers: Vec<Container<P>>,
@@ -57,7 +50,8 @@ pub(crate) struct JsonScanner<P> {
     token: [u8; MAX_TOKEN_BYTES],
     /// The length of the token; larger than its capacity if the token is too long.
     length: usize,
-    root_type: Option<RootType>,
+    /// True if the root value is an object, false if it is another; `None` until it begins.
+    has_object: Option<bool>,
     is_closed: bool,
     root: P,
 }
@@ -95,7 +89,7 @@ impl<P: Copy> JsonScanner<P> {
             member: None,
             token: [0; MAX_TOKEN_BYTES],
             length: 0,
-            root_type: None,
+            has_object: None,
             is_closed: false,
             root,
         }
@@ -107,13 +101,13 @@ impl<P: Copy> JsonScanner<P> {
         self.skipped = 0;
         self.state = ScanState::Between;
         self.member = None;
-        self.root_type = None;
+        self.has_object = None;
         self.is_closed = false;
     }
 
     /// True if the document is a complete object.
     pub(crate) fn is_whole_object(&self) -> bool {
-        self.is_closed && self.root_type == Some(RootType::Object)
+        self.is_closed && self.has_object == Some(true)
     }
 
     /// Scans the next bytes.
@@ -139,7 +133,7 @@ impl<P: Copy> JsonScanner<P> {
                 self.state = ScanState::Key { is_escaped: false };
             }
             b'"' => {
-                let path = self.value(visitor, RootType::Other);
+                let path = self.value(visitor, false);
                 let path = Some(path).filter(|path| !V::is_skipped(*path));
                 self.state = ScanState::Text {
                     path,
@@ -156,7 +150,7 @@ impl<P: Copy> JsonScanner<P> {
             b':' => {}
             byte if byte.is_ascii_whitespace() => {}
             _ => {
-                let path = self.value(visitor, RootType::Other);
+                let path = self.value(visitor, false);
                 self.length = 0;
                 self.state = ScanState::Scalar { path };
                 return bytes;
@@ -166,10 +160,10 @@ impl<P: Copy> JsonScanner<P> {
     }
 
     /// Returns the path to the value that begins.
-    fn value<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, kind: RootType) -> P {
+    fn value<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, is_object: bool) -> P {
         let Some(container) = self.containers.last() else {
-            let is_first = self.root_type.is_none();
-            self.root_type = self.root_type.or(Some(kind));
+            let is_first = self.has_object.is_none();
+            self.has_object.get_or_insert(is_object);
             return if is_first { self.root } else { V::SKIPPED };
         };
         if container.is_object {
@@ -180,11 +174,7 @@ impl<P: Copy> JsonScanner<P> {
     }
 
     fn open<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, is_object: bool) {
-        let kind = match is_object {
-            true => RootType::Object,
-            false => RootType::Other,
-        };
-        let path = self.value(visitor, kind);
+        let path = self.value(visitor, is_object);
         if V::is_skipped(path) || self.containers.len() == MAX_DEPTH {
             self.skipped = 1;
             return;
@@ -306,15 +296,11 @@ impl<P: Copy> JsonScanner<P> {
             return &[];
         };
         self.append(&bytes[..end]);
-        self.end_scalar(visitor, path);
-        &bytes[end..]
-    }
-
-    fn end_scalar<V: JsonVisitor<Path = P>>(&mut self, visitor: &mut V, path: P) {
         self.state = ScanState::Between;
         if !V::is_skipped(path) {
             visitor.scalar(path, self.token.get(..self.length).unwrap_or_default());
         }
+        &bytes[end..]
     }
 
     /// Appends to the token.

@@ -139,22 +139,14 @@ impl ReportedUsage {
             .max(self.get(UsageField::CacheCreation));
         let cache_write = cache_write.map(|amount| amount.min(fresh));
         let uncached = cached.map(|_| fresh - cache_write.unwrap_or(0));
+        let of_input = |part: Option<i64>| part.filter(|_| input.is_some());
         let mut quantities = Quantities::default().with(Metric::NumModelRequests, 1);
         for (metric, amount) in [
             (Metric::InputTokens, input),
             (Metric::OutputTokens, output),
-            (
-                Metric::InputCachedTokens,
-                cached.filter(|_| input.is_some()),
-            ),
-            (
-                Metric::InputCacheWriteTokens,
-                cache_write.filter(|_| input.is_some()),
-            ),
-            (
-                Metric::InputUncachedTokens,
-                uncached.filter(|_| input.is_some()),
-            ),
+            (Metric::InputCachedTokens, of_input(cached)),
+            (Metric::InputCacheWriteTokens, of_input(cache_write)),
+            (Metric::InputUncachedTokens, of_input(uncached)),
             (Metric::InputAudioTokens, self.get(UsageField::InputAudio)),
             (Metric::InputImageTokens, self.get(UsageField::InputImage)),
             (Metric::InputTextTokens, self.get(UsageField::InputText)),

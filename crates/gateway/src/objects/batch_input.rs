@@ -19,7 +19,7 @@ const MAX_MODELS: usize = 100;
 const MAX_LINES: usize = 50_000;
 
 /// A summary of the requests of a batch, stored with its input file and with the batch.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BatchInput {
     /// Path of the endpoint below `/v1`.
     pub(super) path: Cow<'static, str>,
@@ -113,13 +113,8 @@ impl BatchInput {
         Self {
             path: path.into(),
             model: model.to_owned(),
-            requests: 0,
-            tokens: 0,
-            tools: Vec::new(),
-            object_refs: ObjectRefs::default(),
-            most: None,
-            reservation: None,
             facts: Some(PolicyFacts::default()),
+            ..Self::default()
         }
     }
 

@@ -12,28 +12,22 @@ use super::repository::UpstreamObject;
 use super::upstream::{ObjectClient, PassthroughBody, UpstreamRequest};
 use crate::answer::DocumentReader;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
-use crate::document::{Document, GeneratedText, ReportedUsage};
+use crate::document::{Document, GeneratedText, JsonPath, ReportedUsage};
 use crate::object_kind::ObjectKind;
 
 /// The fields of a batch that the gateway reads.
 #[derive(Deserialize)]
 pub(super) struct BatchStatus {
     status: String,
-    #[serde(default)]
     output_file_id: Option<String>,
-    #[serde(default)]
     error_file_id: Option<String>,
     #[serde(default, deserialize_with = "usage")]
     usage: Option<ReportedUsage>,
     #[serde(default)]
     request_counts: RequestCounts,
-    #[serde(default)]
     completed_at: Option<i64>,
-    #[serde(default)]
     failed_at: Option<i64>,
-    #[serde(default)]
     expired_at: Option<i64>,
-    #[serde(default)]
     cancelled_at: Option<i64>,
 }
 
@@ -148,7 +142,7 @@ pub(super) async fn output_usage(
         estimate: Estimate::of_input(tokens_per_request),
         spent: MeasuredUsage::default(),
     };
-    read_lines(output, |line, accumulator| sum.add(line, accumulator)).await?;
+    sum.read(output).await?;
     if sum.spent.quantities.or_zero(Metric::NumModelRequests) == 0 {
         return Ok(estimate(batch.answered(), tokens_per_request));
     }
@@ -193,6 +187,26 @@ fn estimate(answered: i64, tokens_per_request: i64) -> MeasuredUsage {
 }
 
 impl OutputSum {
+    /// Reads the lines of an output, each of which may have any length.
+    async fn read(&mut self, mut output: PassthroughBody) -> Result<()> {
+        let mut line = DocumentReader::new(JsonPath::BatchLine);
+        let mut accumulator = UsageAccumulator::default();
+        while let Some(piece) = output.next().await {
+            let broken = |_| Error::upstream("The output of a batch broke off.");
+            let mut piece = piece.map_err(broken)?;
+            while let Some(end) = memchr::memchr(b'\n', &piece) {
+                line.feed(&mut accumulator, &piece.split_to(end));
+                piece.advance(1);
+                let document = line.finish(&mut accumulator);
+                self.add(&document, std::mem::take(&mut accumulator));
+            }
+            line.feed(&mut accumulator, &piece);
+        }
+        let document = line.finish(&mut accumulator);
+        self.add(&document, accumulator);
+        Ok(())
+    }
+
     /// Adds the usage of the answer on a line.
     fn add(&mut self, line: &Document, mut accumulator: UsageAccumulator) {
         let is_success = line
@@ -211,31 +225,6 @@ impl OutputSum {
         self.spent.service_tier = spent.service_tier;
         self.spent.size = spent.size;
     }
-}
-
-/// Reads the lines of an output, each of which may have any length.
-async fn read_lines(
-    mut output: PassthroughBody,
-    mut take: impl FnMut(&Document, UsageAccumulator),
-) -> Result<()> {
-    let (mut line, mut accumulator) = (
-        DocumentReader::of_batch_lines(),
-        UsageAccumulator::default(),
-    );
-    while let Some(piece) = output.next().await {
-        let broken = |_| Error::upstream("The output of a batch broke off.");
-        let mut piece = piece.map_err(broken)?;
-        while let Some(end) = memchr::memchr(b'\n', &piece) {
-            line.feed(&mut accumulator, &piece.split_to(end));
-            piece.advance(1);
-            let document = line.finish(&mut accumulator);
-            take(&document, std::mem::take(&mut accumulator));
-        }
-        line.feed(&mut accumulator, &piece);
-    }
-    let document = line.finish(&mut accumulator);
-    take(&document, accumulator);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -259,7 +248,7 @@ mod tests {
         let file = "A".repeat(1024 * 1024);
         let large = answer(200, &format!(r#"{{"output":[{{"result":"@"}}],{usage}}}"#));
         let (begin, end) = large.split_once('@').expect("a file");
-        let mut line = DocumentReader::of_batch_lines();
+        let mut line = DocumentReader::new(JsonPath::BatchLine);
         let mut accumulator = UsageAccumulator::default();
         line.feed(&mut accumulator, begin.as_bytes());
         for _ in 0..40 {

@@ -3,66 +3,60 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use access::LimitField;
 use base::time::SECONDS_PER_HOUR;
-use base::{Clock, Error, Result, UnixTime, without_mark};
+use base::{Error, Result, UnixTime, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
 use proxy::Target;
 use usage::DurableReservation;
 
+use super::Objects;
 use super::batch_input::BatchInput;
-use super::ownership::{Ownership, count_files};
-use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
+use super::ownership::count_files;
+use super::reconcile::BATCH_POLL_SECONDS;
+use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
-use super::reservations::ObjectReservations;
-use super::upstream::{BufferedResponse, ObjectClient, UpstreamRequest};
-use crate::dialect::{JSON, form_type, read_form};
-use crate::drain::Drains;
-use crate::limits::RateLimitReservation;
+use super::upstream::{BufferedResponse, UpstreamRequest};
+use crate::caller::Caller;
+use crate::dialect::{Fields, JSON, form_type, read_form};
+use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::offload::offload;
+use crate::policy::ProjectPolicy;
 
 /// The purpose of files that are the input of a batch.
 const BATCH_PURPOSE: &str = "batch";
 
-/// Creates objects.
-pub(super) struct Creator {
-    pub(super) repository: Arc<ObjectRepository>,
-    pub(super) client: ObjectClient,
-    pub(super) reservations: Arc<ObjectReservations>,
-    pub(super) drains: Drains,
-    pub(super) clock: Clock,
-}
-
 /// An object that is to be created.
-pub(super) struct NewObject {
-    pub(super) owner: ObjectOwner,
-    pub(super) kind: ObjectKind,
-    pub(super) purpose: String,
-    pub(super) work: Option<String>,
+struct NewObject {
+    owner: ObjectOwner,
+    kind: ObjectKind,
+    purpose: String,
+    work: Option<String>,
     /// Time of the first poll, if there is to be one.
-    pub(super) due_at: Option<UnixTime>,
+    due_at: Option<UnixTime>,
     /// Rate limit reservation, refunded if the object is not created.
-    pub(super) limits: Option<RateLimitReservation>,
+    limits: Option<RateLimitReservation>,
     /// Spend reservation, released if the object is not created.
-    pub(super) spend: Option<DurableReservation>,
+    spend: Option<DurableReservation>,
 }
 
-impl Creator {
+impl Objects {
     /// Creates an object at an upstream. Continues after the client has hung up, so that no object is left without an owner.
     ///
     /// # Errors
     /// 503: the owner could not be recorded, or too many objects are being created. 502, 504: the upstream's.
-    pub(super) async fn create(
+    async fn create(
         self: &Arc<Self>,
         new: NewObject,
         target: Target,
         request: UpstreamRequest,
     ) -> Result<Response<Bytes>> {
-        let creator = Arc::clone(self);
+        let objects = Arc::clone(self);
         let share = Arc::clone(&request.share);
         let creation = async move {
-            let created = creator.create_now(new, target, request).await;
+            let created = objects.create_now(new, target, request).await;
             // Held until the object is recorded, so that the quota counts it the whole time.
             drop(share);
             created
@@ -122,9 +116,8 @@ impl Creator {
                     id,
                     "upstream answered with a {noun} of another project"
                 );
-                Err(Error::upstream(
-                    "The model server's answer is not about something new.",
-                ))
+                let message = "The model server's answer is not about something new.";
+                Err(Error::upstream(message))
             }
             Err(error) => {
                 tracing::error!(upstream, id, %error, "failed to record owner of {noun}; deleting upstream object");
@@ -171,12 +164,8 @@ impl Creator {
             return Err(Error::invalid("purpose", message));
         }
         let work = if purpose == BATCH_PURPOSE {
-            let missing = || {
-                Error::invalid(
-                    "file",
-                    "file is missing: send one with the requests of the batch.",
-                )
-            };
+            let message = "file is missing: send one with the requests of the batch.";
+            let missing = || Error::invalid("file", message);
             let place = fields.range(fields.get("file").ok_or_else(missing)?);
             let text = without_mark(&body[place.clone()]).len();
             let (mark, file) = (place.end - text, body.slice(place.end - text..place.end));
@@ -195,7 +184,7 @@ impl Creator {
             limits: None,
             spend: None,
         };
-        let content_type = Some(form_type(headers)?);
+        let content_type = form_type(headers)?;
         let upstream_request =
             UpstreamRequest::of_client(request.head, request.share, body, content_type);
         self.create(new, target, upstream_request).await
@@ -206,13 +195,12 @@ impl Creator {
         self: &Arc<Self>,
         request: ObjectRequest<'_>,
         storage: Target,
-        ownership: &Ownership,
     ) -> Result<Response<Bytes>> {
         let (caller, body) = (request.caller, request.body);
         let owner = ObjectOwner::of(caller);
-        let target = match ownership.check_files(&owner, &body, None).await? {
+        let target = match self.ownership.check_files(&owner, &body, None).await? {
             None => storage,
-            Some(upstream) => self.client.named(&upstream).unwrap_or(storage),
+            Some(upstream) => self.client.0.by_name(&upstream).unwrap_or(storage),
         };
         let files = count_files(&body)?;
         let new = NewObject {
@@ -225,11 +213,108 @@ impl Creator {
             limits: None,
             spend: self.reservations.reserve_storage(caller, files).await?,
         };
-        let content_type = (!body.is_empty()).then_some(JSON);
-        let upstream_request =
-            UpstreamRequest::of_client(request.head, request.share, body, content_type);
+        let upstream_request = UpstreamRequest::of_client(request.head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
     }
+
+    /// Creates a batch at the upstream that keeps its input file.
+    ///
+    /// # Errors
+    /// 404: the file is not of the caller's project. 400: the file is not the input of such a batch. 403: the project may not
+    /// send its requests. 429: a limit leaves no room.
+    pub(super) async fn create_batch(
+        self: &Arc<Self>,
+        request: ObjectRequest<'_>,
+    ) -> Result<Response<Bytes>> {
+        let (caller, head, body) = (request.caller, request.head, request.body);
+        let fields = Fields::of_request(&head.headers, &body, &["input_file_id", "endpoint"])?;
+        let missing = |name| Error::invalid(name, format!("{name} is missing."));
+        let file_id = fields.text("input_file_id")?;
+        let file_id = file_id.ok_or_else(|| missing("input_file_id"))?;
+        let endpoint = fields.text("endpoint")?;
+        let endpoint = endpoint.ok_or_else(|| missing("endpoint"))?;
+        let owner = ObjectOwner::of(caller);
+        let file = self.ownership.check_one(&owner, ObjectKind::File, &file_id);
+        let file = file.await.map_err(|error| error.about("input_file_id"))?;
+        let mut input = BatchInput::of_text(file.work.as_deref()).ok_or_else(|| {
+            let message = format!("The file '{file_id}' was not uploaded with purpose=batch.");
+            Error::invalid("input_file_id", message)
+        })?;
+        if endpoint.strip_prefix("/v1") != Some(input.path.as_ref()) {
+            let message = format!(
+                "The requests of the file '{file_id}' are for /v1{}.",
+                input.path
+            );
+            return Err(Error::invalid("endpoint", message));
+        }
+        let target = self.client.upstream_of(&file)?;
+        if !self.client.0.serves_at(&target, &input.model) {
+            return Err(Error::model_not_found(&input.model));
+        }
+        check_policy(&ProjectPolicy::of(caller), &input)?;
+        self.ownership
+            .check_refs(&owner, &input.object_refs)
+            .await?;
+        let now = self.clock.now();
+        let spend = self.reservations.reserve_batch(caller, &mut input, now);
+        let spend = spend.await?;
+        let limits = self.reserve_tokens(caller, &input, request.rate_limit_status)?;
+        let new = NewObject {
+            owner,
+            kind: ObjectKind::Batch,
+            purpose: String::new(),
+            work: Some(input.to_text()?),
+            due_at: Some(now.plus(BATCH_POLL_SECONDS)),
+            limits: Some(limits),
+            spend,
+        };
+        let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
+        self.create(new, target, upstream_request).await
+    }
+
+    /// Reserves the input tokens of a batch within the daily limit of the project.
+    fn reserve_tokens(
+        &self,
+        caller: &Caller,
+        input: &BatchInput,
+        status: &mut RateLimitStatus,
+    ) -> Result<RateLimitReservation> {
+        let names = self.rate_limits.names(caller, &input.model, &[]);
+        let tokens = LimitField::BatchInputTokensPerDay;
+        let requested = RequestedAmounts::from(Amounts::default().with(tokens, input.tokens));
+        let (reserved, reported) =
+            self.rate_limits
+                .reserve(&caller.project, names.as_slice(), &requested);
+        *status = reported;
+        reserved
+    }
+}
+
+/// Checks that a project may send the requests of a batch.
+///
+/// # Errors
+/// 403: the project may not use a model or a hosted tool. 400: the requests are unknown, or violate data retention.
+fn check_policy(policy: &ProjectPolicy<'_>, input: &BatchInput) -> Result<()> {
+    policy.check_model(&input.model)?;
+    let tools = policy.check_tools(input.tools.iter().map(AsRef::as_ref));
+    tools.map_err(|error| error.about("input_file_id"))?;
+    let wrong = |message: String| Err(Error::invalid("input_file_id", message));
+    let Some(facts) = &input.facts else {
+        let message = "The file was uploaded before its requests were looked at as they are now: upload it again.";
+        return wrong(message.to_owned());
+    };
+    for model in &facts.models {
+        policy.check_model(model)?;
+    }
+    if let (true, Some(line)) = (policy.has_zero_retention(), facts.stored) {
+        let path = &input.path;
+        let message = format!(
+            "The project has zero data retention, and the model server would keep what line {line} of the file asks \
+             for: each line for /v1{path} must say \"store\": false, and name no conversation."
+        );
+        return wrong(message);
+    }
+    Ok(())
 }
 
 /// Returns a body without a range of its bytes. An empty range copies nothing.

@@ -6,21 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use access::{Order, PageRequest};
 use base::ids::ProjectId;
-use base::{Clock, Error, Result};
+use base::{Error, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedMutexGuard;
 
-use super::cache::ObjectCache;
-use super::quota::Quota;
-use super::reconcile::Reconciler;
-use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
-use super::upstream::ObjectClient;
+use super::Objects;
+use super::repository::{ObjectOwner, UpstreamObject};
+use super::request::ObjectRequest;
 use crate::caller::Caller;
+use crate::headers::json_response;
 use crate::object_kind::ObjectKind;
 use crate::percent;
 
@@ -34,17 +32,6 @@ const MAX_CONCURRENT_FETCHES: usize = 8;
 const MAX_LIST_BYTES: usize = 16 * 1024 * 1024;
 /// The maximum number of pages that one request reads if none of their objects exists any more.
 const MAX_PAGES: usize = 10;
-
-/// Serves lists of objects.
-pub(super) struct Lister {
-    pub(super) repository: Arc<ObjectRepository>,
-    pub(super) client: ObjectClient,
-    pub(super) quota: Arc<Quota>,
-    pub(super) reconciler: Arc<Reconciler>,
-    pub(super) cache: Arc<ObjectCache>,
-    pub(super) clock: Clock,
-    pub(super) turns: Arc<ListTurns>,
-}
 
 /// The parameters of a list.
 struct ListQuery {
@@ -75,20 +62,17 @@ struct Described {
     gone: Vec<UpstreamObject>,
 }
 
-impl Lister {
+impl Objects {
     /// Returns a page of the project's objects. Those that their upstreams do not find any more are left out, and removed
     /// from the repository.
     ///
     /// # Errors
     /// 400: a parameter is invalid. 429: too many requests of the project. 502: an upstream does not describe an object, or
     /// the list is too long.
-    pub(super) async fn list(
-        &self,
-        caller: &Caller,
-        kind: ObjectKind,
-        query: Option<&str>,
-    ) -> Result<Response<Bytes>> {
+    pub(super) async fn list(&self, request: &ObjectRequest<'_>) -> Result<Response<Bytes>> {
+        let (caller, kind) = (request.caller, request.route.kind);
         let owner = &ObjectOwner::of(caller);
+        let query = request.head.uri.query();
         let ListQuery { mut page, purpose } = ListQuery::read(kind, query)?;
         let mut gone = Vec::new();
         let mut pages = 0;
@@ -112,7 +96,7 @@ impl Lister {
             }
         };
         for object in &gone {
-            self.reconciler.forget(object).await?;
+            self.forget(object).await?;
         }
         let page = ObjectPage {
             object: "list",
@@ -122,10 +106,7 @@ impl Lister {
             has_more,
         };
         let page = serde_json::to_vec(&page).map_err(|_| Error::internal())?;
-        let mut response = Response::new(Bytes::from(page));
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        Ok(response)
+        Ok(json_response(page.into()))
     }
 
     /// Describes objects from the cache, or else by their upstreams.
@@ -134,16 +115,15 @@ impl Lister {
         caller: &Caller,
         objects: Vec<UpstreamObject>,
     ) -> Result<Described> {
-        let _turn = self.turns.acquire(&caller.project.id).await;
+        let _turn = self.state.turns.acquire(&caller.project.id).await;
         let now = self.clock.now_milliseconds();
         let objects = objects.into_iter().map(|object| {
-            let cached = self.cache.find(&object, now);
+            let cached = self.state.cache.find(&object, now);
             (object, cached)
         });
         let objects: Vec<_> = objects.collect();
         let fetches = objects.iter().filter(|(_, cached)| cached.is_none());
-        self.quota
-            .count_requests(&caller.project, fetches.count())?;
+        self.count_requests(&caller.project, fetches.count())?;
         let descriptions = stream::iter(objects).map(|(object, cached)| async move {
             let description = match cached {
                 Some(cached) => Some(cached),
@@ -174,7 +154,7 @@ impl Lister {
 
     /// Fetches the description of an object; returns `None` if its upstream does not find the object any more.
     async fn describe(&self, object: &UpstreamObject) -> Result<Option<Box<RawValue>>> {
-        let fetch = self.cache.begin_fetch(object);
+        let fetch = self.state.cache.begin_fetch(object);
         let answer = self.client.fetch(object).await?;
         if answer.is_gone() {
             return Ok(None);
@@ -182,7 +162,7 @@ impl Lister {
         let description = serde_json::from_slice::<Box<RawValue>>(&answer.body);
         match description {
             Ok(description) if answer.is_success() => {
-                self.reconciler.reconcile(object, &answer.body).await;
+                self.reconcile(object, &answer.body).await;
                 fetch.insert(&description, self.clock.now_milliseconds());
                 Ok(Some(description))
             }
@@ -203,18 +183,18 @@ pub(super) struct ListTurns(Mutex<ProjectLocks>);
 type ProjectLocks = HashMap<ProjectId, Arc<tokio::sync::Mutex<()>>>;
 
 /// RAII guard of a project's turn. Drop lets the next list of the project proceed.
-struct ListTurn {
-    turns: Arc<ListTurns>,
+struct ListTurn<'a> {
+    turns: &'a ListTurns,
     project: ProjectId,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl ListTurns {
     /// Waits until no other list of the project is served.
-    async fn acquire(self: &Arc<Self>, project: &ProjectId) -> ListTurn {
+    async fn acquire(&self, project: &ProjectId) -> ListTurn<'_> {
         let lock = Arc::clone(self.lock().entry(project.clone()).or_default());
         let mut turn = ListTurn {
-            turns: Arc::clone(self),
+            turns: self,
             project: project.clone(),
             guard: None,
         };
@@ -227,7 +207,7 @@ impl ListTurns {
     }
 }
 
-impl Drop for ListTurn {
+impl Drop for ListTurn<'_> {
     fn drop(&mut self) {
         drop(self.guard.take());
         let mut projects = self.turns.lock();
@@ -262,10 +242,8 @@ impl ListQuery {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let shown: String = name.chars().take(80).collect();
             let value = percent::decode(value).ok_or_else(|| {
-                Error::invalid(
-                    &*shown,
-                    format!("{shown} is not percent-encoded as it must be."),
-                )
+                let message = format!("{shown} is not percent-encoded as it must be.");
+                Error::invalid(&*shown, message)
             })?;
             let text = (!value.is_empty()).then(|| value.to_string());
             match (name, kind) {

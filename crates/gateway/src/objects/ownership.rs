@@ -17,9 +17,9 @@ const MAX_FILES: usize = 2_000;
 
 /// The check that named objects belong to the caller's project.
 pub(crate) struct Ownership {
-    pub(super) repository: Arc<ObjectRepository>,
+    pub(crate) repository: Arc<ObjectRepository>,
     /// True if an upstream keeps objects. Otherwise no object has a known owner.
-    pub(super) is_enforced: bool,
+    pub(crate) is_enforced: bool,
 }
 
 impl Ownership {
@@ -192,12 +192,8 @@ fn named_files(body: &[u8]) -> Result<Vec<(&'static str, BTreeSet<String>)>> {
     }
     if let Some(files) = given("files") {
         let files: Option<Vec<NamedFile>> = serde_json::from_slice(files).ok();
-        let wrong = || {
-            Error::invalid(
-                "files",
-                "files must be a list of objects, each with one file_id.",
-            )
-        };
+        let message = "files must be a list of objects, each with one file_id.";
+        let wrong = || Error::invalid("files", message);
         let ids = files
             .ok_or_else(wrong)?
             .into_iter()

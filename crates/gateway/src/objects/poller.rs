@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Result};
 use futures_util::{StreamExt, stream};
 use tasks::Task;
 
-use super::reconcile::Reconciler;
-use super::repository::{ObjectRepository, UpstreamObject};
+use super::Objects;
+use super::reconcile::retry_seconds;
+use super::repository::UpstreamObject;
 
 /// The interval between two rounds, unless the reconciler asks for one earlier.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
@@ -18,15 +18,8 @@ const PAGE_LIMIT: i64 = 64;
 /// The maximum number of objects that are polled at the same time.
 const MAX_CONCURRENT_POLLS: usize = 4;
 
-/// Polls the objects that are due.
-pub(crate) struct Poller {
-    pub(super) repository: Arc<ObjectRepository>,
-    pub(super) reconciler: Arc<Reconciler>,
-    pub(super) clock: Clock,
-}
-
-/// The background task of a poller.
-pub(crate) struct PollerTask(pub(crate) Arc<Poller>);
+/// The background task that polls objects.
+pub(crate) struct PollerTask(pub(crate) Arc<Objects>);
 
 impl Task for PollerTask {
     /// Polls forever.
@@ -34,13 +27,13 @@ impl Task for PollerTask {
         loop {
             self.0.poll_due().await;
             // The next round is the same whether the interval has passed or an object became due.
-            let wake = self.0.reconciler.wait_due();
+            let wake = self.0.state.due.notified();
             let _ = tokio::time::timeout(POLL_INTERVAL, wake).await;
         }
     }
 }
 
-impl Poller {
+impl Objects {
     /// Polls all objects that are due now, then releases the expired reservations.
     pub(crate) async fn poll_due(&self) {
         let now = self.clock.now();
@@ -63,7 +56,7 @@ impl Poller {
             }
         }
         // All due objects have bound their reservations, so what is still pending belongs to no object.
-        self.reconciler.release_expired().await;
+        self.reservations.release_expired().await;
     }
 
     /// Polls an object, unless another node does. Returns false if the object could not be rescheduled, so that it would be
@@ -73,20 +66,16 @@ impl Poller {
             Ok(true) => {}
             Ok(false) => return true,
             Err(error) => {
-                tracing::warn!(id = object.id, %error, "due object not claimed");
+                tracing::warn!(id = object.id, %error, "failed to claim due object");
                 return false;
             }
         }
-        let polled: Result<()> = self.reconciler.poll(object).await;
-        let Err(error) = polled else {
+        let Err(error) = self.poll_claimed(object).await else {
             return true;
         };
         let (id, noun) = (&object.id, object.kind.noun());
         tracing::warn!(id, %error, "failed to poll {noun}; will retry");
-        let later = self
-            .clock
-            .now()
-            .plus(Reconciler::retry_seconds(object.kind));
+        let later = self.clock.now().plus(retry_seconds(object.kind));
         self.repository.set_due(object, Some(later)).await.is_ok()
     }
 }

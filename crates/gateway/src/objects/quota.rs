@@ -5,21 +5,22 @@ use std::sync::Arc;
 use access::{LimitField, ModelLimits, Project};
 use base::ids::Id;
 use base::{Budget, BudgetLimits, BudgetPermit, Error, Result};
+use http::Method;
 
-use super::repository::{ObjectOwner, ObjectRepository};
+use super::Objects;
+use super::repository::ObjectOwner;
+use super::request::ObjectRoute;
 use crate::caller::Caller;
 use crate::flow::ObjectLimits;
-use crate::limits::{Amounts, RateLimiter, RequestedAmounts, limited_model};
+use crate::limits::{Amounts, RequestedAmounts, limited_model};
 use crate::object_kind::ObjectKind;
 
 /// The name under which requests to the upstream count in the limiter, beside the names of models.
 const LIMITER_NAME: &str = "files, batches and vector stores";
 
 /// The quota of each project, and its use.
-pub(super) struct Quota {
+pub(crate) struct Quota {
     limits: ObjectLimits,
-    limiter: Arc<RateLimiter>,
-    repository: Arc<ObjectRepository>,
     concurrent: Budget,
     /// Files and vector stores that are being created, and are not in the repository yet.
     creations: [Budget; 2],
@@ -34,11 +35,7 @@ pub(crate) struct QuotaShare {
 
 impl Quota {
     /// Returns a quota with these limits for each project.
-    pub(super) fn new(
-        limits: ObjectLimits,
-        limiter: Arc<RateLimiter>,
-        repository: Arc<ObjectRepository>,
-    ) -> Self {
+    pub(crate) fn new(limits: ObjectLimits) -> Self {
         let per_project = |bound: u64| {
             Budget::new(BudgetLimits {
                 total: u64::MAX,
@@ -52,29 +49,31 @@ impl Quota {
         };
         Self {
             limits,
-            limiter,
-            repository,
             concurrent: per_project(concurrent),
             creations: [u64::MAX; 2].map(per_project),
         }
     }
+}
 
-    /// Charges one request to the caller's project. `creates` is the kind of the object that the request creates.
+impl Objects {
+    /// Charges one request to the caller's project.
     ///
     /// # Errors
     /// 429: too many requests in flight or within a minute, or too many objects.
-    pub(super) async fn charge(
+    pub(crate) async fn charge(
         &self,
         caller: &Caller,
-        creates: Option<ObjectKind>,
+        route: &ObjectRoute,
+        method: &Method,
     ) -> Result<QuotaShare> {
-        let concurrent = caller.charge(&self.concurrent, 1);
+        let concurrent = caller.charge(&self.quota.concurrent, 1);
         let what = "The requests under way for files, batches and vector stores";
         let concurrent = concurrent.map_err(|bound| bound.refusal(what))?;
         self.count_requests(&caller.project, 1)?;
-        let creation = match creates {
-            None => None,
-            Some(kind) => self.charge_creation(caller, kind).await?,
+        let creation = if *method == Method::POST && route.id.is_none() {
+            self.charge_creation(caller, route.kind).await?
+        } else {
+            None
         };
         Ok(QuotaShare {
             _concurrent: Some(concurrent),
@@ -87,7 +86,7 @@ impl Quota {
     /// # Errors
     /// 429: too many requests of the project within a minute.
     pub(super) fn count_requests(&self, project: &Arc<Project>, requests: usize) -> Result<()> {
-        let limit = i64::from(self.limits.requests_per_minute);
+        let limit = i64::from(self.quota.limits.requests_per_minute);
         if limit == 0 || requests == 0 {
             return Ok(());
         }
@@ -98,10 +97,8 @@ impl Quota {
         let requests = i64::try_from(requests).unwrap_or(limit).min(limit);
         let amounts = Amounts::default().with(LimitField::RequestsPerMinute, requests);
         let requested = RequestedAmounts::from(amounts);
-        let names = std::slice::from_ref(&name);
-        let (reserved, _) = self.limiter.reserve(project, names, &requested);
-        let reserved = reserved.map_err(|refusal| refusal.error(project))?;
-        reserved.forfeit();
+        let (reserved, _) = self.rate_limits.reserve(project, &[name], &requested);
+        reserved?.forfeit();
         Ok(())
     }
 
@@ -110,10 +107,10 @@ impl Quota {
         caller: &Caller,
         kind: ObjectKind,
     ) -> Result<Option<BudgetPermit>> {
-        let [files, vector_stores] = &self.creations;
+        let (limits, [files, vector_stores]) = (&self.quota.limits, &self.quota.creations);
         let (bound, creations) = match kind {
-            ObjectKind::File => (self.limits.max_files, files),
-            ObjectKind::VectorStore => (self.limits.max_vector_stores, vector_stores),
+            ObjectKind::File => (limits.max_files, files),
+            ObjectKind::VectorStore => (limits.max_vector_stores, vector_stores),
             ObjectKind::Batch => return Ok(None),
         };
         if bound == 0 {

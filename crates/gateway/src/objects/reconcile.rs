@@ -1,18 +1,15 @@
 //! Reconciliation: the records of an object, and its usage in the ledger, follow what its upstream says of it.
 
-use std::sync::Arc;
-
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
-use base::{Clock, Error, Result, UnixTime};
+use base::{Error, Result, UnixTime};
 use serde::Deserialize;
-use tokio::sync::Notify;
-use usage::{Kind, Metric, Outcome, Quantities, Recorder, UsageEvent};
+use usage::{Metric, Quantities, UsageEvent, UsageKind};
 
+use super::Objects;
 use super::batch_input::BatchInput;
 use super::batch_status::{BatchStatus, output_usage};
-use super::repository::{ObjectRepository, UpstreamObject};
-use super::reservations::{ObjectReservations, batch_reservation, day_reservation};
-use super::upstream::ObjectClient;
+use super::repository::UpstreamObject;
+use super::reservations::{batch_reservation, day_reservation};
 use crate::dialect::{Dialect, MeasuredUsage};
 use crate::object_kind::ObjectKind;
 
@@ -26,59 +23,12 @@ const MAX_PAST_DAYS: i64 = 31;
 /// The purpose of files that a batch has created.
 const BATCH_OUTPUT_PURPOSE: &str = "batch_output";
 
-/// Reconciles objects with their upstreams.
-pub(super) struct Reconciler {
-    repository: Arc<ObjectRepository>,
-    client: ObjectClient,
-    reservations: Arc<ObjectReservations>,
-    recorder: Recorder,
-    clock: Clock,
-    /// Notified when an object has become due before the next round of the poller.
-    due: Notify,
-}
-
 #[derive(Deserialize)]
 struct VectorStoreStatus {
-    #[serde(default)]
     usage_bytes: Option<i64>,
 }
 
-impl Reconciler {
-    pub(super) fn new(
-        repository: Arc<ObjectRepository>,
-        client: ObjectClient,
-        reservations: Arc<ObjectReservations>,
-        recorder: Recorder,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            repository,
-            client,
-            reservations,
-            recorder,
-            clock,
-            due: Notify::new(),
-        }
-    }
-
-    /// Returns the delay until a failed poll is repeated, in seconds.
-    pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
-        match kind {
-            ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
-            ObjectKind::Batch | ObjectKind::File => BATCH_POLL_SECONDS,
-        }
-    }
-
-    /// Waits until an object has become due before the next round of the poller.
-    pub(super) async fn wait_due(&self) {
-        self.due.notified().await;
-    }
-
-    /// Releases expired spend reservations that belong to no object.
-    pub(super) async fn release_expired(&self) {
-        self.reservations.release_expired().await;
-    }
-
+impl Objects {
     /// Reconciles a batch with an answer that passes to a client. A failure is left to the poller.
     pub(super) async fn reconcile(&self, object: &UpstreamObject, answer: &[u8]) {
         if object.kind != ObjectKind::Batch || object.due_at.is_none() {
@@ -94,7 +44,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// The upstream or the database has failed.
-    pub(super) async fn poll(&self, object: &UpstreamObject) -> Result<()> {
+    pub(super) async fn poll_claimed(&self, object: &UpstreamObject) -> Result<()> {
         self.reservations.bind_again(object).await;
         let answer = self.client.fetch(object).await?;
         if answer.is_gone() && !self.repository.is_young(object) {
@@ -132,10 +82,10 @@ impl Reconciler {
     /// # Errors
     /// 503: the database does not respond.
     pub(super) async fn forget(&self, object: &UpstreamObject) -> Result<()> {
-        if !self.repository.is_young(object) {
-            self.reservations.release(object).await?;
+        if self.repository.is_young(object) {
+            return Ok(());
         }
-        self.repository.forget(object).await
+        self.remove(object).await
     }
 
     /// Records today's storage of a vector store that is about to be deleted, unless it is recorded already.
@@ -198,7 +148,7 @@ impl Reconciler {
         }
         let now = self.clock.now();
         self.repository.set_due(object, Some(now)).await?;
-        self.due.notify_one();
+        self.state.due.notify_one();
         Ok(())
     }
 
@@ -259,12 +209,9 @@ impl Reconciler {
             .any(|metric| spent.quantities.or_zero(*metric) > 0);
         let mut events = Vec::new();
         if let (Some(dialect), true) = (Dialect::at(&input.path), has_usage) {
+            let ended_at = self.ended_at(object, batch);
+            let (id, kind) = (object.id.clone(), dialect.kind);
             events.push(UsageEvent {
-                id: object.id.clone(),
-                timestamp: self.ended_at(object, batch),
-                organization_id: object.owner.organization.clone(),
-                kind: dialect.kind,
-                project_id: object.owner.project.clone(),
                 user_id: object.owner.user.clone(),
                 api_key_id: object.owner.key.clone(),
                 model: Some(input.model.clone()),
@@ -272,11 +219,9 @@ impl Reconciler {
                 service_tier: spent.service_tier,
                 size: spent.size,
                 source: dialect.source.map(str::to_owned),
-                vector_store_id: None,
-                context_level: None,
-                quantities: spent.quantities,
                 estimated: spent.estimated,
                 outcome: batch.outcome(),
+                ..object_event(object, id, ended_at, kind, spent.quantities)
             });
         }
         let releases: Vec<_> = batch_reservation(object).into_iter().collect();
@@ -295,26 +240,41 @@ impl Reconciler {
     }
 }
 
+/// Returns the delay until a failed poll is repeated, in seconds.
+pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
+    match kind {
+        ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
+        ObjectKind::Batch | ObjectKind::File => BATCH_POLL_SECONDS,
+    }
+}
+
 /// Returns the usage event for a day of a vector store.
 fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool) -> UsageEvent {
     let created_at = UnixTime(object.created_at.div_euclid(1_000));
+    let id = format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY);
+    let quantities = Quantities::default().with(Metric::UsageBytes, bytes);
+    let timestamp = day.max(created_at);
     UsageEvent {
-        id: format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY),
-        timestamp: day.max(created_at),
-        organization_id: object.owner.organization.clone(),
-        kind: Kind::VectorStores,
-        project_id: object.owner.project.clone(),
-        user_id: None,
-        api_key_id: None,
-        model: None,
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: Quantities::default().with(Metric::UsageBytes, bytes),
         estimated,
-        outcome: Outcome::Succeeded,
+        ..object_event(object, id, timestamp, UsageKind::VectorStores, quantities)
     }
+}
+
+/// Returns a usage event of an object, in the project of its owner.
+fn object_event(
+    object: &UpstreamObject,
+    id: String,
+    timestamp: UnixTime,
+    kind: UsageKind,
+    quantities: Quantities,
+) -> UsageEvent {
+    let owner = &object.owner;
+    UsageEvent::new(
+        id,
+        timestamp,
+        owner.organization.clone(),
+        owner.project.clone(),
+        kind,
+        quantities,
+    )
 }

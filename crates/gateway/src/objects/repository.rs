@@ -215,17 +215,6 @@ impl ObjectRepository {
         self.write_one(&mut statement, object).await
     }
 
-    /// Removes an object that its upstream does not find, unless the object is so new that it may not be found yet.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn forget(&self, object: &UpstreamObject) -> Result<(), Error> {
-        if self.is_young(object) {
-            return Ok(());
-        }
-        self.remove(object).await
-    }
-
     /// True if the object is so new that its upstream may not find it yet.
     #[must_use]
     pub fn is_young(&self, object: &UpstreamObject) -> bool {

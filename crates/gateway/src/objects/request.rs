@@ -35,7 +35,7 @@ const VECTOR_STORE_FILE_PARAMETERS: [&str; 5] = ["limit", "order", "after", "bef
 
 /// The path of a request about objects.
 pub(crate) struct ObjectRoute {
-    pub(super) kind: ObjectKind,
+    pub(crate) kind: ObjectKind,
     /// Id of the object; `None` for requests about all objects, or for a new one.
     pub(super) id: Option<String>,
     /// Rest of the path after the id, with a leading slash; empty for the object itself.
@@ -86,16 +86,6 @@ impl ObjectRoute {
             ),
         };
         Some((methods, Self { kind, id, rest }))
-    }
-
-    /// Returns the name of the route in metrics and traces: one for each kind.
-    pub(crate) fn name(&self) -> &'static str {
-        self.kind.path()
-    }
-
-    /// True if the body of a request is a form.
-    pub(crate) fn takes_form(&self) -> bool {
-        self.kind == ObjectKind::File
     }
 
     /// True if a request with this method only releases resources of the upstream.

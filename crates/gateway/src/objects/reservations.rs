@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use base::ids::{Id, SpendReservationId};
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
-use base::{Clock, Error, NanoDollars, Result, UnixTime};
-use usage::{
-    DurableReservation, DurableReservations, ItemName, Metric, ModelFacts, PriceBook,
-    ReservationKey, Spend,
-};
+use base::{Error, NanoDollars, Result, UnixTime};
+use usage::{DurableReservation, DurableReservations, ItemName, Metric, ReservationKey};
 
 use super::batch_input::BatchInput;
 use super::repository::{ObjectOwner, UpstreamObject};
+use crate::budget::SpendBudget;
 use crate::caller::Caller;
 use crate::dialect::Dialect;
 use crate::object_kind::ObjectKind;
@@ -33,12 +31,9 @@ const PRICED_METRICS: [Metric; 5] = [
 ];
 
 /// Reserves and releases money for objects.
-pub(super) struct ObjectReservations {
-    pub(super) reservations: DurableReservations,
-    pub(super) spend: Spend,
-    pub(super) prices: PriceBook,
-    pub(super) facts: Arc<ModelFacts>,
-    pub(super) clock: Clock,
+pub(crate) struct ObjectReservations {
+    pub(crate) durable: DurableReservations,
+    pub(crate) budget: Arc<SpendBudget>,
 }
 
 impl ObjectReservations {
@@ -62,15 +57,15 @@ impl ObjectReservations {
             return Ok(None);
         }
         let ask = caller.spend_request(now, max_cost);
-        let reservation = self.reservations.reserve(&ask, PENDING_SECONDS).await?;
+        let reservation = self.durable.reserve(&ask, PENDING_SECONDS).await?;
         input.reservation = Some(reservation.id().clone());
         Ok(Some(reservation))
     }
 
     fn max_batch_cost(&self, input: &BatchInput, now: UnixTime) -> Result<NanoDollars> {
         let dialect = Dialect::at(&input.path).ok_or_else(Error::internal)?;
-        let books = (&self.prices, &*self.facts);
-        let is_priced = |metric: &Metric| self.prices.sells(&input.model, now, *metric);
+        let books = (&self.budget.prices, &*self.budget.facts);
+        let is_priced = |metric: &Metric| self.budget.prices.sells(&input.model, now, *metric);
         match &input.most {
             Some(usage) => usage.max_cost(books, dialect, &input.model, now, true),
             None if !PRICED_METRICS.iter().any(is_priced) => Ok(NanoDollars::default()),
@@ -94,10 +89,10 @@ impl ObjectReservations {
         if !caller.has_spend_limit() {
             return Ok(None);
         }
-        let now = self.clock.now();
+        let now = self.budget.clock.now();
         let bytes = i64::try_from(files.saturating_mul(MAX_REQUEST_BYTES)).unwrap_or(i64::MAX);
         let ask = caller.spend_request(now, self.storage_cost(now, bytes));
-        let reservation = self.reservations.reserve(&ask, STORAGE_SECONDS).await?;
+        let reservation = self.durable.reserve(&ask, STORAGE_SECONDS).await?;
         Ok(Some(reservation))
     }
 
@@ -106,16 +101,16 @@ impl ObjectReservations {
     /// # Errors
     /// 429: names the limit.
     pub(super) fn check_not_exhausted(&self, caller: &Caller) -> Result<()> {
-        let ask = caller.spend_request(self.clock.now(), NanoDollars::default());
-        self.spend.reserve(&ask).map(drop)
+        let ask = caller.spend_request(self.budget.clock.now(), NanoDollars::default());
+        self.budget.spend.reserve(&ask).map(drop)
     }
 
     /// Binds a reservation to the object that it is for. If that fails, it is repeated when the object is polled.
     pub(super) async fn bind(&self, reservation: &ReservationKey, object: &UpstreamObject) {
         let id = &object.id;
-        match self.reservations.bind(reservation, id).await {
+        match self.durable.bind(reservation, id).await {
             Ok(_) => {}
-            Err(error) => tracing::warn!(id, %error, "spend reservation not bound to its batch"),
+            Err(error) => tracing::warn!(id, %error, "failed to bind spend reservation to batch"),
         }
     }
 
@@ -124,7 +119,7 @@ impl ObjectReservations {
         let created_at = UnixTime(object.created_at.div_euclid(1_000));
         // A minute more, because the reservation is older than the object, and clocks differ.
         let may_be_pending =
-            self.clock.now() <= created_at.plus(PENDING_SECONDS + SECONDS_PER_MINUTE);
+            self.budget.clock.now() <= created_at.plus(PENDING_SECONDS + SECONDS_PER_MINUTE);
         if may_be_pending && let Some(reservation) = batch_reservation(object) {
             self.bind(&reservation, object).await;
         }
@@ -147,10 +142,10 @@ impl ObjectReservations {
         }
         let reservation = day_reservation(object, tomorrow);
         let reservation = (&reservation, &object.owner.project);
-        let seconds = tomorrow.0 + STORAGE_SECONDS - self.clock.now().0;
-        let reserving =
-            self.reservations
-                .reserve_unchecked(reservation, &object.id, amount, seconds);
+        let seconds = tomorrow.0 + STORAGE_SECONDS - self.budget.clock.now().0;
+        let reserving = self
+            .durable
+            .reserve_unchecked(reservation, &object.id, amount, seconds);
         Ok(reserving.await?)
     }
 
@@ -161,12 +156,12 @@ impl ObjectReservations {
     pub(super) async fn release(&self, object: &UpstreamObject) -> Result<()> {
         let mut reservations: Vec<_> = batch_reservation(object).into_iter().collect();
         if object.kind == ObjectKind::VectorStore {
-            let today = self.clock.now().floor(SECONDS_PER_DAY);
+            let today = self.budget.clock.now().floor(SECONDS_PER_DAY);
             let days = [today, today.plus(SECONDS_PER_DAY)];
             reservations.extend(days.map(|day| day_reservation(object, day)));
         }
         for reservation in &reservations {
-            self.reservations.release(reservation).await?;
+            self.durable.release(reservation).await?;
         }
         Ok(())
     }
@@ -174,15 +169,11 @@ impl ObjectReservations {
     /// Releases the reservations that were never bound to an object and have expired.
     pub(super) async fn release_expired(&self) {
         loop {
-            match self
-                .reservations
-                .release_expired(MAX_EXPIRED_RELEASES)
-                .await
-            {
+            match self.durable.release_expired(MAX_EXPIRED_RELEASES).await {
                 Ok(0) => return,
                 Ok(released) => tracing::info!(released, "expired spend reservations released"),
                 Err(error) => {
-                    tracing::warn!(%error, "expired spend reservations not released");
+                    tracing::warn!(%error, "failed to release expired spend reservations");
                     return;
                 }
             }
@@ -191,7 +182,9 @@ impl ObjectReservations {
 
     fn storage_cost(&self, day: UnixTime, bytes: i64) -> NanoDollars {
         let items = [(ItemName::VectorStores, bytes)];
-        self.prices.max_tool_cost(usage::ANY_MODEL, day, &items)
+        self.budget
+            .prices
+            .max_tool_cost(usage::ANY_MODEL, day, &items)
     }
 }
 

@@ -1,36 +1,23 @@
 //! Requests about one object, or a part of it, which are passed to its upstream.
 
-use std::sync::Arc;
-
 use base::Result;
 use http::Method;
 use usage::DurableReservation;
 
-use super::cache::ObjectCache;
-use super::ownership::{Ownership, count_files};
-use super::reconcile::Reconciler;
+use super::Objects;
+use super::ownership::count_files;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::{ObjectRequest, ObjectResponse};
-use super::reservations::ObjectReservations;
-use super::upstream::{BufferedResponse, ObjectClient, PassthroughBody, UpstreamRequest};
+use super::upstream::{BufferedResponse, PassthroughBody, UpstreamRequest};
 use crate::dialect::JSON;
 use crate::object_kind::ObjectKind;
 
-/// Serves requests about one object.
-pub(super) struct Retriever {
-    pub(super) ownership: Arc<Ownership>,
-    pub(super) client: ObjectClient,
-    pub(super) reservations: Arc<ObjectReservations>,
-    pub(super) reconciler: Arc<Reconciler>,
-    pub(super) cache: Arc<ObjectCache>,
-}
-
-impl Retriever {
+impl Objects {
     /// Passes a request to the upstream of the object with this id.
     ///
     /// # Errors
     /// 404: the object is not of the caller's project. 429: a spend limit leaves no room. 502, 504: the upstream's.
-    pub(super) async fn serve(
+    pub(super) async fn retrieve(
         &self,
         request: ObjectRequest<'_>,
         id: &str,
@@ -52,7 +39,7 @@ impl Retriever {
             let keeper = Some(object.upstream.as_str());
             self.ownership.check_files(&owner, &body, keeper).await?;
             if is_deletion && object.due_at.is_some() {
-                self.reconciler.record_last_day(&object).await?;
+                self.record_last_day(&object).await?;
             }
             if head.method == Method::POST {
                 spend = match route.rest.as_str() {
@@ -68,8 +55,7 @@ impl Retriever {
                 };
             }
         }
-        let content_type = (!body.is_empty()).then_some(JSON);
-        let upstream_request = UpstreamRequest::of_client(head, share, body, content_type);
+        let upstream_request = UpstreamRequest::of_client(head, share, body, JSON);
         let is_about_itself = route.rest.is_empty() || route.rest == "/cancel";
         if !is_about_itself {
             let answer = self.client.send(upstream, upstream_request).await;
@@ -85,31 +71,32 @@ impl Retriever {
         let response = self.client.send_buffered(upstream, upstream_request).await;
         self.invalidate(&object, &head.method);
         let response = response?;
-        self.reconcile(&object, &response, is_deletion).await?;
+        self.follow(&object, &response, is_deletion).await?;
         Ok(ObjectResponse::Buffered(response.into_response()))
     }
 
     /// Removes from the cache an object that a request may have changed.
     fn invalidate(&self, object: &UpstreamObject, method: &Method) {
         if *method != Method::GET {
-            self.cache.invalidate(object);
+            self.state.cache.invalidate(object);
         }
     }
 
-    async fn reconcile(
+    /// Updates the records of an object by the response to a request about the object.
+    async fn follow(
         &self,
         object: &UpstreamObject,
         response: &BufferedResponse,
         is_deletion: bool,
     ) -> Result<()> {
         if response.is_gone() {
-            return self.reconciler.forget(object).await;
+            return self.forget(object).await;
         }
         if response.is_success() && is_deletion {
-            return self.reconciler.remove(object).await;
+            return self.remove(object).await;
         }
         if response.is_success() {
-            self.reconciler.reconcile(object, &response.body).await;
+            self.reconcile(object, &response.body).await;
         }
         Ok(())
     }

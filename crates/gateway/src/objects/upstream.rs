@@ -36,19 +36,12 @@ const NOT_OFFERED: &str = "This deployment keeps no files, batches or vector sto
                            upstreams.";
 
 /// Sends requests to the upstreams that keep objects.
-#[derive(Clone)]
-pub(super) struct ObjectClient {
-    upstreams: Arc<Upstreams>,
-}
+pub(crate) struct ObjectClient(pub(crate) Arc<Upstreams>);
 
 /// A request to an upstream.
 pub(super) struct UpstreamRequest {
-    pub(super) method: Method,
-    /// Path below the base URL, with a leading slash.
-    pub(super) path: String,
-    pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    forwarded: ForwardRequest,
+    body: Bytes,
     /// Share of the project's quota, released once the head of the answer has come.
     pub(super) share: Arc<QuotaShare>,
 }
@@ -65,26 +58,30 @@ struct WithId {
 }
 
 impl UpstreamRequest {
-    /// Returns a client's request with a new body, of this content type if it has any.
+    /// Returns a client's request with a new body, of this content type unless the body is empty.
     pub(super) fn of_client(
         head: &request::Parts,
         share: &Arc<QuotaShare>,
         body: Bytes,
-        content_type: Option<HeaderValue>,
+        content_type: HeaderValue,
     ) -> Self {
         let path = head.uri.path();
         let mut headers = head.headers.clone();
         // Projects share the upstream's account: with the same key, one would get the answer to the request of another.
         headers.remove(headers::IDEMPOTENCY_KEY);
         headers.remove(CONTENT_TYPE);
-        if let Some(content_type) = content_type {
+        if !body.is_empty() {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        Self {
+        let forwarded = ForwardRequest {
             method: head.method.clone(),
-            path: path.strip_prefix("/v1").unwrap_or(path).to_owned(),
+            path: path.strip_prefix("/v1").unwrap_or(path).to_owned().into(),
             query: head.uri.query().map(str::to_owned),
             headers,
+            can_ask_for_usage: false,
+        };
+        Self {
+            forwarded,
             body,
             share: Arc::clone(share),
         }
@@ -96,11 +93,15 @@ impl UpstreamRequest {
         if object.kind == ObjectKind::VectorStore {
             headers.insert(BETA, HeaderValue::from_static("assistants=v2"));
         }
-        Self {
+        let forwarded = ForwardRequest {
             method,
-            path: format!("{}/{}{suffix}", object.kind.path(), object.id),
+            path: format!("{}/{}{suffix}", object.kind.path(), object.id).into(),
             query: None,
             headers,
+            can_ask_for_usage: false,
+        };
+        Self {
+            forwarded,
             body: Bytes::new(),
             share: Arc::default(),
         }
@@ -108,25 +109,15 @@ impl UpstreamRequest {
 }
 
 impl ObjectClient {
-    /// Returns a client of these upstreams.
-    pub(super) fn new(upstreams: Arc<Upstreams>) -> Self {
-        Self { upstreams }
-    }
-
     /// Returns the upstream that new objects are created at.
     ///
     /// # Errors
     /// 404: no upstream keeps objects.
-    pub(super) fn storage(&self) -> Result<Target> {
-        self.upstreams.storage().ok_or_else(|| Error {
+    pub(crate) fn storage(&self) -> Result<Target> {
+        self.0.storage().ok_or_else(|| Error {
             status: StatusCode::NOT_FOUND,
             ..Error::refused("not_offered", NOT_OFFERED)
         })
-    }
-
-    /// Returns the upstream with this name, if it is configured.
-    pub(super) fn named(&self, upstream: &str) -> Option<Target> {
-        self.upstreams.by_name(upstream)
     }
 
     /// Returns the upstream that keeps an object.
@@ -134,7 +125,7 @@ impl ObjectClient {
     /// # Errors
     /// 503: the upstream is not configured any more.
     pub(super) fn upstream_of(&self, object: &UpstreamObject) -> Result<Target> {
-        self.named(&object.upstream).ok_or_else(|| {
+        self.0.by_name(&object.upstream).ok_or_else(|| {
             let message = format!(
                 "The model server that keeps this {} is not configured any more. Tell its operator.",
                 object.kind.noun()
@@ -143,28 +134,18 @@ impl ObjectClient {
         })
     }
 
-    /// True if an upstream serves a model under this name, which must be the upstream's own.
-    pub(super) fn serves(&self, target: &Target, model: &str) -> bool {
-        self.upstreams.serves_at(target, model)
-    }
-
     /// Sends a request, and returns the answer once its head has come.
     pub(super) async fn send(
         &self,
         target: Target,
         request: UpstreamRequest,
     ) -> Result<UpstreamResponse> {
-        let forwarded = ForwardRequest {
-            method: request.method,
-            path: request.path.into(),
-            query: request.query,
-            headers: request.headers,
-            can_ask_for_usage: false,
-        };
-        let (body, share) = (request.body, request.share);
-        let answer = self
-            .upstreams
-            .send(vec![target], forwarded, |_, _| body.clone());
+        let UpstreamRequest {
+            forwarded,
+            body,
+            share,
+        } = request;
+        let answer = self.0.send(vec![target], forwarded, |_, _| body.clone());
         let answer = answer.await;
         drop(share);
         answer.map_err(|error| ForwardFailure::from(error).error)

@@ -8,22 +8,24 @@ use std::sync::Arc;
 use base::ids::{IdGenerator, RequestId};
 use base::time::Stopwatch;
 use base::{Clock, Error, Permission, Result};
-use bytes::Bytes;
+use bodies::Bodies;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
+use telemetry::Tracer;
+use usage::Recorder;
 
 use crate::auth::Authenticator;
 use crate::budget::SpendBudget;
 use crate::caller::Caller;
-use crate::capture::BodyCapture;
 use crate::endpoint::Endpoint;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimitStatus;
-use crate::metering::Metering;
+use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{Objects, QuotaShare};
 use crate::rate_limits::RateLimits;
+use crate::request_body::RequestBody;
 use crate::request_observer::RequestObserver;
 use crate::response_body::Body;
 use crate::watchdog::{Registration, Watchdog};
@@ -40,13 +42,16 @@ pub(crate) struct Pipeline {
     pub(crate) auth: Authenticator,
     pub(crate) watchdog: Watchdog,
     pub(crate) flow: FlowControl,
-    pub(crate) capture: BodyCapture,
-    pub(crate) budget: SpendBudget,
+    /// Store of captured bodies; `None` if capture is not configured.
+    pub(crate) bodies: Option<Bodies>,
+    pub(crate) budget: Arc<SpendBudget>,
     pub(crate) rate_limits: Arc<RateLimits>,
-    pub(crate) metering: Metering,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) tracer: Tracer,
     pub(crate) forwarder: Forwarder,
     pub(crate) models: ModelCatalog,
-    pub(crate) objects: Objects,
+    pub(crate) objects: Arc<Objects>,
 }
 
 /// A request, and the parts of its response that are known so far.
@@ -65,15 +70,12 @@ struct RequestContext {
 
 impl Pipeline {
     /// Serves a request. A refusal becomes a response here.
-    pub(crate) async fn serve<B>(&self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+    pub(crate) async fn serve(&self, request: Request<impl RequestBody>) -> Response<Body> {
         let started = Stopwatch::start();
         let (head, body) = request.into_parts();
         let mut context = RequestContext {
             id: self.ids.next(),
-            observer: self.metering.observe(&head),
+            observer: RequestObserver::begin(&self.metrics, &self.tracer, &head),
             head,
             organization: None,
             rate_limit_status: RateLimitStatus::default(),
@@ -89,10 +91,11 @@ impl Pipeline {
         response
     }
 
-    async fn dispatch<B>(&self, context: &mut RequestContext, body: B) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+    async fn dispatch(
+        &self,
+        context: &mut RequestContext,
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
         let path = context.head.uri.path();
         if websocket::is_asked_for(&context.head) {
             return Ok(websocket::refusal());
@@ -108,16 +111,14 @@ impl Pipeline {
             Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
             Endpoint::StoredResponse => {
                 self.authenticate(context, Permission::ModelRequest).await?;
-                Err(Error::refused(
-                    "stored_responses_unavailable",
-                    RESPONSES_NOT_KEPT,
-                ))
+                let code = "stored_responses_unavailable";
+                Err(Error::refused(code, RESPONSES_NOT_KEPT))
             }
             // Queries are ignored: clients add their version, or the time against caches.
             Endpoint::Models => {
                 let caller = self.authenticate(context, Permission::ModelRead).await?;
                 self.auth.record_use(&caller);
-                let models = self.models.list(caller.level().models.as_ref());
+                let models = self.models.list(caller.level.models.as_ref());
                 Ok(models.map(Body::from))
             }
             Endpoint::Model(name) => {

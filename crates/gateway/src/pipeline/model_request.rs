@@ -4,9 +4,9 @@ use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 
+use base::ids::RequestId;
 use base::{Error, Permission, Result, UnixTime};
-use bodies::Capture;
-use bytes::Bytes;
+use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
 use usage::SpendReservation;
@@ -14,25 +14,23 @@ use usage::SpendReservation;
 use super::{Pipeline, RequestContext};
 use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
+use crate::headers;
 use crate::in_flight::{Admission, InFlightRequest};
 use crate::limits::RateLimitReservation;
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
-use crate::request_body;
+use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
 
 impl Pipeline {
     /// Serves a request to a model. The checks have a fixed order, so that a refusal has one reason. The body is read only if
     /// the caller may send one, and the caller is authenticated again once the body has come.
-    pub(super) async fn serve_model<B>(
+    pub(super) async fn serve_model(
         &self,
         dialect: &'static Dialect,
         context: &mut RequestContext,
-        body: B,
-    ) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
         let needs = Permission::ModelRequest;
         let caller = self.authenticate(context, needs).await?;
         no_query(context.head.uri.query())?;
@@ -51,12 +49,11 @@ impl Pipeline {
         let plan = self.forwarder.plan(&call.model)?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
-        let ownership = self.objects.ownership();
-        ownership.check_call(&caller, &call).await?;
+        self.objects.ownership.check_call(&caller, &call).await?;
         policy.apply_retention(&mut call)?;
-        let capture = self.capture.begin(&context.id, dialect, &caller, &call);
-        self.auth
-            .scope_idempotency_key(&mut context.head.headers, &caller);
+        let capture = self.capture(&context.id, dialect, &caller, &call);
+        let headers = &mut context.head.headers;
+        headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);
         let request = {
             let admitted = pin!(self.admit(dialect, context, caller, &mut call, &plan));
             registration.unless_revoked(admitted).await??
@@ -71,6 +68,26 @@ impl Pipeline {
             }
             Err(failed) => Err(self.forwarder.fail(failed, capture).await),
         }
+    }
+
+    /// Begins to capture a request and its response for troubleshooting; returns `None` if neither may be kept.
+    fn capture(
+        &self,
+        id: &RequestId,
+        dialect: &Dialect,
+        caller: &Caller,
+        call: &Call,
+    ) -> Option<Capture> {
+        let bodies = self.bodies.as_ref()?;
+        let retention = caller.settings.retention(&caller.level);
+        bodies.capture(dialect.holds, retention, call.sent(), || RequestInfo {
+            organization: caller.key.organization.id.clone(),
+            project: caller.project.id.clone(),
+            id: id.clone(),
+            at: self.clock.now(),
+            endpoint: dialect.path,
+            model: call.model.clone(),
+        })
     }
 
     /// Admits a request: reserves its cost, its rate limits, and a permit for the ledger's queue. From here on the request ends
@@ -90,7 +107,9 @@ impl Pipeline {
         let share = self.flow.request(&caller)?;
         let decoding_memory = self.flow.answer(&caller)?;
         let (spend, limits) = self.reserve(dialect, context, &caller, call, plan, now)?;
-        let queue_permit = self.metering.reserve_queue_permit(spend, share).await?;
+        // Both are released once the usage is written.
+        let queue_permit = self.recorder.reserve().await?;
+        let queue_permit = queue_permit.with_spend(spend).with_share(share);
         self.auth.record_use(&caller);
         let admission = Admission {
             queue_permit,
@@ -101,9 +120,12 @@ impl Pipeline {
             estimate: take(&mut call.estimate),
             admitted_at: now,
         };
-        let observer = context.observer.hand_over();
-        let request = InFlightRequest::new(dialect, admission, observer, decoding_memory);
-        Ok(request)
+        Ok(InFlightRequest {
+            dialect,
+            admission: Some(admission),
+            observer: context.observer.hand_over(),
+            decoding_memory: Some(decoding_memory),
+        })
     }
 
     /// Reserves the cost of a request, then the amounts that count for its rate limits.
@@ -121,9 +143,9 @@ impl Pipeline {
         call.estimate.input = call.input(known, names.token_limit());
         let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
         let requested = call.estimate.requested_amounts(dialect.kind);
-        let (reserved, status) = self
-            .rate_limits
-            .reserve(&caller.project, &names, &requested);
+        let (reserved, status) =
+            self.rate_limits
+                .reserve(&caller.project, names.as_slice(), &requested);
         context.rate_limit_status = status;
         Ok((spend, reserved?))
     }

@@ -8,24 +8,22 @@ use http::{Method, Response};
 
 use super::{Pipeline, RequestContext};
 use crate::dialect::check_json;
+use crate::object_kind::ObjectKind;
 use crate::objects::{ObjectRequest, ObjectResponse, ObjectRoute};
-use crate::request_body;
+use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
 
 impl Pipeline {
     /// Serves a request about objects.
-    pub(super) async fn serve_object<B>(
+    pub(super) async fn serve_object(
         &self,
         route: ObjectRoute,
         context: &mut RequestContext,
-        body: B,
-    ) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
         let needs = Permission::ModelRequest;
         let caller = self.authenticate(context, needs).await?;
-        let storage = self.objects.storage()?;
+        let storage = self.objects.client.storage()?;
         self.auth.record_use(&caller);
         let method = &context.head.method;
         if !route.is_release(method) {
@@ -37,7 +35,8 @@ impl Pipeline {
             Method::POST => {
                 let memory = self.flow.body(&caller)?;
                 let body = request_body::read(&context.head.headers, body, memory).await?;
-                if route.takes_form() {
+                if route.kind == ObjectKind::File {
+                    // A form.
                     body
                 } else {
                     check_json(&context.head.headers)?;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gateway::{Durability, UpstreamConfig, UpstreamKey};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, Upstream, nobody, send};
 use crate::world::{World, config};
@@ -202,7 +204,7 @@ async fn answer_says_when_to_retry_while_every_circuit_is_open() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn stopped_gateway_sends_no_health_checks() {
     let world = World::start(Reply::whole(500, "{}")).await;
     for _ in 0..5 {
@@ -210,7 +212,21 @@ async fn stopped_gateway_sends_no_health_checks() {
     }
     let World { task, upstream, .. } = world;
     task.stop(Duration::from_secs(1)).await;
-    // Longer than the first backoff, in which a health check would come.
-    poll::pause(Duration::from_millis(1_300)).await;
-    assert_eq!(upstream.asked().len(), 5);
+    // Longer than the first backoff, after which a health check would be sent.
+    poll::advance(Duration::from_millis(1_300)).await;
+    // The requests of the test are behind every health check that is due by now.
+    for _ in 0..3 {
+        let mut connection = TcpStream::connect(upstream.address)
+            .await
+            .expect("it listens");
+        let request = b"GET /behind HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        connection.write_all(request).await.expect("a request");
+        let mut answer = Vec::new();
+        connection
+            .read_to_end(&mut answer)
+            .await
+            .expect("an answer");
+    }
+    let paths = paths(&upstream);
+    assert_eq!(paths[5..], ["/behind"; 3], "{paths:?}");
 }

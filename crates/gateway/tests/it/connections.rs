@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use gateway::{Durability, UpstreamConfig};
 use http::Version;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::upstream::{COMPLETION, Reply, Step, Upstream};
-use crate::world::{World, config};
+use crate::world::{SERVICE, World, chat, config, read};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
@@ -177,23 +178,31 @@ async fn new_connection_that_is_closed_without_an_answer_is_502() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_that_breaks_off_breaks_off_for_the_client_too() {
     for is_reset in [false, true] {
-        let (url, _) = raw(move |_, mut connection| async move {
-            request(&mut connection).await;
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{\"id\":";
-            connection.write_all(head.as_bytes()).await.expect("written");
-            poll::pause(Duration::from_millis(100)).await;
-            if is_reset {
-                connection.set_zero_linger().expect("an option");
+        let gate = Arc::new(Semaphore::new(0));
+        let shut = Arc::clone(&gate);
+        let (url, _) = raw(move |_, mut connection| {
+            let gate = Arc::clone(&shut);
+            async move {
+                request(&mut connection).await;
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{\"id\":";
+                connection.write_all(head.as_bytes()).await.expect("written");
+                gate.acquire().await.expect("a gate").forget();
+                if is_reset {
+                    connection.set_zero_linger().expect("an option");
+                }
             }
         })
         .await;
         let world = world(url).await;
-        let answer = world.chat(MODEL).await;
-        assert!(answer.is_broken, "reset: {is_reset}");
-        assert_eq!(
-            (answer.status.as_u16(), answer.body.as_str()),
-            (200, "{\"id\":")
-        );
+        let mut response = world.gateway.handle(chat(SERVICE, MODEL)).await;
+        assert_eq!(response.status(), 200);
+        let frame = response.body_mut().frame().await.expect("a frame");
+        let piece = frame.expect("a piece").into_data().expect("data");
+        assert_eq!(piece, "{\"id\":");
+        gate.add_permits(1);
+        let rest = read(response).await;
+        assert!(rest.is_broken, "reset: {is_reset}");
+        assert_eq!(rest.body, "");
         let row = world.rows(1).await.remove(0);
         assert_eq!(
             (row.outcome.as_str(), row.estimated),
@@ -252,18 +261,17 @@ async fn request_whose_http2_stream_was_reset_is_not_sent_again() {
     assert_eq!(world.upstream.asked().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn reused_connection_that_is_closed_late_is_502() {
     let (url, connections) = raw(|_, mut connection| async move {
         request(&mut connection).await;
         answer(&mut connection).await;
         request(&mut connection).await;
-        poll::pause(Duration::from_millis(1_200)).await;
+        poll::advance(Duration::from_millis(1_200)).await;
     })
     .await;
     let world = world(url).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
-    poll::pause(Duration::from_millis(50)).await;
     assert_eq!(world.chat(MODEL).await.status, 502);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

@@ -105,7 +105,10 @@ async fn over_a_real_connection() {
         client.read_buf(&mut answer).await.expect("an answer");
     }
     drop(client);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    poll::until("the answer is drained", async || {
+        world.gateway.running_drains() == 1
+    })
+    .await;
     gate.add_permits(1);
     let row = world.rows(1).await.remove(0);
     assert_eq!(

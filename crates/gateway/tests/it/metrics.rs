@@ -188,8 +188,8 @@ async fn what_is_counted_is_what_is_in_the_ledger() {
     assert_timed(&registry, 6);
 }
 
-/// A body of which no byte comes.
-struct Never;
+/// A body of which no byte comes. Opens the gate once a byte is waited for.
+struct Never(Arc<Semaphore>);
 
 impl http_body::Body for Never {
     type Data = Bytes;
@@ -199,6 +199,7 @@ impl http_body::Body for Never {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.add_permits(1);
         Poll::Pending
     }
 }
@@ -207,12 +208,14 @@ impl http_body::Body for Never {
 async fn who_hangs_up_before_admission_is_in_no_ledger() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     let registry = registry(&world);
+    let gate = Arc::new(Semaphore::new(0));
+    let body = Never(Arc::clone(&gate));
     let request = world
         .gateway
-        .handle(chat(world.service(), MODEL).map(|_| Never));
+        .handle(chat(world.service(), MODEL).map(|_| body));
     tokio::select! {
         _ = request => panic!("its body has no end"),
-        () = poll::pause(Duration::from_millis(100)) => {}
+        waits = gate.acquire() => drop(waits.expect("a gate")),
     }
     let requests = values(&registry, "orgplane_requests_total");
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Several nodes on one database: a key becomes valid or invalid on all of them at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use testkit::Organization;
 

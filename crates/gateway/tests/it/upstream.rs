@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use poll::ScenarioDelay;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -225,7 +226,7 @@ async fn answer(
     for step in reply.before_head {
         match step {
             Step::Send(_) => {}
-            Step::Wait(time) => poll::pause(time).await,
+            Step::Wait(time) => ScenarioDelay(time).elapse().await,
             Step::Gate(gate) => gate.acquire().await.expect("a gate").forget(),
             Step::Die => return Err(std::io::Error::other("told to die")),
         }
@@ -249,7 +250,7 @@ async fn run(steps: Vec<Step>, sender: mpsc::Sender<Piece>) {
                     return;
                 }
             }
-            Step::Wait(time) => poll::pause(time).await,
+            Step::Wait(time) => ScenarioDelay(time).elapse().await,
             Step::Gate(gate) => gate.acquire().await.expect("a gate").forget(),
             Step::Die => {
                 let _ = sender.send(Err(std::io::Error::other("told to die"))).await;

@@ -14,6 +14,8 @@ use crate::tls::authority;
 use crate::upstream::{COMPLETION, Reply, Upstream, serve};
 use crate::world::{World, config};
 
+/// Time longer than the interval at which key files are checked.
+const CHECK_DELAY: Duration = Duration::from_millis(2_500);
 const MODEL: &str = r#"{"model":"real"}"#;
 
 /// Model server that accepts one API key, or every one if that is `*`, and records the keys of its requests.
@@ -116,7 +118,7 @@ async fn upstream_key_rotation_costs_no_request() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn upstream_key_rotation_is_noticed_before_a_rejection() {
     let directory = directory();
     let path = file(&directory, "sk-old");
@@ -125,6 +127,7 @@ async fn upstream_key_rotation_is_noticed_before_a_rejection() {
     let world = world(upstream, key).await;
     assert_eq!(world.chat(MODEL).await.status, 200);
     replace(&path, "sk-new");
+    poll::advance(CHECK_DELAY).await;
     until_seen(&world, &server, "sk-new").await;
     // The key stays in use while its file is empty or missing.
     for change in [
@@ -134,8 +137,7 @@ async fn upstream_key_rotation_is_noticed_before_a_rejection() {
         },
     ] {
         change(&path);
-        // Longer than the interval at which the file is checked.
-        poll::pause(Duration::from_millis(2_500)).await;
+        poll::advance(CHECK_DELAY).await;
         assert_eq!(world.chat(MODEL).await.status, 200);
         assert_eq!(
             server.seen_keys().last().map(String::as_str),
@@ -143,6 +145,7 @@ async fn upstream_key_rotation_is_noticed_before_a_rejection() {
         );
     }
     replace(&path, "sk-newest");
+    poll::advance(CHECK_DELAY).await;
     until_seen(&world, &server, "sk-newest").await;
 }
 

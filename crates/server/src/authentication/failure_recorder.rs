@@ -61,12 +61,12 @@ impl FailureRecorder {
 impl Task for AuditWriter {
     async fn run(&mut self) {
         while let Some(refused) = self.refused.recv().await {
-            let Some(refused) = self.sampler.admit(refused, Instant::now()) else {
+            let Some(refused) = self.sampler.admit(refused) else {
                 continue;
             };
             if let Err(error) = record(&self.services, &refused).await {
                 let organization = &refused.key.organization.id;
-                tracing::warn!(%error, %organization, "refused API key not written to the audit log");
+                tracing::warn!(%error, %organization, "failed to record refused API key in the audit log");
             }
         }
     }
@@ -88,7 +88,8 @@ struct Series {
 
 impl Sampler {
     /// Returns the refusal to write, with the number of refusals suppressed before it; `None` to suppress it.
-    fn admit(&mut self, refused: RefusedKey, now: Instant) -> Option<RefusedKey> {
+    fn admit(&mut self, refused: RefusedKey) -> Option<RefusedKey> {
+        let now = Instant::now();
         let is_old = |since: Instant| now.duration_since(since) >= SAMPLE_INTERVAL;
         let organization = refused.key.organization.id.clone();
         let series = (refused.key.id.clone(), refused.address);
@@ -133,6 +134,7 @@ mod tests {
     use base::ids::{Id, ServiceAccountId};
     use base::secret::KeyKind;
     use http::HeaderValue;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -162,39 +164,42 @@ mod tests {
         }
     }
 
-    #[test]
-    fn s24_a_key_makes_one_entry_in_a_minute_which_says_how_often_it_was_refused() {
-        let (mut sampler, began) = (Sampler::default(), Instant::now());
-        let mut admit = |key: &str, address, at: Duration| {
-            let admitted = sampler.admit(refused("org-a", key, address), began + at);
+    #[tokio::test(start_paused = true)]
+    async fn s24_a_key_makes_one_entry_in_a_minute_which_says_how_often_it_was_refused() {
+        let mut sampler = Sampler::default();
+        let mut admit = |key: &str, address| {
+            let admitted = sampler.admit(refused("org-a", key, address));
             admitted.map(|refused| refused.more)
         };
-        assert_eq!(admit("key_1", 1, Duration::ZERO), Some(0));
+        assert_eq!(admit("key_1", 1), Some(0));
+        advance(SAMPLE_INTERVAL / 2).await;
         for _ in 0..1_000 {
-            assert_eq!(admit("key_1", 1, SAMPLE_INTERVAL / 2), None);
+            assert_eq!(admit("key_1", 1), None);
         }
-        assert_eq!(admit("key_1", 2, SAMPLE_INTERVAL / 2), Some(0));
-        assert_eq!(admit("key_1", 1, SAMPLE_INTERVAL), Some(1_000));
-        assert_eq!(admit("key_1", 1, SAMPLE_INTERVAL * 2), Some(0));
+        assert_eq!(admit("key_1", 2), Some(0));
+        advance(SAMPLE_INTERVAL / 2).await;
+        assert_eq!(admit("key_1", 1), Some(1_000));
+        advance(SAMPLE_INTERVAL).await;
+        assert_eq!(admit("key_1", 1), Some(0));
     }
 
-    #[test]
-    fn s24_an_organization_has_so_many_entries_in_a_minute_and_others_have_theirs() {
-        let (mut sampler, now) = (Sampler::default(), Instant::now());
-        let entries = |sampler: &mut Sampler, organization, now| {
+    #[tokio::test(start_paused = true)]
+    async fn s24_an_organization_has_so_many_entries_in_a_minute_and_others_have_theirs() {
+        let mut sampler = Sampler::default();
+        let entries = |sampler: &mut Sampler, organization| {
             let refusals = (0..100).map(|key| refused(organization, &format!("key_{key}"), 1));
             refusals
-                .filter_map(|refused| sampler.admit(refused, now))
+                .filter_map(|refused| sampler.admit(refused))
                 .count()
         };
-        assert_eq!(entries(&mut sampler, "org-a", now), MAX_ENTRIES);
-        assert_eq!(entries(&mut sampler, "org-b", now), MAX_ENTRIES);
-        assert_eq!(entries(&mut sampler, "org-a", now), 0);
-        let later = now + SAMPLE_INTERVAL;
-        assert_eq!(entries(&mut sampler, "org-a", later), MAX_ENTRIES);
+        assert_eq!(entries(&mut sampler, "org-a"), MAX_ENTRIES);
+        assert_eq!(entries(&mut sampler, "org-b"), MAX_ENTRIES);
+        assert_eq!(entries(&mut sampler, "org-a"), 0);
+        advance(SAMPLE_INTERVAL).await;
+        assert_eq!(entries(&mut sampler, "org-a"), MAX_ENTRIES);
         for number in 0..10 * MAX_SERIES {
             let organization = format!("org-{number}");
-            sampler.admit(refused(&organization, "key", 1), later);
+            sampler.admit(refused(&organization, "key", 1));
         }
         assert!(sampler.series.len() <= MAX_SERIES);
         assert!(sampler.organizations.len() <= MAX_SERIES + 1);

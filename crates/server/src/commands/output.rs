@@ -15,7 +15,7 @@ pub(crate) fn announce(text: &str) {
     if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
         tracing::warn!(
             %error,
-            "stdout cannot be written; 'orgplane org key --email OWNER' makes another admin key"
+            "failed to write to stdout; 'orgplane org key --email OWNER' makes another admin key"
         );
     }
 }

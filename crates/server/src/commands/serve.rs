@@ -93,7 +93,7 @@ fn reread(overrides: &Overrides, running: &Source) {
         ),
         Err(error) => tracing::error!(
             error = format!("{error:#}"),
-            "configuration invalid: the next start would fail; keeping the current one"
+            "configuration invalid: the next start would fail; the current configuration stays in use"
         ),
     }
 }
@@ -121,10 +121,10 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
     let hashes = KeyHashes::of(&deployment.pepper, &given);
     match directory.look_up(&hashes).await? {
         Some(_) => tracing::info!(
-            "ORGPLANE_BOOTSTRAP_ADMIN_KEY not needed: there is an organization already, and the key works"
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY ignored: an organization exists, and the key is valid there already"
         ),
         None => tracing::warn!(
-            "ORGPLANE_BOOTSTRAP_ADMIN_KEY ignored: there is an organization already, and none of its keys is this one; \
+            "ORGPLANE_BOOTSTRAP_ADMIN_KEY ignored: an organization exists, and the key is unknown there; \
              'orgplane org key --email OWNER' makes an admin key"
         ),
     }
@@ -163,6 +163,6 @@ pub(crate) async fn run_until(server: Server, app: App, stop: Shutdown) -> ExitC
         }
     }
     app.stop_by(&stop).await;
-    tracing::info!("stopped");
+    tracing::info!("server stopped");
     stop.exit_code()
 }

@@ -49,7 +49,7 @@ pub struct DemoArguments {
 /// Runs the demo until it is interrupted.
 ///
 /// # Errors
-/// No address can be listened on, or the throw-away database cannot be written.
+/// No address can be listened on, or the temporary database cannot be written.
 pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let signals = ReloadSignals::listen()?;
     descriptors::raise_limit();
@@ -57,7 +57,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
         Ok(server) => server,
         Err(_) => Server::bind(SocketAddr::new(arguments.listen.ip(), 0)).await?,
     };
-    let directory = tempfile::tempdir().context("no throw-away directory")?;
+    let directory = tempfile::tempdir().context("failed to create the temporary directory")?;
     let model_server = model_server::start().await?;
     let (app, key) = found(directory.path(), server.address(), model_server).await?;
     let key = key.reveal();
@@ -195,8 +195,8 @@ fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
 fn welcome(address: SocketAddr, admin_key: &str, project_key: &str) -> String {
     format!(
         r#"
-orgplane demo: a throw-away organization on http://{address}
-Its models are made up: a built-in server answers without a model. Everything else is real, and gone when you stop it.
+orgplane demo: a temporary organization on http://{address}
+A built-in server answers in place of models. Everything else is real, and deleted when the demo stops.
 
   Admin key    {admin_key}
   Project key  {project_key}
@@ -207,14 +207,14 @@ Try, in another terminal:
    curl -s http://{address}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
      -d '{{"model": "gpt-5-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
-2. Read what the last day consumed, by model; your request is in it a moment later:
+2. Read the usage of the last day by model, which includes your request a moment later:
    curl -s "http://{address}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \
      -H 'Authorization: Bearer {admin_key}'
 
-3. Read who did what:
+3. Read the audit log:
    curl -s "http://{address}/v1/organization/audit_logs?limit=5" -H 'Authorization: Bearer {admin_key}'
 
-Stop it with Ctrl-C.
+Stop the demo with Ctrl-C.
 "#
     )
 }

@@ -157,10 +157,7 @@ impl<W: Write> LineWriter<W> {
         let lines = dropped - self.dropped;
         if lines > 0 && self.sampler.admit().is_some() {
             self.dropped = dropped;
-            tracing::warn!(
-                lines,
-                "log lines dropped: they could not be written in time"
-            );
+            tracing::warn!(lines, "log lines dropped: stderr closed, full or slow");
         }
     }
 }

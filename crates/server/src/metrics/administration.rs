@@ -41,12 +41,12 @@ impl Administration {
     pub(super) fn start(registry: &Registry) -> prometheus::Result<Self> {
         let requests = Opts::new(
             "orgplane_admin_requests_total",
-            "Requests to operations of the Administration API that have ended.",
+            "Completed requests to operations of the Administration API.",
         );
         let requests = IntCounterVec::new(requests, &["operation", "status"])?;
         let time = HistogramOpts::new(
             "orgplane_admin_request_duration_seconds",
-            "How long operations of the Administration API took, by what they do to the data.",
+            "Duration of operations of the Administration API, by their effect on data, in seconds.",
         );
         let time = HistogramVec::new(time.buckets(DURATION_BUCKETS.to_vec()), &["effect"])?;
         registry.register(Box::new(requests.clone()))?;
@@ -138,7 +138,7 @@ impl Drop for ObservedRequest {
         self.known.ended(class, seconds);
         let id = self.id.as_ref().and_then(|id| id.to_str().ok());
         let id = id.unwrap_or_default();
-        tracing::debug!(target: "requests", request_id = id, operation = self.known.command, status, seconds, "answered");
+        tracing::debug!(target: "requests", request_id = id, operation = self.known.command, status, seconds, "request completed");
         let Some(mut span) = self.span.take() else {
             return;
         };

@@ -41,7 +41,9 @@ impl Task for MetricsListener {
                 Ok(server) => {
                     server.run(self.router.clone(), &never).await;
                 }
-                Err(error) => tracing::error!(error = format!("{error:#}"), "metrics not served"),
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "failed to serve metrics");
+                }
             }
             tokio::time::sleep(BIND_RETRY_INTERVAL).await;
         }

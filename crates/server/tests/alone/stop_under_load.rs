@@ -1,11 +1,13 @@
 //! A stop while answers are under way, again and again: each answer that has begun is a row of the ledger, once, and the
 //! process is gone in time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use poll::ScenarioDelay;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::dice::Dice;
@@ -86,7 +88,8 @@ async fn stop_one(settings: String, dice: Dice, with_endless: bool, number: usiz
     for (client, response) in begun {
         clients.spawn(go_on(client, response));
     }
-    poll::pause(Duration::from_millis(dice.below(500))).await;
+    let moment = Duration::from_millis(dice.below(500));
+    ScenarioDelay(moment).elapse().await;
 
     let process = server.process;
     process.terminate();

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use poll::ScenarioDelay;
+
 use crate::connection::{Answer, Connection};
 use crate::dice::Dice;
 use crate::installation::{Installation, Server};
 
 const MIB_BYTES: usize = 1024 * 1024;
+/// Time between two pieces that a slow client sends: long enough for an answer to the first one.
+const PIECE_INTERVAL: Duration = Duration::from_millis(50);
 /// Maximum time for the head of a request, and for its body, in seconds.
 const HEAD_SECONDS: u64 = 30;
 
@@ -229,9 +233,9 @@ fn a_refusal_leaves_the_connection_usable_or_says_that_it_does_not() {
         // The body comes after the server could have refused.
         let mut connection = Connection::to(&server.address);
         connection.send(head(10).as_bytes());
-        poll::pause_blocking(Duration::from_millis(50));
+        ScenarioDelay(PIECE_INTERVAL).elapse_blocking();
         connection.send(b"{\"a\": 123}");
-        poll::pause_blocking(Duration::from_millis(50));
+        ScenarioDelay(PIECE_INTERVAL).elapse_blocking();
         connection.send(next);
         let answer = connection.answer();
         assert_eq!(answer.status(), Some(status), "{path}: {answer:?}");
@@ -276,7 +280,7 @@ impl Dawdler<'_> {
         let mut connection = Connection::to(address);
         connection.send(first);
         for _ in 0..HEAD_SECONDS - 5 {
-            poll::pause_blocking(Duration::from_secs(1));
+            ScenarioDelay(Duration::from_secs(1)).elapse_blocking();
             assert!(connection.send(then), "who {what} was cut off too early");
         }
         let answer = connection.answer_within(Duration::from_secs(10));

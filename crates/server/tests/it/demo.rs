@@ -2,19 +2,20 @@
 
 use std::net::TcpListener;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::installation::Installation;
 use crate::process::Process;
 
-const GREETING: &str = "orgplane demo: a throw-away organization on ";
+const GREETING: &str = "orgplane demo: a temporary organization on ";
 
 /// Starts it on this address, and waits until it has said everything.
 fn start(installation: &Installation, listen: &str) -> Process {
     let mut demo = Process::start(installation.command(&["demo", "--listen", listen]));
-    demo.wait_for_line("Stop it with Ctrl-C.");
+    demo.wait_for_line("Stop the demo with Ctrl-C.");
     demo
 }
 

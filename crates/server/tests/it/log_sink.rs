@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::api::{Api, http};
 use crate::installation::{Installation, Server};

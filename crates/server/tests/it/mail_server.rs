@@ -1,7 +1,6 @@
 //! The mail server behind an installation, and the people who are invited through it.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,6 +8,9 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::client_script::python;
 use crate::process::Process;
+
+/// First letters of the addresses of [`MailServer::until_sent`].
+const LAST: &str = "last-invited-";
 
 /// A mail server that keeps what it is sent. Killed when dropped.
 pub struct MailServer(Process);
@@ -39,12 +41,35 @@ impl MailServer {
         self.mails()
     }
 
-    /// Waits for mails; then a while longer, for those that should not come.
+    /// Waits for a mail to this address.
     #[track_caller]
-    pub fn wait_for(&self, count: usize) -> Vec<Value> {
+    pub fn until_told(&self, address: &str) {
+        poll::until_blocking(address, || {
+            self.mails()
+                .iter()
+                .any(|mail| mail["to"] == json!([address]))
+        });
+    }
+
+    /// Waits until all mails that are queued by now have come: until an invitation has come that is queued behind them.
+    pub async fn until_sent(&self, admin: &Api) {
+        let address = format!("{LAST}{}@example.com", self.mails().len());
+        let invite = json!({"email": address, "role": "reader", "projects": []});
+        admin.post("/organization/invites", &invite).await;
+        self.until_told(&address);
+    }
+
+    /// Waits for `count` mails, and returns them; no more may be queued by then.
+    pub async fn all(&self, admin: &Api, count: usize) -> Vec<Value> {
         self.first(count);
-        poll::pause_blocking(Duration::from_secs(3));
-        let mails = self.mails();
+        self.until_sent(admin).await;
+        let mut mails = self.mails();
+        let is_last = |mail: &Value| {
+            mail["to"][0]
+                .as_str()
+                .is_some_and(|to| to.starts_with(LAST))
+        };
+        mails.retain(|mail| !is_last(mail));
         assert_eq!(mails.len(), count, "{mails:?}");
         mails
     }

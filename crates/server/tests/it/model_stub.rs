@@ -16,6 +16,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, Method, header};
+use poll::ScenarioDelay;
 use tokio::net::TcpListener;
 
 /// The longest body that the gateway passes on.
@@ -153,7 +154,7 @@ fn slow(number: u64, time: Duration) -> Response {
     let count = u32::try_from(time.as_millis() / EVENT_INTERVAL.as_millis()).unwrap_or(u32::MAX);
     let pieces = std::iter::repeat_n(event, count as usize).chain([rest]);
     let pieces = futures_util::stream::iter(pieces).then(|piece| async {
-        poll::pause(EVENT_INTERVAL).await;
+        ScenarioDelay(EVENT_INTERVAL).elapse().await;
         Ok::<_, Infallible>(Bytes::from(piece))
     });
     let answer = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
@@ -166,7 +167,7 @@ fn pausing(number: u64) -> Response {
     let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let (first, rest) = (format!("{first}\n\n"), rest.to_owned());
     let rest = futures_util::stream::once(async move {
-        poll::pause(PAUSE_DELAY).await;
+        ScenarioDelay(PAUSE_DELAY).elapse().await;
         Ok::<_, Infallible>(Bytes::from(rest))
     });
     let first = futures_util::stream::iter([Ok(Bytes::from(first))]);

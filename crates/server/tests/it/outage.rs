@@ -6,10 +6,11 @@ mod files;
 mod postgres;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::{Api, http};
 use crate::installation::{Installation, Server};

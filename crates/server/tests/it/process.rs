@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time after which a process that has not done what a test waits for has failed: long, since other tests run beside it.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(180);
@@ -79,25 +79,22 @@ impl Process {
         patience: Duration,
         mut done: impl FnMut(&mut Self) -> Option<T>,
     ) -> T {
-        let started = Instant::now();
-        loop {
+        let found = poll::try_value_blocking(patience, || {
             // Looked at first: what an ended process has printed is whole.
             let ended = self.status();
-            if let Some(found) = done(self) {
-                return found;
-            }
-            let (stdout, stderr) = (self.stdout(), self.stderr());
-            let printed = format!("stdout:\n{stdout}\nstderr:\n{stderr}");
+            let found = done(self);
             assert!(
-                ended.is_none(),
-                "waited for {what}, but the process ended with {ended:?}\n{printed}"
+                found.is_some() || ended.is_none(),
+                "waited for {what}, but the process ended with {ended:?}\n{}",
+                self.printed()
             );
-            assert!(
-                started.elapsed() < patience,
-                "waited too long for {what}\n{printed}"
-            );
-            poll::pause_blocking(Duration::from_millis(5));
-        }
+            found
+        });
+        found.unwrap_or_else(|| panic!("waited too long for {what}\n{}", self.printed()))
+    }
+
+    fn printed(&self) -> String {
+        format!("stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr())
     }
 
     fn status(&mut self) -> Option<ExitStatus> {

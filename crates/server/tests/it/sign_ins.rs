@@ -1,10 +1,9 @@
 //! Failed authentication: bounded for each client, counted, logged, and in the audit log of the organization.
 
-use std::time::Instant;
-
 use http::StatusCode;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::{Api, http};
 use crate::installation::Installation;

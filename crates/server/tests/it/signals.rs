@@ -63,7 +63,7 @@ async fn sighup_cuts_no_answer_and_ends_nothing() {
         text.push_str(&String::from_utf8_lossy(&piece));
     }
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    server.process.wait_for_log("reloading");
+    server.process.wait_for_log("configuration reload started");
     server.process.wait_for_log("configuration unchanged");
     for signal in ["SIGUSR1", "SIGUSR2"] {
         server.process.wait_for_log(signal);
@@ -148,7 +148,9 @@ async fn sighup_asks_for_the_keys_of_upstreams_again() {
     server.process.wait_for_log("key changed");
     std::fs::remove_file(&key).expect("removed");
     server.process.signal("HUP");
-    server.process.wait_for_log("key not read");
+    server
+        .process
+        .wait_for_log("failed to read upstream API key");
     let ended = server.stop();
     assert!(!ended.stderr.contains("-key\""), "{ended:?}");
 }
@@ -167,10 +169,10 @@ fn sighup_of_a_terminal_that_closes_stops_in_order() {
         assert_eq!(process.wait_for_line("Ended "), "0", "{words:?}");
         let ended = process.ended();
         assert!(
-            ended.stderr.contains("terminal closed; stopping"),
+            ended.stderr.contains("terminal closed; server stopping"),
             "{ended:?}"
         );
-        assert!(ended.stderr.contains("stopped"), "{ended:?}");
+        assert!(ended.stderr.contains("server stopped"), "{ended:?}");
     }
 }
 
@@ -180,7 +182,7 @@ async fn sighup_of_a_terminal_that_closes_does_not_stop_what_nohup_started() {
     let server = Server::from(on_a_terminal(&installation, "nohup", &["serve"]));
     let child = server.process.line("Child ").expect("its id");
     server.process.signal("USR1");
-    server.process.wait_for_log("reloading");
+    server.process.wait_for_log("configuration reload started");
     assert_eq!(health(&server.address).await, 200);
     let Server { mut process, .. } = server;
     let stop = Command::new("sh")

@@ -202,7 +202,7 @@ async fn s16_streams_that_a_stop_cuts_off_are_in_the_ledger() {
     let mut streams = long.begin(8).await;
     drop(streams.split_off(6));
     let reading = tokio::spawn(read_on(streams.remove(0)));
-    let watch = std::time::Instant::now();
+    let watch = tokio::time::Instant::now();
     long.server.process.terminate();
     let ended = long.server.process.ended();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -221,7 +221,7 @@ async fn s16_streams_that_end_in_time_are_whole() {
     let long = Long::start(20).await;
     let streams = long.begin(3).await;
     long.server.process.terminate();
-    long.server.process.wait_for_log("stopping");
+    long.server.process.wait_for_log("server stopping");
     long.endless.end.send_replace(true);
     for stream in streams {
         assert!(read_on(stream).await, "the stream ends well");
@@ -239,8 +239,8 @@ async fn s16_a_second_signal_ends_the_process_at_once_and_its_code_says_so() {
         let long = Long::start(20).await;
         let _streams = long.begin(4).await;
         long.server.process.terminate();
-        long.server.process.wait_for_log("stopping");
-        let watch = std::time::Instant::now();
+        long.server.process.wait_for_log("server stopping");
+        let watch = tokio::time::Instant::now();
         long.server.process.signal(signal);
         let ended = long.server.process.ended();
         assert_eq!(ended.code, Some(code), "{ended:?}");

@@ -1,9 +1,9 @@
-//! The threat model names tests: each of them is there.
+//! The threat model names a test for each property: every named test exists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names of all functions in the Rust files below `directory`.
+/// Collects the names of all functions in the Rust files below `directory`.
 fn functions(directory: &Path, found: &mut BTreeSet<String>) {
     let entries = std::fs::read_dir(directory).expect("a directory of the repository");
     for entry in entries {
@@ -27,8 +27,8 @@ fn every_test_that_the_threat_model_names_is_there() {
     let rows = model.lines().filter_map(|line| line.strip_prefix("| "));
     let rows = rows.filter_map(|row| row.strip_suffix(" |")?.rsplit_once(" | "));
     let mut count = 0;
-    for (promise, tests) in rows.filter(|(promise, _)| *promise != "must hold") {
-        assert!(tests.starts_with('`'), "no test shows: {promise}");
+    for (property, tests) in rows.filter(|(property, _)| *property != "property") {
+        assert!(tests.starts_with('`'), "no test shows: {property}");
         for name in tests.split('`').skip(1).step_by(2) {
             assert!(known.contains(name), "there is no test '{name}'");
             count += 1;

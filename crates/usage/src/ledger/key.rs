@@ -79,27 +79,19 @@ mod tests {
     use base::ids::{Id, OrganizationId, ProjectId};
 
     use super::*;
-    use crate::{Kind, Quantities};
+    use crate::{Quantities, UsageKind};
 
     fn event(id: &str, outcome: Outcome) -> UsageEvent {
         UsageEvent {
-            id: id.to_owned(),
-            timestamp: UnixTime(0),
-            organization_id: OrganizationId::from_text("org-a".to_owned()),
-            kind: Kind::Completions,
-            project_id: ProjectId::from_text("proj_a".to_owned()),
-            user_id: None,
-            api_key_id: None,
-            model: None,
-            batch: false,
-            service_tier: None,
-            size: None,
-            source: None,
-            vector_store_id: None,
-            context_level: None,
-            quantities: Quantities::default(),
-            estimated: false,
             outcome,
+            ..UsageEvent::new(
+                id.to_owned(),
+                UnixTime(0),
+                OrganizationId::from_text("org-a".to_owned()),
+                ProjectId::from_text("proj_a".to_owned()),
+                UsageKind::Completions,
+                Quantities::default(),
+            )
         }
     }
 

@@ -97,6 +97,11 @@ impl Ledger {
         Self::new(self.database.clone(), prices, clock)
     }
 
+    /// Returns the time by the clock of the ledger.
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
     /// Appends events of one source in one transaction, and releases `releases` in it. An event whose id its
     /// organization has used before on that day, in the ledger or in `events`, is a duplicate and leaves no trace.
     /// Events that exceed `allowance` are refused as a whole.
@@ -256,7 +261,7 @@ impl Ledger {
             && self.warned.insert(event.model.clone())
         {
             let (model, kind) = (event.model.as_deref(), event.kind.as_str());
-            tracing::warn!(model, kind, "no price; usage charged as 0");
+            tracing::warn!(model, kind, "price missing; usage charged as 0");
         }
         NewRow {
             index,

@@ -107,7 +107,7 @@ async fn recreate(transaction: &mut Transaction, database: &Database, day: UnixT
         create.await?;
         tracing::error!(
             day = day.date_digits(),
-            "ledger day created again: it was dropped within retention"
+            "dropped ledger day created again within retention"
         );
     }
     Ok(())

@@ -6,7 +6,7 @@ use base::{NanoDollars, UnixTime};
 use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 
 use super::{key, packed, partition};
-use crate::{Charge, Dimension, Kind, Outcome, UsageEvent};
+use crate::{Charge, Dimension, Outcome, UsageEvent, UsageKind};
 
 /// The number of rows that are read at once.
 const PAGE_ROWS_COUNT: i64 = 5_000;
@@ -160,7 +160,7 @@ impl LedgerEntry {
             organization_id: row.id::<OrganizationId>("organization_id")?,
             id: key::id_of(row.get("id")?, outcome),
             timestamp: row.time("timestamp")?,
-            kind: row.word("kind", Kind::parse)?,
+            kind: row.word("kind", UsageKind::parse)?,
             project_id: row.id::<ProjectId>("project_id")?,
             user_id: text(Dimension::UserId)?.map(UserId::from_text),
             api_key_id: text(Dimension::ApiKeyId)?.map(KeyId::from_text),

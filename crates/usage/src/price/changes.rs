@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use base::UnixTime;
 
-use super::{PriceBook, PriceEntry, PriceKey};
+use super::{PriceBook, PriceEntry};
+use crate::ItemName;
 
 /// The changes of a model's prices on a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +66,9 @@ impl PriceEntry {
     /// Returns the value of each key of the entry, by the key's name in a price book.
     fn keys(&self) -> BTreeMap<String, String> {
         let mut keys = BTreeMap::new();
-        for key in PriceKey::ALL {
-            if let Some(price) = self.prices[*key as usize] {
-                keys.insert(key.as_str().to_owned(), price.to_string());
+        for item in ItemName::ALL {
+            if let Some(price) = self.prices[*item as usize] {
+                keys.insert(item.price_key().to_owned(), price.to_string());
             }
         }
         for (size, price) in &self.images_by_size {

@@ -3,12 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use base::time::Stopwatch;
 use base::{BudgetPermit, Error};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::Answer;
-use crate::jobs::Job;
+use crate::jobs::{Answer, Job};
 use crate::ledger::key::Source;
 use crate::set_aside::json_of;
 use crate::{PriceBook, SpendReservation, UsageEvent};
@@ -68,24 +66,18 @@ impl QueuePermit {
             let costs = events.iter().map(|event| self.prices.cost(event));
             spend.set_amount(costs.sum());
         }
-        let (done, answer) = oneshot::channel();
         if self.writer.has_changed().is_err() {
             for event in &events {
                 let (id, event) = (event.id.as_str(), json_of(event));
                 tracing::error!(id, event, "usage event lost: the ledger writer has ended");
             }
         }
+        let (job, answer) = Job::new(Source::Gateway, events);
         self.permit.send(Job {
-            events,
-            done,
-            source: Source::Gateway,
-            allowance: None,
             is_urgent: false,
-            since: Stopwatch::start(),
-            capacity: None,
             spend: self.spend,
-            releases: Vec::new(),
             share: self.share,
+            ..job
         });
         Recorded {
             answer,

@@ -9,7 +9,7 @@ use super::page::{Buckets, Page};
 use super::query::ReportQuery;
 use super::{GroupSums, ReportPart, ReportStream, Reports};
 use crate::series::SeriesKind;
-use crate::{Dimension, Kind, Metric, Quantities};
+use crate::{Dimension, Metric, Quantities, UsageKind};
 
 /// A query of a usage report.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct UsageQuery {
     /// The organization.
     pub organization_id: OrganizationId,
     /// The kind of usage.
-    pub kind: Kind,
+    pub kind: UsageKind,
     /// The first second.
     pub start: UnixTime,
     /// The second after the last.
@@ -63,7 +63,7 @@ impl Reports {
 }
 
 /// Returns the metrics of a report, in the order of the columns of a [`ReportPart`].
-pub fn columns(kind: Kind) -> impl Iterator<Item = Metric> {
+pub fn columns(kind: UsageKind) -> impl Iterator<Item = Metric> {
     let all = [kind.required_metrics(), kind.optional_metrics()];
     all.into_iter().flatten().copied()
 }

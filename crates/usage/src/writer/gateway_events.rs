@@ -9,11 +9,11 @@ use tasks::Task;
 
 use super::outcome::{NotWritten, caught};
 use super::{LedgerWriter, MIN_RETRY_DELAY, answer};
-use crate::jobs::Job;
+use crate::jobs::{Appended, Job};
 use crate::ledger::Written;
 use crate::ledger::key::Source;
 use crate::set_aside::{self, SetAside, json_of};
-use crate::{Appended, ReservationKey, UsageEvent};
+use crate::{ReservationKey, UsageEvent};
 
 /// The interval at which events that were set aside are retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -133,17 +133,17 @@ impl LedgerWriter {
         reason: &str,
     ) -> Result<(), NotWritten> {
         let (organization, id) = (event.organization_id.clone(), event.id.as_str());
-        tracing::error!(%organization, id, reason, "usage event set aside: the database refuses it");
+        tracing::error!(%organization, id, reason, "usage event set aside: refused by the database");
         let mut delay = MIN_RETRY_DELAY;
         loop {
-            let (database, now) = (self.ledger.database(), self.clock.now());
+            let (database, now) = (self.ledger.database(), self.ledger.now());
             let reason = match caught(set_aside::add(database, event, reason, now)).await {
                 Some(Ok(())) => break,
                 Some(Err(error)) => NotWritten::Stopped(error),
                 None => NotWritten::Panicked,
             };
             self.metrics.set_blocked(true);
-            tracing::error!(error = %reason, id, "failed to set usage event aside; no request is admitted until it works");
+            tracing::error!(error = %reason, id, "failed to set usage event aside; requests are refused until the event is written");
             if self.back_off(&mut delay).await.is_err() {
                 return Err(reason);
             }
@@ -187,7 +187,7 @@ impl LedgerWriter {
                     self.spend.count(&spent, &[], std::iter::empty());
                     set_aside::remove(&database, number).await?;
                     let (organization, id) = (&event.organization_id, event.id.as_str());
-                    tracing::info!(%organization, id, "usage event that was set aside written");
+                    tracing::info!(%organization, id, "set-aside usage event written");
                 }
                 Err(error) if error.is_permanent() => {}
                 Err(error) => return Err(error),

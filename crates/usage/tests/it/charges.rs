@@ -2,11 +2,13 @@
 
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
-use usage::{Charge, Charges, ItemName, Kind, LineItem, Metric, PriceBook, Quantities, UsageEvent};
+use usage::{
+    Charge, Charges, ItemName, LineItem, Metric, PriceBook, Quantities, UsageEvent, UsageKind,
+};
 
 use crate::fixture::{PRICES, START_SECONDS, event};
 
-fn consumed(kind: Kind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
+fn consumed(kind: UsageKind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
     let mut event = event("1");
     event.kind = kind;
     event.model = (!model.is_empty()).then(|| model.to_owned());
@@ -76,7 +78,7 @@ fn each_token_is_charged_once() {
     let bill = |model| {
         shown(
             &book(SPEECH),
-            &consumed(Kind::Completions, model, OF_ALL_KINDS),
+            &consumed(UsageKind::Completions, model, OF_ALL_KINDS),
         )
     };
     assert_eq!(
@@ -127,7 +129,7 @@ fn token_details_never_exceed_the_total() {
         (Metric::InputCachedTokens, 300),
         (Metric::OutputTokens, 0),
     ];
-    let event = consumed(Kind::Completions, "m", &amounts);
+    let event = consumed(UsageKind::Completions, "m", &amounts);
     assert_eq!(
         shown(&book(""), &event),
         ["m, input_cached_tokens 100 50000"]
@@ -141,7 +143,7 @@ fn a_model_priced_by_other_units_is_not_charged_by_token() {
         (Metric::InputTokens, 10),
         (Metric::NumModelRequests, 1),
     ];
-    let mut event = consumed(Kind::Images, "pictures", &amounts);
+    let mut event = consumed(UsageKind::Images, "pictures", &amounts);
     event.size = Some("1792x1024".to_owned());
     assert_eq!(shown(&book(""), &event), ["pictures, images 2 160000000"]);
     event.size = Some("16x16".to_owned());
@@ -153,7 +155,7 @@ fn a_model_priced_by_other_units_is_not_charged_by_token() {
             "unpriced"
         ]
     );
-    let event = consumed(Kind::Images, "m", &amounts);
+    let event = consumed(UsageKind::Images, "m", &amounts);
     assert_eq!(shown(&book(""), &event), ["m, input_tokens 10 20000"]);
 }
 
@@ -163,35 +165,35 @@ fn tools_and_storage_have_prices_for_every_model() {
         "[[price]]\nmodel = \"m\"\neffective = \"2026-02-01\"\ninput = \"2\"\nweb_search = \"25\"";
     let cases = [
         (
-            Kind::WebSearchCalls,
+            UsageKind::WebSearchCalls,
             "m",
             Metric::NumRequests,
             3,
             "m, web_search_calls 3 75000000",
         ),
         (
-            Kind::WebSearchCalls,
+            UsageKind::WebSearchCalls,
             "x",
             Metric::NumRequests,
             3,
             "x, web_search_calls 3 30000000",
         ),
         (
-            Kind::FileSearchCalls,
+            UsageKind::FileSearchCalls,
             "",
             Metric::NumRequests,
             1,
             "file_search_calls 1 2500000",
         ),
         (
-            Kind::CodeInterpreterSessions,
+            UsageKind::CodeInterpreterSessions,
             "",
             Metric::NumSessions,
             2,
             "code_interpreter_sessions 2 60000000",
         ),
         (
-            Kind::VectorStores,
+            UsageKind::VectorStores,
             "",
             Metric::UsageBytes,
             1 << 29,
@@ -213,7 +215,7 @@ fn an_event_is_charged_at_the_prices_of_its_time() {
     let older = "[[price]]\nmodel = \"m\"\neffective = \"2025-06-01\"\ninput = \"7\"";
     let newer = "[[price]]\nmodel = \"m\"\neffective = \"2026-03-02\"\ninput = \"9\"";
     let book = book(older).with_overrides(PriceBook::parse(newer).expect("a price book"));
-    let mut event = consumed(Kind::Completions, "m", &[(Metric::InputTokens, 1)]);
+    let mut event = consumed(UsageKind::Completions, "m", &[(Metric::InputTokens, 1)]);
     let mut at = |time, model: &str| {
         event.timestamp = UnixTime(time);
         event.model = Some(model.to_owned());
@@ -236,7 +238,7 @@ fn an_event_is_charged_at_the_prices_of_its_time() {
 #[test]
 fn an_event_without_usage_costs_nothing() {
     let nothing = consumed(
-        Kind::Completions,
+        UsageKind::Completions,
         "unheard of",
         &[(Metric::NumModelRequests, 1)],
     );
@@ -250,19 +252,22 @@ fn units_have_the_names_of_the_contract() {
         bill.charges[0].name.unit()
     };
     assert_eq!(
-        unit(Kind::Completions, "m", Metric::InputTokens),
+        unit(UsageKind::Completions, "m", Metric::InputTokens),
         Some("tokens")
     );
-    assert_eq!(unit(Kind::Images, "x", Metric::Images), Some("images"));
+    assert_eq!(unit(UsageKind::Images, "x", Metric::Images), Some("images"));
     assert_eq!(
-        unit(Kind::AudioSpeeches, "x", Metric::Characters),
+        unit(UsageKind::AudioSpeeches, "x", Metric::Characters),
         Some("characters")
     );
     assert_eq!(
-        unit(Kind::AudioTranscriptions, "x", Metric::Seconds),
+        unit(UsageKind::AudioTranscriptions, "x", Metric::Seconds),
         Some("duration_seconds")
     );
-    assert_eq!(unit(Kind::FileSearchCalls, "", Metric::NumRequests), None);
+    assert_eq!(
+        unit(UsageKind::FileSearchCalls, "", Metric::NumRequests),
+        None
+    );
 }
 
 /// Generates quantities whose details may exceed the total, as an upstream may report them.
@@ -311,7 +316,7 @@ proptest! {
     fn charges_never_exceed_the_maximum_cost(
         quantities in some_quantities(),
         model in prop::sample::select(&["speech", "plain", "m", "pictures", "unheard of"][..]),
-        kind in prop::sample::select(&[Kind::Completions, Kind::Images, Kind::AudioSpeeches][..]),
+        kind in prop::sample::select(&[UsageKind::Completions, UsageKind::Images, UsageKind::AudioSpeeches][..]),
         tier in prop::option::of(prop::sample::select(&["priority", "flex", "other"][..])),
         size in prop::option::of(prop::sample::select(&["1024x1024", "1792x1024"][..])),
     ) {
@@ -332,7 +337,7 @@ proptest! {
         quantities in some_quantities(),
         prices in prop::collection::vec(prop::option::of(0i64..40_000_000_000), 12),
         factors in prop::array::uniform3(0i64..3_000),
-        kind in prop::sample::select(&[Kind::Completions, Kind::Images, Kind::AudioSpeeches][..]),
+        kind in prop::sample::select(&[UsageKind::Completions, UsageKind::Images, UsageKind::AudioSpeeches][..]),
         tier in prop::option::of(prop::sample::select(&["priority", "flex"][..])),
         (is_batch, days) in (any::<bool>(), 0..60i64),
     ) {
@@ -381,7 +386,7 @@ proptest! {
              service_tier = {{ fast = \"{}\" }}",
             decimal(price), factor(batch.unwrap_or(1)), factor(tier.unwrap_or(1)),
         )).expect("a price book");
-        let mut event = consumed(Kind::Completions, "p", &[(Metric::InputTokens, quantity)]);
+        let mut event = consumed(UsageKind::Completions, "p", &[(Metric::InputTokens, quantity)]);
         event.batch = batch.is_some();
         event.service_tier = tier.map(|_| "fast".to_owned());
         let NanoDollars(amount) = book.charges(&event).charges[0].amount;

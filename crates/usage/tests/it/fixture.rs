@@ -8,9 +8,11 @@ use base::{Clock, UnixTime};
 use store::testing::TestDatabase;
 use store::{Row, Statement, Store};
 use usage::{
-    Kind, LedgerEntry, LedgerReader, Metric, Outcome, PriceBook, Quantities, Recorder,
-    RecorderTask, Reports, Spend, UsageEvent, UsageQuery, Width, usage,
+    LedgerEntry, LedgerReader, Metric, PriceBook, Quantities, Recorder, RecorderTask, Reports,
+    Spend, UsageEvent, UsageKind, UsageQuery, Width, usage,
 };
+
+use crate::sources::count_of;
 
 /// 2026-03-02T00:00:00Z, a Monday.
 pub(crate) const START_SECONDS: i64 = 1_772_409_600;
@@ -82,6 +84,30 @@ impl Fixture {
         start(&store, &self.prices, &self.clock).await
     }
 
+    /// Returns the metrics of the recorder.
+    pub(crate) fn metrics(&self) -> Registry {
+        let registry = Registry::new();
+        self.recorder.register(&registry).expect("registered");
+        registry
+    }
+
+    /// Waits until a write of the ledger has failed `count` times.
+    pub(crate) async fn until_failed(&self, count: f64) {
+        let metrics = self.metrics();
+        poll::until("writes of the ledger fail", async || {
+            count_of(&metrics, "orgplane_ledger_write_failures_total") >= count
+        })
+        .await;
+    }
+
+    /// Waits until `spend` has this amount of organization `a`.
+    pub(crate) async fn until_spent(spend: &Spend, amount: i64) {
+        poll::until("the spend is seen", async || {
+            spend.month_to_date(&organization("a"), None).0 == amount
+        })
+        .await;
+    }
+
     pub(crate) async fn execute(&self, statement: Statement) {
         let mut transaction = self.store.usage().begin().await.expect("a transaction");
         transaction.execute(statement).await.expect("a change");
@@ -136,7 +162,7 @@ impl Fixture {
         for name in ["a", "b"] {
             let query = UsageQuery {
                 organization_id: organization(name),
-                kind: Kind::Completions,
+                kind: UsageKind::Completions,
                 start: UnixTime(START_SECONDS),
                 end: UnixTime(START_SECONDS + 7 * SECONDS_PER_DAY),
                 width,
@@ -175,27 +201,20 @@ pub(crate) fn organization(name: &str) -> OrganizationId {
 /// Returns the event of a chat request at [`START_SECONDS`]: 1,000 input tokens, 400 of them cached, and 100 output tokens.
 pub(crate) fn event(id: &str) -> UsageEvent {
     UsageEvent {
-        id: id.to_owned(),
-        timestamp: UnixTime(START_SECONDS),
-        organization_id: organization("a"),
-        kind: Kind::Completions,
-        project_id: ProjectId::from_text("proj_a".to_owned()),
-        user_id: None,
         api_key_id: Some(KeyId::from_text("key_a".to_owned())),
         model: Some("m".to_owned()),
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities: Quantities::default()
-            .with(Metric::InputTokens, 1000)
-            .with(Metric::InputCachedTokens, 400)
-            .with(Metric::OutputTokens, 100)
-            .with(Metric::NumModelRequests, 1),
-        estimated: false,
-        outcome: Outcome::Succeeded,
+        ..UsageEvent::new(
+            id.to_owned(),
+            UnixTime(START_SECONDS),
+            organization("a"),
+            ProjectId::from_text("proj_a".to_owned()),
+            UsageKind::Completions,
+            Quantities::default()
+                .with(Metric::InputTokens, 1000)
+                .with(Metric::InputCachedTokens, 400)
+                .with(Metric::OutputTokens, 100)
+                .with(Metric::NumModelRequests, 1),
+        )
     }
 }
 

@@ -4,81 +4,75 @@ use std::time::Duration;
 
 use base::ids::{Id, KeyId, OrganizationId, UserId};
 use base::{Clock, UnixTime};
-use serde_json::json;
 use store::testing::TestDatabase;
 use store::{Store, sql};
-use testkit::Organization;
+use tokio::runtime::Handle;
 use usage::LastUsed;
 
-/// A database with an organization, whose owner has a key of a project.
-struct Filled {
-    store: Store,
-    organization: OrganizationId,
-    user: UserId,
-    key: KeyId,
+async fn last_used(store: &Store) -> (Option<i64>, Option<i64>) {
+    let mut connection = store.read().await.expect("a connection");
+    let mut of = async |statement| {
+        let found = connection.fetch_one(statement, |row| row.get::<Option<i64>>("last_used_at"));
+        found.await.expect("a row")
+    };
+    let key = of(sql!("SELECT last_used_at FROM api_keys WHERE id = 'key_a'")).await;
+    let user = of(sql!("SELECT last_used_at FROM users WHERE id = 'user-a'")).await;
+    (key, user)
 }
 
-impl Filled {
-    async fn start(database: &TestDatabase) -> Self {
-        let open = || Store::open(database.url());
-        let elsewhere = open().await.expect("a database");
-        let organization = Organization::on(&elsewhere, &[]).await;
-        let user = organization.owner_id.clone();
-        let project = organization.default_project_id.as_str();
-        let key = organization.create_user_key(project, &user, json!({}));
-        Self {
-            key: KeyId::from_text(key.await.id),
-            user,
-            organization: organization.id,
-            store: open().await.expect("a database"),
-        }
+async fn filled(database: &TestDatabase) -> Store {
+    let store = Store::open(database.url());
+    let store = store.await.expect("a database");
+    let mut transaction = store.begin().await.expect("a transaction");
+    for statement in [
+        sql!(
+            "INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-a', 'A', 0, 0, $1)",
+            vec![0u8; 32]
+        ),
+        sql!(
+            "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
+             VALUES ('org-a', 'user-a', 'U', 'u@a', 'u@a', 'owner', 0)"
+        ),
+        sql!(
+            "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
+             VALUES ('org-a', 'key_a', 'user', 'user-a', 'K', '', $1, '[]', 0)",
+            vec![1u8; 32]
+        ),
+    ] {
+        transaction.execute(statement).await.expect("a row");
     }
-
-    /// Returns the last uses of the key and of the user.
-    async fn last_used(&self) -> (Option<i64>, Option<i64>) {
-        let mut connection = self.store.read().await.expect("a connection");
-        let mut of = async |statement| {
-            let found =
-                connection.fetch_one(statement, |row| row.get::<Option<i64>>("last_used_at"));
-            found.await.expect("a row")
-        };
-        let key = sql!("SELECT last_used_at FROM api_keys WHERE id = $1", &self.key);
-        let user = sql!("SELECT last_used_at FROM users WHERE id = $1", &self.user);
-        (of(key).await, of(user).await)
-    }
+    transaction.commit().await.expect("a commit");
+    store
 }
 
 #[tokio::test]
 async fn the_last_use_is_stored_and_never_decreases() {
     let database = TestDatabase::new();
-    let filled = Filled::start(&database).await;
-    let Filled {
-        store,
-        organization,
-        user,
-        key,
-    } = &filled;
+    let store = filled(&database).await;
     let mut follower = store.revision().follow();
     let before = follower.seen();
+    let organization = OrganizationId::from_text("org-a".to_owned());
+    let key = KeyId::from_text("key_a".to_owned());
+    let user = UserId::from_text("user-a".to_owned());
 
     let clock = Clock::fake(UnixTime(1_000));
     let (last, task) = LastUsed::start(store.clone(), clock.clone());
-    last.touch(organization, key, None);
+    last.touch(&organization, &key, None);
     clock.advance(5);
-    last.touch(organization, key, None);
+    last.touch(&organization, &key, None);
     let other = OrganizationId::from_text("org-b".to_owned());
-    last.touch(&other, &KeyId::from_text("key_b".to_owned()), Some(user));
+    last.touch(&other, &KeyId::from_text("key_b".to_owned()), Some(&user));
     task.stop().await;
     assert_eq!(
-        filled.last_used().await,
+        last_used(&store).await,
         (Some(1_005), None),
         "another's user is not ours"
     );
 
     let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(500)));
-    last.touch(organization, key, Some(user));
+    last.touch(&organization, &key, Some(&user));
     task.stop().await;
-    assert_eq!(filled.last_used().await, (Some(1_005), Some(500)));
+    assert_eq!(last_used(&store).await, (Some(1_005), Some(500)));
     assert_eq!(
         follower.seen(),
         before,
@@ -86,25 +80,51 @@ async fn the_last_use_is_stored_and_never_decreases() {
     );
 }
 
+/// Advances the clock of the runtime, which is paused, past the interval of the task that was started last.
+async fn pass_write_interval() {
+    // The interval begins when the task runs for the first time, and timers have a resolution of a millisecond.
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_millis(1_001)).await;
+}
+
+/// Waits until a use of a key is stored. The paused clock of the runtime stands still meanwhile, since a blocking thread
+/// polls.
+async fn until_used(store: &Store, key: &'static str) {
+    let (store, runtime) = (store.clone(), Handle::current());
+    let used = async move || {
+        let used = sql!("SELECT last_used_at FROM api_keys WHERE id = $1", key);
+        let mut connection = store.read().await.expect("a connection");
+        let used = connection.fetch_one(used, |row| row.get::<Option<i64>>("last_used_at"));
+        used.await.expect("a row").is_some()
+    };
+    let poll = move || poll::until_blocking("the use is written", || runtime.block_on(used()));
+    tokio::task::spawn_blocking(poll).await.expect("stored");
+}
+
 #[tokio::test]
-async fn a_use_is_written_within_a_second_or_so() {
+async fn a_use_is_written_within_a_second() {
     let database = TestDatabase::new();
-    let filled = Filled::start(&database).await;
-    let (last, task) = LastUsed::start(filled.store.clone(), Clock::fake(UnixTime(7)));
-    last.touch(&filled.organization, &filled.key, None);
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert_eq!(filled.last_used().await.0, Some(7));
+    let store = filled(&database).await;
+    tokio::time::pause();
+    let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
+    let organization = OrganizationId::from_text("org-a".to_owned());
+    last.touch(&organization, &KeyId::from_text("key_a".to_owned()), None);
+    pass_write_interval().await;
+    until_used(&store, "key_a").await;
+    tokio::time::resume();
     task.stop().await;
 }
 
+/// The most keys that are written in one transaction.
+const BATCH_KEYS_COUNT: usize = 500;
 /// The number of keys and users of a round in which two nodes write at once.
 const PAIRS_COUNT: usize = 200;
 const ROUNDS_COUNT: i64 = 10;
 
 const USERS_BEHIND: &str =
-    "SELECT COUNT(*) AS count FROM users WHERE name = 'U' AND COALESCE(last_used_at, 0) < $1";
+    "SELECT COUNT(*) AS count FROM users WHERE id <> 'user-a' AND COALESCE(last_used_at, 0) < $1";
 const KEYS_BEHIND: &str =
-    "SELECT COUNT(*) AS count FROM api_keys WHERE name = 'K' AND COALESCE(last_used_at, 0) < $1";
+    "SELECT COUNT(*) AS count FROM api_keys WHERE id <> 'key_a' AND COALESCE(last_used_at, 0) < $1";
 
 fn key(number: usize) -> KeyId {
     KeyId::from_text(format!("key_{number:04}"))
@@ -115,16 +135,14 @@ fn owner(number: usize) -> UserId {
     UserId::from_text(format!("user-{:04}", number % PAIRS_COUNT))
 }
 
-/// Adds keys `0..PAIRS_COUNT` and `PAIRS_COUNT..2 * PAIRS_COUNT`; each user has one of either range. Invitations of so many
-/// users would take many times as long as the test.
-async fn add_owners(store: &Store, organization: &OrganizationId) {
+/// Adds keys `0..PAIRS_COUNT` and `PAIRS_COUNT..2 * PAIRS_COUNT`; each user has one of either range.
+async fn add_owners(store: &Store) {
     let mut transaction = store.begin().await.expect("a transaction");
     for number in 0..PAIRS_COUNT {
         let user = owner(number);
         let insert = sql!(
             "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
-             VALUES ($1, $2, 'U', $2, $2, 'owner', 0)",
-            organization,
+             VALUES ('org-a', $1, 'U', $1, $1, 'owner', 0)",
             &user
         );
         transaction.execute(insert).await.expect("a user");
@@ -134,8 +152,7 @@ async fn add_owners(store: &Store, organization: &OrganizationId) {
         hash[..8].copy_from_slice(&number.to_be_bytes());
         let insert = sql!(
             "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
-             VALUES ($1, $2, 'user', $3, 'K', '', $4, '[]', 0)",
-            organization,
+             VALUES ('org-a', $1, 'user', $2, 'K', '', $3, '[]', 0)",
             &key(number),
             &owner(number),
             hash
@@ -155,13 +172,10 @@ async fn behind(store: &Store, count: &'static str, at: i64) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_that_write_at_once_lose_no_use() {
     let database = TestDatabase::new();
-    let Filled {
-        store: here,
-        organization,
-        ..
-    } = Filled::start(&database).await;
+    let here = filled(&database).await;
     let there = Store::open(database.url()).await.expect("a database");
-    add_owners(&here, &organization).await;
+    add_owners(&here).await;
+    let organization = OrganizationId::from_text("org-a".to_owned());
     for round in 1..=ROUNDS_COUNT {
         let clock = Clock::fake(UnixTime(round));
         let (one, one_task) = LastUsed::start(here.clone(), clock.clone());
@@ -182,20 +196,34 @@ async fn two_nodes_that_write_at_once_lose_no_use() {
 #[tokio::test]
 async fn a_use_that_could_not_be_written_is_retried() {
     let database = TestDatabase::new();
-    let filled = Filled::start(&database).await;
-    let (last, task) = LastUsed::start(filled.store.clone(), Clock::fake(UnixTime(7)));
-    let rename = async |statement| {
-        let mut transaction = filled.store.begin_untracked().await.expect("a transaction");
-        transaction.execute(statement).await.expect("renamed");
+    let store = filled(&database).await;
+    let execute = async |statement| {
+        let mut transaction = store.begin_untracked().await.expect("a transaction");
+        transaction.execute(statement).await.expect("executed");
         transaction.commit().await.expect("a commit");
     };
-    rename(sql!("ALTER TABLE users RENAME TO away")).await;
-    last.touch(&filled.organization, &filled.key, Some(&filled.user));
-    // Longer than the interval between two writes.
-    poll::pause(Duration::from_millis(2_500)).await;
-    rename(sql!("ALTER TABLE away RENAME TO users")).await;
+    let last_key = sql!(
+        "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
+         VALUES ('org-a', 'key_z', 'user', 'user-a', 'K', '', $1, '[]', 0)",
+        vec![2u8; 32]
+    );
+    execute(last_key).await;
+    execute(sql!("ALTER TABLE users RENAME TO away")).await;
+    tokio::time::pause();
+    let (last, task) = LastUsed::start(store.clone(), Clock::fake(UnixTime(7)));
+    let organization = OrganizationId::from_text("org-a".to_owned());
+    let touch = |id: String, user| last.touch(&organization, &KeyId::from_text(id), user);
+    let user = UserId::from_text("user-a".to_owned());
+    touch("key_a".to_owned(), Some(&user));
+    // The last key is in a batch of its own, which is written after that of the first one has failed.
+    (0..BATCH_KEYS_COUNT).for_each(|number| touch(format!("key_b{number}"), None));
+    touch("key_z".to_owned(), None);
+    pass_write_interval().await;
+    until_used(&store, "key_z").await;
+    tokio::time::resume();
+    execute(sql!("ALTER TABLE away RENAME TO users")).await;
     poll::until("the use is written", async || {
-        filled.last_used().await == (Some(7), Some(7))
+        last_used(&store).await == (Some(7), Some(7))
     })
     .await;
     task.stop().await;

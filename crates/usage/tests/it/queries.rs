@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use usage::{
-    Buckets, CostDimension, CostQuery, Dimension, Kind, LineItem, Metric, PriceBook, Quantities,
-    Recorder, UsageEvent, UsageQuery, Width, costs, usage, verify,
+    Buckets, CostDimension, CostQuery, Dimension, LineItem, Metric, PriceBook, Quantities,
+    Recorder, UsageEvent, UsageKind, UsageQuery, Width, costs, usage, verify,
 };
 
 use crate::fixture::{Fixture, START_SECONDS, event, organization};
@@ -39,7 +39,7 @@ fn owned(values: Vec<&str>) -> Vec<String> {
 
 fn question() -> impl Strategy<Value = UsageQuery> {
     let width = select(&[Width::Minute, Width::Hour, Width::Day][..]);
-    let kind = select(Kind::ALL).prop_flat_map(|kind| {
+    let kind = select(UsageKind::ALL).prop_flat_map(|kind| {
         let most = kind.dimensions().len();
         (Just(kind), subsequence(kind.dimensions(), 0..=most))
     });
@@ -356,7 +356,7 @@ async fn a_page_is_bounded_and_has_the_start_of_the_next() {
     let fixture = Fixture::new().await;
     let query = UsageQuery {
         organization_id: organization("a"),
-        kind: Kind::Completions,
+        kind: UsageKind::Completions,
         start: UnixTime(START_SECONDS + 90),
         end: UnixTime(i64::MAX),
         width: Width::Minute,

@@ -5,7 +5,7 @@ use base::ids::{Id, ProjectId};
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use proptest::prelude::*;
 use proptest::sample::select;
-use usage::{Dimension, Kind, Quantities, UsageEvent};
+use usage::{Dimension, Quantities, UsageEvent, UsageKind};
 
 use crate::fixture::{START_SECONDS, event};
 
@@ -37,7 +37,7 @@ pub(crate) fn moment() -> impl Strategy<Value = i64> {
     })
 }
 
-fn amounts(kind: Kind) -> impl Strategy<Value = Quantities> {
+fn amounts(kind: UsageKind) -> impl Strategy<Value = Quantities> {
     let metrics = [kind.required_metrics(), kind.optional_metrics()].concat();
     prop::collection::vec(prop::option::of(0..2_000i64), metrics.len()).prop_map(move |amounts| {
         let mut quantities = Quantities::default();
@@ -51,7 +51,7 @@ fn amounts(kind: Kind) -> impl Strategy<Value = Quantities> {
 }
 
 pub(crate) fn some_event() -> impl Strategy<Value = UsageEvent> {
-    let kind = select(Kind::ALL).prop_flat_map(|kind| (Just(kind), amounts(kind)));
+    let kind = select(UsageKind::ALL).prop_flat_map(|kind| (Just(kind), amounts(kind)));
     let who = (
         select(values(Dimension::ProjectId)),
         optional(Dimension::UserId),

@@ -1,7 +1,6 @@
 //! Durable reservations: of several nodes, for as long as their objects last.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::ids::{Id, IdGenerator, ProjectId};
 use base::{Entropy, NanoDollars, UnixTime};
@@ -52,15 +51,9 @@ fn passes(spend: &Spend, limit: i64) -> bool {
     spend.reserve(&ask).is_ok()
 }
 
-/// Polls a condition, for three seconds.
+/// Waits until requests are admitted, or until they are refused.
 async fn until(condition: impl Fn() -> bool) {
-    for _ in 0..300 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within three seconds");
+    poll::until("the reservations are known", async || condition()).await;
 }
 
 async fn reserved(fixture: &Fixture) -> i64 {

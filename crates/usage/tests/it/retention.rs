@@ -5,8 +5,8 @@ use base::time::SECONDS_PER_DAY;
 use store::{USAGE_EVENTS, sql};
 use tokio::runtime::Handle;
 use usage::{
-    Kind, LedgerReader, Metric, Retention, RetentionPeriods, RetentionTask, UsageQuery, Width,
-    forget, rebuild, set_aside, usage, verify,
+    LedgerReader, Metric, Retention, RetentionPeriods, UsageKind, UsageQuery, Width, forget,
+    rebuild, set_aside, usage, verify,
 };
 
 use crate::fixture::{Fixture, START_SECONDS, event, organization};
@@ -35,7 +35,7 @@ async fn requests(fixture: &Fixture, width: Width) -> Vec<(i64, i64)> {
 async fn requests_since(fixture: &Fixture, width: Width, start: i64) -> Vec<(i64, i64)> {
     let query = UsageQuery {
         organization_id: organization("a"),
-        kind: Kind::Completions,
+        kind: UsageKind::Completions,
         start: UnixTime(start),
         end: UnixTime(START_SECONDS + SECONDS_PER_DAY),
         width,
@@ -250,7 +250,7 @@ async fn a_clock_that_is_ahead_at_startup_drops_no_day() {
         "a row of this moment is no second opinion"
     );
     // Nor after a restart.
-    RetentionTask::start(database, keep, fixture.clock.clone())
+    Retention::start(database, keep, fixture.clock.clone())
         .stop()
         .await;
     assert_eq!(days(&fixture).await, 101);

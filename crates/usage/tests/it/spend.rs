@@ -1,7 +1,6 @@
 //! Spend: always equal to the ledger, and reservations of requests under way.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
@@ -233,8 +232,7 @@ async fn a_commit_that_took_effect_although_it_failed_counts() {
     )
     .expect("room");
     let recorded = slot.with_spend(held).record(event("1"));
-    // For an attempt that must fail.
-    poll::pause(Duration::from_millis(200)).await;
+    fixture.until_failed(1.0).await;
     fixture
         .execute(sql!("ALTER TABLE away RENAME TO spend_months"))
         .await;
@@ -246,16 +244,14 @@ async fn a_commit_that_took_effect_although_it_failed_counts() {
 }
 
 #[tokio::test]
-async fn spend_of_other_nodes_is_seen_within_a_second() {
+async fn spend_of_other_nodes_is_seen() {
     let fixture = Fixture::new().await;
     let (other, _task, _) = fixture.another().await;
     for round in 1..=3 {
         let event = event(&round.to_string());
         other.append(vec![event]).await.expect("written");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        Fixture::until_spent(&fixture.spend, round * NANO_DOLLARS_PER_EVENT).await;
         agrees(&fixture, &fixture.spend, march()).await;
-        let spent = fixture.spend.month_to_date(&organization("a"), None);
-        assert_eq!(spent.0, round * NANO_DOLLARS_PER_EVENT);
     }
 }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::bench::{Bench, confined};
 use super::super::events::Population;
 use super::questions::{Answers, Question, REPETITION_COUNT, WARM_UP_COUNT, totals};
-use crate::step::say;
+use crate::step::{instant, say};
 
 /// As somebody would make it who asks such questions: in the order of days, and within a day of projects. What was merged
 /// into something larger goes after seconds, not minutes: the disk need not hold both.
@@ -145,7 +144,7 @@ impl Session {
             population.write_row(&population.event(number), &mut rows);
         }
         fs::write(file, rows)?;
-        let begun = Instant::now();
+        let begun = instant();
         let path = file.display();
         self.run(&format!(
             "INSERT INTO events FROM INFILE '{path}' FORMAT RowBinary"

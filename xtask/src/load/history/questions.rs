@@ -1,7 +1,5 @@
 //! Questions, put to the server as reports and to ClickHouse as queries.
 
-use std::time::Instant;
-
 use anyhow::{Result, bail};
 use serde_json::Value;
 
@@ -10,7 +8,7 @@ use super::super::figures::percentile;
 use super::super::http::Client;
 use super::super::sending::post;
 use super::super::server::{Server, results};
-use crate::step::say;
+use crate::step::{instant, say};
 
 /// Number of times that each question is put before it counts.
 pub const WARM_UP_COUNT: usize = 3;
@@ -190,7 +188,7 @@ fn first(client: &mut Client, question: &Question) -> Result<Answers> {
 
 /// Returns the answer, and the microseconds to its last byte.
 fn timed(client: &mut Client, path: &str) -> Result<(Vec<u8>, f64)> {
-    let begun = Instant::now();
+    let begun = instant();
     let answer = client.get(path)?;
     Ok((answer, begun.elapsed().as_secs_f64() * 1e6))
 }

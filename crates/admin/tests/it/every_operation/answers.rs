@@ -7,11 +7,10 @@ use admin::operations;
 use futures_util::StreamExt;
 use serde_json::Value;
 use testkit::Server;
+use testkit::examples::{Examples, Fill, Ids};
 use tokio::sync::OnceCell;
-use usage::Kind;
+use usage::UsageKind;
 
-use super::example::{Examples, Fill};
-use super::ids::Ids;
 use super::log::{Change, log};
 use super::schemas::Contract;
 use crate::reports::report;
@@ -69,7 +68,7 @@ pub(super) async fn changed() -> &'static Outcome {
 async fn ask() -> Outcome {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
     let (examples, mut outcome) = (Examples::new(&server), Outcome::default());

@@ -2,14 +2,12 @@
 
 use admin::operation::Operation;
 use admin::operations;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use testkit::examples::{Examples, Ids, query_parameters, resolved};
 use testkit::{NOW, Server, ServerOptions};
-use usage::{Dimension, Kind, PriceBook};
+use usage::{Dimension, PriceBook, UsageKind};
 
-use super::example::Examples;
-use super::ids::Ids;
-use super::schemas::{query_parameters, resolved};
-use crate::reports::{FILTERS, report, value};
+use crate::reports::report;
 
 /// Returns the name of an array's item in a query string, from the array's name and the item's index.
 type Encoding = fn(&str, usize) -> String;
@@ -34,31 +32,149 @@ effective = '2025-01-01'
 input = '2'
 ";
 
-/// Returns one or two values that give different responses.
-fn values(server: &Server, ids: &Ids, name: &str, schema: &Value) -> Vec<String> {
-    if let Some((dimension, _)) = FILTERS.iter().find(|(_, filter)| *filter == name) {
-        return [false, true]
-            .map(|second| value(*dimension, second).to_owned())
-            .into();
+/// An array parameter of an operation.
+struct ArrayParameter<'a> {
+    server: &'a Server,
+    operation: &'a Operation,
+    path: &'a str,
+    name: &'a str,
+    parameters: &'a Map<String, Value>,
+    document: &'a Value,
+}
+
+impl ArrayParameter<'_> {
+    /// Returns two values that give different responses: of fields of the items, or else words of the schema, which may
+    /// have only one.
+    async fn values(&self) -> Vec<String> {
+        let schema = resolved(self.document, &self.parameters[self.name]["items"]);
+        let words = schema["enum"].as_array().into_iter().flatten();
+        let words = words.filter_map(|word| word.as_str().map(str::to_owned));
+        let words: Vec<String> = words.collect();
+        let mut candidates = self.candidates().await;
+        candidates.retain(|value| words.is_empty() || words.contains(value));
+        candidates.extend(words.iter().cloned());
+        let mut told_apart: Vec<(String, Value)> = Vec::new();
+        for value in candidates {
+            let answer = self.ask(std::slice::from_ref(&value), ENCODINGS[0]).await;
+            let is_new = told_apart.iter().all(|(_, other)| *other != answer);
+            if is_new && has_items(&answer) && answer != self.ask(&[], ENCODINGS[0]).await {
+                told_apart.push((value, answer));
+            }
+            if let [(first, _), (second, _)] = &told_apart[..] {
+                return vec![first.clone(), second.clone()];
+            }
+        }
+        if let ([_], [(only, _)]) = (&words[..], &told_apart[..]) {
+            return vec![only.clone()];
+        }
+        let (command, name) = (self.operation.command, self.name);
+        panic!("no two values of `{name}` of `{command}` give different responses: {told_apart:?}")
     }
-    let two = |values: [&str; 2]| values.map(str::to_owned).into();
-    match name {
-        "project_ids" => two([&server.default_project_id().to_string(), &ids.project]),
-        "line_items" => two(["a, input_tokens", "b, input_tokens"]),
-        "event_types" => two(["project.created", "x.spend_limit.updated"]),
-        "actor_ids" => two([&ids.owners_key, &ids.user]),
-        "actor_emails" => two(["ADA@acme.example", "ids@other.example"]),
-        "resource_ids" => two([&ids.project, &ids.certificate]),
-        "emails" => two(["ada@acme.example", "RITA@acme.example"]),
-        _ => {
-            let words = schema["enum"].as_array();
-            let words = words.unwrap_or_else(|| {
-                panic!("say in every_operation/arrays.rs what `{name}` can be: {schema}")
-            });
-            let text = |word: &Value| word.as_str().expect("a word").to_owned();
-            words.iter().take(2).map(text).collect()
+
+    /// Returns what the items have in the field that the parameter is named after, such as `email` for `actor_emails`. A
+    /// report has the field if it is grouped by the field.
+    async fn candidates(&self) -> Vec<String> {
+        let singular = self.name.strip_suffix('s').unwrap_or(self.name);
+        let groups = self
+            .parameters
+            .get("group_by")
+            .map(|groups| &groups["items"]);
+        let groups = groups.map(|items| &resolved(self.document, items)["enum"]);
+        let is_group = groups.and_then(Value::as_array);
+        let path = if is_group.is_some_and(|groups| groups.contains(&json!(singular))) {
+            format!("{}&group_by={singular}", self.path)
+        } else {
+            self.path.to_owned()
+        };
+        let answer = self.server.admin().get(&path).await.ok();
+        let (_, last) = singular.rsplit_once('_').unwrap_or(("", singular));
+        let mut found = Vec::new();
+        for name in [singular, last] {
+            collect(&answer["data"], name, &mut found);
+        }
+        found
+    }
+
+    async fn ask(&self, values: &[String], encoding: Encoding) -> Value {
+        let pairs = values.iter().enumerate();
+        let pairs = pairs
+            .map(|(place, value)| format!("{}={}", encoding(self.name, place), encoded(value)));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        let path = format!("{}{separator}{query}", self.path);
+        let answer = self.server.admin().get(&path).await;
+        let command = self.operation.command;
+        assert_eq!(answer.status, 200, "{command} {query}: {}", answer.json);
+        answer.json
+    }
+
+    /// Returns the response for these values, and checks that all encodings give it.
+    async fn ask_in_each(&self, values: &[String]) -> Value {
+        let answer = self.ask(values, ENCODINGS[0]).await;
+        for encoding in ENCODINGS {
+            let again = self.ask(values, encoding).await;
+            assert_eq!(again, answer, "{} {values:?}", self.operation.command);
+        }
+        answer
+    }
+
+    /// Checks that each value counts.
+    async fn check(&self) {
+        let (command, name, values) = (self.operation.command, self.name, self.values().await);
+        let all = self.ask(&[], ENCODINGS[0]).await;
+        let mut alone = Vec::new();
+        for value in &values {
+            let answer = self.ask_in_each(std::slice::from_ref(value)).await;
+            assert_ne!(answer, all, "{command} {name}={value} changes nothing");
+            // Addresses are compared regardless of case.
+            if let Some((local, domain)) = value.split_once('@') {
+                let shouted = format!("{}@{domain}", local.to_uppercase());
+                assert_eq!(
+                    self.ask(&[shouted], ENCODINGS[0]).await,
+                    answer,
+                    "{command}"
+                );
+            }
+            alone.push(answer);
+        }
+        let both = self.ask_in_each(&values).await;
+        // Names of models and line items may contain commas.
+        let joined = self.ask(&[values.join(",")], ENCODINGS[0]).await;
+        let is_split = !["models", "line_items"].contains(&name);
+        assert_eq!(joined == both, is_split, "{command} {name} with a comma");
+        if let [first, second] = &alone[..] {
+            let differ = first != second && both != *first && both != *second;
+            assert!(differ, "{command} {name}: {values:?} are not told apart");
         }
     }
+}
+
+/// Collects the different texts in fields of this name, at any depth.
+fn collect(value: &Value, name: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, name, found)),
+        Value::Object(fields) => {
+            if let Some(text) = fields.get(name).and_then(Value::as_str)
+                && !found.iter().any(|other| other == text)
+            {
+                found.push(text.to_owned());
+            }
+            fields
+                .values()
+                .for_each(|field| collect(field, name, found));
+        }
+        _ => {}
+    }
+}
+
+/// Returns false if a list has no items, or a report no results.
+fn has_items(answer: &Value) -> bool {
+    let has_results = |one: &Value| {
+        one.get("results")
+            .is_none_or(|results| *results != json!([]))
+    };
+    let data = answer["data"].as_array();
+    data.is_none_or(|data| data.iter().any(has_results))
 }
 
 fn encoded(text: &str) -> String {
@@ -75,28 +191,37 @@ async fn every_encoding_of_every_array_gives_the_same_and_each_value_counts() {
     };
     let server = Server::with(options).await;
     let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
         elsewhere(&server, *kind, &ids).await;
     }
     for operation in operations() {
         let parameters = query_parameters(&examples.document, &operation);
-        for (name, schema) in parameters {
+        for (name, schema) in &parameters {
             if schema["type"] == "array" {
-                let items = resolved(&examples.document, &schema["items"]);
-                let values = values(&server, &ids, &name, items);
-                let path = examples.path(&operation, &ids);
-                counts(&server, &operation, &path, (&name, &values)).await;
+                let mut path = examples.path(&operation, &ids);
+                if parameters.contains_key("after") {
+                    path = format!("{path}?limit=100");
+                }
+                let parameter = ArrayParameter {
+                    server: &server,
+                    operation: &operation,
+                    path: &path,
+                    name,
+                    parameters: &parameters,
+                    document: &examples.document,
+                };
+                parameter.check().await;
             }
         }
     }
 }
 
 /// Adds usage in another project, without a user.
-async fn elsewhere(server: &Server, kind: Kind, ids: &Ids) {
+async fn elsewhere(server: &Server, kind: UsageKind, ids: &Ids) {
     let mut event = json!({
         "id": format!("{} elsewhere", kind.as_str()), "timestamp": NOW.0, "type": kind.as_str(),
-        "project_id": ids.project,
+        "project_id": ids.at("/organization/projects/{project_id}").id,
     });
     if kind.dimensions().contains(&Dimension::Model) {
         event["model"] = json!("a");
@@ -110,59 +235,4 @@ async fn elsewhere(server: &Server, kind: Kind, ids: &Ids) {
         .await
         .ok();
     assert_eq!(answer["accepted"], 1, "{answer}");
-}
-
-async fn counts(
-    server: &Server,
-    operation: &Operation,
-    path: &str,
-    (name, values): (&str, &[String]),
-) {
-    let ask = async |values: &[String], encoding: Encoding| {
-        let pairs = values.iter().enumerate();
-        let pairs =
-            pairs.map(|(place, value)| format!("{}={}", encoding(name, place), encoded(value)));
-        let query = pairs.collect::<Vec<_>>().join("&");
-        let separator = if path.contains('?') { '&' } else { '?' };
-        let answer = server
-            .admin()
-            .get(&format!("{path}{separator}{query}"))
-            .await;
-        assert_eq!(
-            answer.status, 200,
-            "{} {query}: {}",
-            operation.command, answer.json
-        );
-        answer.json
-    };
-    let command = operation.command;
-    let all = ask(&[], ENCODINGS[0]).await;
-    let mut alone = Vec::new();
-    for value in values {
-        let answer = same_in_each(&ask, command, std::slice::from_ref(value)).await;
-        assert_ne!(answer, all, "{command} {name}={value} changes nothing");
-        alone.push(answer);
-    }
-    let both = same_in_each(&ask, command, values).await;
-    // Names of models and line items may contain commas.
-    let joined = ask(&[values.join(",")], ENCODINGS[0]).await;
-    let is_split = !["models", "line_items"].contains(&name);
-    assert_eq!(joined == both, is_split, "{command} {name} with a comma");
-    if let [first, second] = &alone[..] {
-        let differ = first != second && both != *first && both != *second;
-        assert!(differ, "{command} {name}: {values:?} are not told apart");
-    }
-}
-
-/// Returns the response for these values, and checks that all encodings give it.
-async fn same_in_each(
-    ask: &impl AsyncFn(&[String], Encoding) -> Value,
-    command: &str,
-    values: &[String],
-) -> Value {
-    let answer = ask(values, ENCODINGS[0]).await;
-    for encoding in ENCODINGS {
-        assert_eq!(ask(values, encoding).await, answer, "{command} {values:?}");
-    }
-    answer
 }

@@ -3,10 +3,10 @@
 use admin::operation::Operation;
 use base::time::SECONDS_PER_DAY;
 use serde_json::{Map, Value, json};
+use testkit::examples::Examples;
 use testkit::{NOW, Server};
-use usage::Kind;
+use usage::UsageKind;
 
-use super::example::Examples;
 use super::lists::paged;
 use crate::reports::report;
 
@@ -37,7 +37,7 @@ fn buckets(page: &Value) -> Vec<Value> {
 
 /// Adds usage of every kind on a day of the report.
 async fn consume(server: &Server, id: String, day: i64) {
-    let events = Kind::ALL.iter().map(|kind| {
+    let events = UsageKind::ALL.iter().map(|kind| {
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(format!("{}{id}", kind.as_str()))),
             (
@@ -58,7 +58,7 @@ async fn consume(server: &Server, id: String, day: i64) {
         .post("/organization/usage/events", json!(events))
         .await
         .ok();
-    assert_eq!(answer["accepted"], Kind::ALL.len(), "{answer}");
+    assert_eq!(answer["accepted"], UsageKind::ALL.len(), "{answer}");
 }
 
 /// Reads a report page by page while usage is added before and after each page.
@@ -89,7 +89,7 @@ async fn follow(
 #[tokio::test]
 async fn pages_have_each_bucket_once_and_in_order() {
     let server = Server::start().await;
-    for kind in Kind::ALL {
+    for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
     let examples = Examples::new(&server);
@@ -122,7 +122,7 @@ async fn pages_have_each_bucket_once_and_in_order() {
 async fn limit_and_page_of_reports_are_bounded() {
     let server = Server::start().await;
     let examples = Examples::new(&server);
-    for (operation, _) in paged(&examples.document, "page") {
+    for (operation, parameters) in paged(&examples.document, "page") {
         let refused = async |query: String, param: &str| {
             let path = format!("{}?start_time={START_SECONDS}&{query}", operation.path);
             let answer = server.admin().get(&path).await;
@@ -133,13 +133,12 @@ async fn limit_and_page_of_reports_are_bounded() {
                 operation.command
             );
         };
-        // A limit beyond the maximum is an error here: a chart would lack its end.
-        let most = if operation.path.ends_with("/costs") {
-            180
-        } else {
-            31
-        };
-        page(&server, &operation, &format!("limit={most}")).await;
+        // A limit beyond the maximum is an error here: a chart would lack its end. The maximum is that of the finest width.
+        let most = parameters["limit"]["maximum"].as_i64().expect("a maximum");
+        let width = parameters["bucket_width"]["enum"][0].as_str();
+        let width = format!("&bucket_width={}", width.expect("a width"));
+        page(&server, &operation, &format!("limit={most}{width}")).await;
+        refused(format!("limit={}{width}", most + 1), "limit").await;
         let above = (most + 1).to_string();
         for limit in [
             "0",

@@ -4,10 +4,10 @@ use admin::operation::{Effect, Operation};
 use admin::operations;
 use base::Permission;
 use serde_json::{Value, json};
+use testkit::examples::Ids;
 use testkit::{Client, Server};
 
 use super::call;
-use super::ids::Ids;
 
 /// Issues an admin key of a reader with a role that has all permissions but `lacked`, except those of readers.
 async fn without(server: &Server, lacked: Permission) -> Client {
@@ -89,9 +89,10 @@ async fn existence_is_not_revealed_without_the_permission() {
 async fn existence_of_other_projects_is_not_revealed_to_a_projects_owner() {
     let server = Server::start().await;
     let (ids, admin) = (Ids::make(&server).await, server.admin());
+    let project = &ids.at("/organization/projects/{project_id}").id;
     let grace = server.join("grace@acme.example", "owner").await;
     let client = server.owner_key("grace@acme.example").await;
-    let users = format!("/organization/projects/{}/users", ids.project);
+    let users = format!("/organization/projects/{project}/users");
     let owner = json!({"user_id": grace, "role": "owner"});
     admin.post(&users, owner).await.ok();
     let path = format!("/organization/users/{grace}");
@@ -107,7 +108,7 @@ async fn existence_of_other_projects_is_not_revealed_to_a_projects_owner() {
     let archive = format!("/organization/projects/{archived}/archive");
     admin.post(&archive, json!({})).await.ok();
     let keys = |project: &str| format!("/organization/projects/{project}/api_keys");
-    client.get(&keys(&ids.project)).await.ok();
+    client.get(&keys(project)).await.ok();
     let nowhere = client.get(&keys("proj_01K000000000000000000000000")).await;
     assert_eq!(nowhere.refused(403).0, Some("insufficient_permissions"));
     for project in [&other, &archived] {
@@ -115,7 +116,7 @@ async fn existence_of_other_projects_is_not_revealed_to_a_projects_owner() {
         assert_eq!(refusal(&answer), refusal(&nowhere));
     }
     // In the own project, a missing key is reported as such.
-    let missing = format!("{}/key_01K000000000000000000000000", keys(&ids.project));
+    let missing = format!("{}/key_01K000000000000000000000000", keys(project));
     assert_eq!(client.get(&missing).await.refused(404).0, Some("not_found"));
 }
 

@@ -6,9 +6,9 @@ use std::process::Command;
 use admin::operation::document;
 use admin::operations;
 use serde_json::{Map, Value, json};
+use testkit::examples::entry;
 
 use super::answers::{Exchange, asked, changed};
-use super::schemas::entry;
 
 /// The script that generates and runs the clients.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/generators/run.py");

@@ -4,21 +4,8 @@ use admin::operation::Operation;
 use admin::operations;
 use http::Method;
 use serde_json::{Map, Value};
+use testkit::examples::{Examples, Fill, Ids, adder, is_fixed, is_list, query_parameters};
 use testkit::{Answer, Client};
-
-use super::example::{Examples, Fill};
-use super::ids::Ids;
-use super::schemas::{entry, query_parameters, resolved};
-
-/// Lists without a `POST` at their path, with the operations that add items.
-const MADE_BY: [(&str, &str); 3] = [
-    ("audit-logs list", "groups create"),
-    ("users list", "invites accept"),
-    ("projects:certificates list", "certificates create"),
-];
-
-/// Lists that no operation adds to: models come from the configuration.
-const FIXED: [&str; 1] = ["projects:rate-limits list-rate-limits"];
 
 /// A list, as a caller sees it.
 pub(super) struct List<'a> {
@@ -58,9 +45,7 @@ pub(super) fn paged(
 ) -> impl Iterator<Item = (Operation, Map<String, Value>)> {
     operations().into_iter().filter_map(move |operation| {
         let parameters = query_parameters(document, &operation);
-        let reply = &entry(document, &operation)["responses"]["200"]["content"];
-        let reply = resolved(document, &reply["application/json"]["schema"]);
-        let is_paged = reply["properties"].get("has_more").is_some();
+        let is_paged = is_list(document, &operation);
         let has = |name| parameters.contains_key(name);
         assert_eq!(is_paged, has("limit"), "{}", operation.command);
         assert_eq!(
@@ -95,7 +80,7 @@ impl List<'_> {
     pub(super) async fn page(&self, query: &str) -> Page {
         let page = self.get(query).await.ok();
         let items = page["data"].as_array().expect("items");
-        let keys: Vec<String> = items.iter().map(key).collect();
+        let keys: Vec<String> = items.iter().map(|item| self.key(item)).collect();
         let has_more = page["has_more"].as_bool().expect("has_more");
         assert_eq!(page["object"], "list");
         let text = |name: &str| page[name].as_str();
@@ -138,20 +123,14 @@ impl List<'_> {
 
     /// Returns true if items can be added.
     pub(super) fn grows(&self) -> bool {
-        !FIXED.contains(&self.operation.command)
+        !is_fixed(self.operation.path)
     }
 
     /// Adds an item. Some items have equal times.
     pub(super) async fn add(&self) {
-        let command = self.operation.command;
-        let made_by = MADE_BY.iter().find(|(list, _)| *list == command);
-        let adds = |operation: &Operation| match made_by {
-            Some((_, adder)) => operation.command == *adder,
-            None => operation.method == Method::POST && operation.path == self.operation.path,
-        };
-        let adder = operations().into_iter().find(adds);
-        let adder = adder.unwrap_or_else(|| {
-            panic!("say in MADE_BY of every_operation/lists.rs what makes an item of `{command}`")
+        let path = self.operation.path;
+        let adder = adder(path).unwrap_or_else(|| {
+            panic!("say in ADDED_BY of testkit/src/examples.rs what adds to {path}")
         });
         let body = self.examples.body(&adder, self.ids, Fill::Required).await;
         self.examples.let_time_pass();
@@ -160,10 +139,9 @@ impl List<'_> {
 
     /// Removes an item if possible.
     pub(super) async fn remove(&self, key: &str) -> bool {
-        let one = format!("{}/{{", self.operation.path);
         let removes = |operation: &Operation| {
-            let rest = operation.path.strip_prefix(&one);
-            operation.method == Method::DELETE && rest.is_some_and(|rest| !rest.contains('/'))
+            operation.method == Method::DELETE
+                && parameter(self.operation.path, operation).is_some()
         };
         let is_possible = operations().iter().any(removes);
         if is_possible {
@@ -174,11 +152,21 @@ impl List<'_> {
         }
         is_possible
     }
+
+    /// Returns the cursor of an item: its id, or the field that the parameter of its path is named after.
+    fn key(&self, item: &Value) -> String {
+        let operations = operations();
+        let mut names = operations.iter();
+        let name = names.find_map(|operation| parameter(self.operation.path, operation));
+        let id = item["id"].as_str().or(item[name.unwrap_or("id")].as_str());
+        id.unwrap_or_else(|| panic!("what is the cursor of {item}?"))
+            .to_owned()
+    }
 }
 
-/// Returns the cursor of an item.
-fn key(item: &Value) -> String {
-    let id = item["id"].as_str().or(item["group_id"].as_str());
-    id.unwrap_or_else(|| panic!("what is the cursor of {item}?"))
-        .to_owned()
+/// Returns the name of the parameter that the operation's path adds to the path of a collection.
+fn parameter(collection: &str, operation: &Operation) -> Option<&'static str> {
+    let rest = operation.path.strip_prefix(collection)?;
+    let name = rest.strip_prefix("/{")?.strip_suffix('}')?;
+    (!name.contains('/')).then_some(name)
 }

@@ -2,9 +2,8 @@
 
 use admin::operation::{Effect, EventType, Operation};
 use serde_json::{Value, json};
+use testkit::examples::Ids;
 use testkit::{NOW, Server};
-
-use super::ids::Ids;
 
 /// Returns the entries of the audit log, newest first. Extension events are listed because all types are named.
 pub(super) async fn log(server: &Server, filter: &str) -> Vec<Value> {
@@ -92,7 +91,7 @@ impl Change<'_> {
     /// Returns the expected project: that of the change, or the default project.
     fn project(&self) -> Value {
         if self.operation.path.contains("{project_id}") {
-            json!(self.ids.project)
+            json!(self.ids.at("/organization/projects/{project_id}").id)
         } else if self.answer["object"] == "organization.project" {
             self.answer["id"].clone()
         } else {
@@ -132,7 +131,7 @@ impl Change<'_> {
             return id.clone();
         }
         if self.operation.path.contains("{project_id}") {
-            return json!(self.ids.project);
+            return json!(self.ids.at("/organization/projects/{project_id}").id);
         }
         json!(self.server.organization_id())
     }

@@ -1,9 +1,8 @@
 //! Rules for the pages of all lists.
 
 use testkit::Server;
+use testkit::examples::{Examples, Ids};
 
-use super::example::Examples;
-use super::ids::Ids;
 use super::lists::{List, Page, lists};
 
 /// Number of items that are added to each list.

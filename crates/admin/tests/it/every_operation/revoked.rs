@@ -2,6 +2,7 @@
 //! sent.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use admin::operation::{Effect, Operation};
 use admin::operations;
@@ -11,12 +12,10 @@ use futures_util::{StreamExt, stream};
 use http::{Request, header};
 use serde_json::{Value, json};
 use store::sql;
+use testkit::examples::{Examples, Fill, Ids};
 use testkit::{Answer, Client, Server};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-
-use super::example::{Examples, Fill};
-use super::ids::Ids;
 
 const KEYS: &str = "/organization/admin_api_keys";
 
@@ -161,7 +160,7 @@ async fn a_revocation_by_another_node_applies_when_the_body_ends() {
     assert_eq!(answer.refused(401).0, Some("invalid_api_key"));
     assert_eq!(committed(&server).await, before);
     drop(there);
-    other.stop(std::time::Duration::from_secs(5)).await;
+    other.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
@@ -201,19 +200,23 @@ async fn usage_reported_with_a_revoked_key_is_not_recorded() {
     let ingest = operations().into_iter();
     let mut ingest = ingest.filter(|operation| operation.effect == Effect::Ingest);
     let ingest = ingest.next().expect("an operation");
-    let (admin, project) = (server.admin(), &ids.project);
+    let admin = server.admin();
+    let project = &ids.at("/organization/projects/{project_id}").id;
+    let user = &ids
+        .at("/organization/projects/{project_id}/users/{user_id}")
+        .id;
     let role = json!({"role_name": "Reporter", "permissions": ["api.usage.write"]});
     let role = admin
         .post(&format!("/projects/{project}/roles"), role)
         .await
         .ok();
-    let roles = format!("/projects/{project}/users/{}/roles", ids.user);
+    let roles = format!("/projects/{project}/users/{user}/roles");
     admin
         .post(&roles, json!({"role_id": role["id"]}))
         .await
         .ok();
     let keys = format!("/organization/projects/{project}/api_keys");
-    let key = json!({"name": "Reporter", "user_id": ids.user});
+    let key = json!({"name": "Reporter", "user_id": user});
     let key = admin.post(&keys, key).await.ok();
     let client = server.with_key(key["value"].as_str().expect("a secret"));
     let body = examples.body(&ingest, &ids, Fill::Everything).await;
@@ -263,23 +266,33 @@ async fn a_report_in_progress_ends_when_its_key_is_revoked() {
 /// Bytes arrive steadily, but the whole body never in time.
 #[tokio::test]
 async fn a_request_body_has_a_deadline() {
+    const PIECE_INTERVAL: Duration = Duration::from_secs(1);
     let server = Server::start().await;
     for path in ["/organization/projects", "/organization/usage/events"] {
-        let trickle = stream::unfold(false, |is_paused| async move {
-            if !is_paused {
-                tokio::time::pause();
-            }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), true))
+        let (pieces, received) = mpsc::channel(1);
+        let body = stream::unfold(received, |mut received| async move {
+            let piece: Bytes = received.recv().await?;
+            Some((Ok::<_, Infallible>(piece), received))
         });
+        let trickle = async {
+            while pieces.send(Bytes::from_static(b" ")).await.is_ok() {
+                poll::advance(PIECE_INTERVAL).await;
+                // The snapshot of keys must not be too old to be trusted when the deadline has passed.
+                poll::until("the directory follows the clock", async || {
+                    server.services().directory.age() < PIECE_INTERVAL
+                })
+                .await;
+            }
+        };
         let request = Request::post(format!("/v1{path}"))
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from_stream(trickle));
+            .body(Body::from_stream(body));
         let began = tokio::time::Instant::now();
-        let answer = server.admin().send(request.expect("a request")).await;
+        let client = server.admin();
+        let answer = client.send(request.expect("a request"));
+        let (answer, ()) = tokio::join!(answer, trickle);
         let elapsed = began.elapsed();
-        tokio::time::resume();
         assert_eq!(answer.refused(408).0, Some("request_timeout"), "{path}");
-        assert!(elapsed < std::time::Duration::from_secs(40), "{elapsed:?}");
+        assert!(elapsed < PIECE_INTERVAL * 40, "{elapsed:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use admin::operation::{Operation, document};
 use admin::operations;
 use boon::{Compiler, Draft, Schemas};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Path of the published document beside the checkout, as in `cargo xtask ci`.
 const PUBLISHED_DOCUMENT: &str = concat!(
@@ -126,36 +126,4 @@ impl Document {
 /// Escapes a JSON pointer for a URI fragment.
 fn escaped(pointer: &str) -> String {
     pointer.replace('{', "%7B").replace('}', "%7D")
-}
-
-/// Resolves a reference to a schema.
-pub(super) fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str() {
-        None => schema,
-        Some(reference) => {
-            let target = document.pointer(reference.trim_start_matches('#'));
-            resolved(document, target.expect(reference))
-        }
-    }
-}
-
-/// Returns the operation's entry in this program's document.
-pub(super) fn entry<'a>(document: &'a Value, operation: &Operation) -> &'a Value {
-    &document["paths"][operation.path][operation.method.as_str().to_lowercase()]
-}
-
-/// Returns the query parameters of an operation: names and schemas.
-pub(super) fn query_parameters(document: &Value, operation: &Operation) -> Map<String, Value> {
-    let parameters = entry(document, operation)["parameters"].as_array();
-    let parameters = parameters.into_iter().flatten();
-    parameters
-        .filter(|parameter| parameter["in"] == "query")
-        .map(|parameter| {
-            let name = parameter["name"].as_str().expect("a name");
-            (
-                name.to_owned(),
-                resolved(document, &parameter["schema"]).clone(),
-            )
-        })
-        .collect()
 }

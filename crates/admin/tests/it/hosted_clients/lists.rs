@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testkit::{NOW, Server};
-use usage::Kind;
+use usage::UsageKind;
 
 use crate::reports::report;
 use crate::roles::{each, project};
@@ -10,7 +10,7 @@ use crate::roles::{each, project};
 #[tokio::test]
 async fn comma_separated_filters_of_reports_are_split() {
     let server = Server::start().await;
-    report(&server, Kind::Completions).await;
+    report(&server, UsageKind::Completions).await;
     let admin = server.admin();
     let usage = format!("/organization/usage/completions?start_time={}", NOW.0);
     let other = project(&server).await;

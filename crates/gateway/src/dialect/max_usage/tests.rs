@@ -7,7 +7,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
-use usage::{Kind, ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent};
+use usage::{ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent, UsageKind};
 
 use crate::dialect::{Call, Dialect, MeasuredUsage, UsageAccumulator};
 
@@ -282,25 +282,19 @@ fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) 
         "input_tokens": input, "output_tokens": output, "input_tokens_details": details}})
 }
 
-fn event(kind: Kind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
+fn event(kind: UsageKind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
     UsageEvent {
-        id: "req_1".to_owned(),
-        timestamp: NOW,
-        organization_id: OrganizationId::from_text("org-1".to_owned()),
-        kind,
-        project_id: ProjectId::from_text("proj_1".to_owned()),
-        user_id: None,
-        api_key_id: None,
-        model: matches!(kind, Kind::Completions | Kind::WebSearchCalls).then(|| "m".to_owned()),
-        batch: false,
+        model: matches!(kind, UsageKind::Completions | UsageKind::WebSearchCalls)
+            .then(|| "m".to_owned()),
         service_tier: tier,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities,
-        estimated: false,
-        outcome: usage::Outcome::Succeeded,
+        ..UsageEvent::new(
+            "req_1".to_owned(),
+            NOW,
+            OrganizationId::from_text("org-1".to_owned()),
+            ProjectId::from_text("proj_1".to_owned()),
+            kind,
+            quantities,
+        )
     }
 }
 
@@ -309,7 +303,7 @@ fn charged(prices: &PriceBook, usage: MeasuredUsage) -> NanoDollars {
     let tools = usage.hosted_tools.reports();
     let tools = tools
         .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
-    let request = event(Kind::Completions, usage.quantities, usage.service_tier);
+    let request = event(UsageKind::Completions, usage.quantities, usage.service_tier);
     let rows = tools.chain([request]);
     let lines = rows.flat_map(|row| prices.charges(&row).charges);
     lines.map(|line| line.amount).sum()

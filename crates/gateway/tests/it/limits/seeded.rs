@@ -1,6 +1,7 @@
 //! A hundred crowds of clients, each in an order that is seeded by its number: none takes more than its limit.
 
 use base::Entropy;
+use poll::ScenarioDelay;
 
 use super::*;
 
@@ -50,7 +51,8 @@ impl Run {
             let [delay, yields] = chance.bytes::<2>();
             clients.spawn(async move {
                 let mut passed = 0;
-                poll::pause(Duration::from_millis(u64::from(delay % 4))).await;
+                let delay = Duration::from_millis(u64::from(delay % 4));
+                ScenarioDelay(delay).elapse().await;
                 for _ in 0..times {
                     for _ in 0..yields % 8 {
                         tokio::task::yield_now().await;

@@ -19,23 +19,15 @@ async fn report(world: &World, id: &str, kind: UsageKind) {
         quantities.set(*metric, 0);
     }
     let event = UsageEvent {
-        id: id.to_owned(),
-        timestamp: world.clock.now(),
-        organization_id: world.organization.id.clone(),
-        kind,
-        project_id: ProjectId::from_text(world.project.clone()),
-        user_id: None,
-        api_key_id: None,
-        model: None,
-        batch: false,
-        service_tier: None,
-        size: None,
-        source: None,
-        vector_store_id: None,
-        context_level: None,
-        quantities,
-        estimated: false,
         outcome: Outcome::Reported,
+        ..UsageEvent::new(
+            id.to_owned(),
+            world.clock.now(),
+            world.organization.id.clone(),
+            ProjectId::from_text(world.project.clone()),
+            kind,
+            quantities,
+        )
     };
     let appended = world.recorder.report(vec![event], None).await;
     assert_eq!(appended.expect("written").accepted, 1, "{id}");

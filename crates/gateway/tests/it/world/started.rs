@@ -16,9 +16,7 @@ use gateway::{
 use store::Store;
 use tasks::TaskHandle;
 use telemetry::Tracer;
-use usage::{
-    DurableReservations, LastUsed, LastUsedTask, ModelFact, ModelFacts, PriceBook, Recorder, Spend,
-};
+use usage::{DurableReservations, LastUsed, ModelFact, ModelFacts, PriceBook, Recorder, Spend};
 
 use crate::retention;
 
@@ -63,7 +61,7 @@ fn reservations(store: &Store, spend: &Spend, clock: &Clock) -> DurableReservati
     DurableReservations::new(database, spend.clone(), Arc::new(ids), clock.clone())
 }
 
-pub type Others = (LastUsedTask, TaskHandle);
+pub type Others = (TaskHandle, TaskHandle);
 
 /// Bounds of requests in flight.
 pub struct Bounds {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use rustix::fs::OFlags;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -56,7 +57,7 @@ impl LogPipe {
                     _ => {}
                 }
                 drop(reader);
-                poll::pause_blocking(LOOK_INTERVAL);
+                ScenarioDelay(LOOK_INTERVAL).elapse_blocking();
             }
         });
         pipe

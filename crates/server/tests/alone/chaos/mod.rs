@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use base::Clock;
+use poll::ScenarioDelay;
 use serde_json::{Value, json};
 use store::Store;
 use testkit::Cluster;
@@ -219,14 +220,14 @@ impl World {
             }
             let is_well = watch.says(true, outage.ended, RECOVERY_TIMEOUT).await;
             assert!(is_well, "not ready after {fault:?}:\n{}", self.log.text());
-            poll::pause(self.between(CALM)).await;
+            ScenarioDelay(self.between(CALM)).elapse().await;
         }
         (outages, doubtful)
     }
 
     /// Lets something fail for a while.
     async fn fail(&self, fault: Fault, watch: &Watch, traffic: &Traffic) {
-        let while_it_fails = poll::pause(self.between(FAULT));
+        let while_it_fails = ScenarioDelay(self.between(FAULT)).elapse();
         match fault {
             Fault::LogReaderGone => {
                 self.log.set(Reader::IsGone);

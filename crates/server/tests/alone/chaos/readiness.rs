@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::api::http;
 
@@ -59,16 +60,11 @@ impl Watch {
 
     /// Waits until `/readyz` has said this of a moment after `since`; false if it has not in time.
     pub async fn says(&self, is_ready: bool, since: Instant, within: Duration) -> bool {
-        loop {
+        let is_said = poll::until("/readyz says so", async || {
             let said = self.said();
-            if (said.iter().rev()).any(|said| said.is_ready == is_ready && said.asked >= since) {
-                return true;
-            }
-            if since.elapsed() > within {
-                return false;
-            }
-            poll::pause(LOOK_INTERVAL / 4).await;
-        }
+            (said.iter().rev()).any(|said| said.is_ready == is_ready && said.asked >= since)
+        });
+        timeout_at(since + within, is_said).await.is_ok()
     }
 
     /// Returns the wrong observations. `doubtful` are outages during which the database may have worked at times.
@@ -130,6 +126,6 @@ async fn watch(url: String, all: Arc<Mutex<Vec<Observation>>>, wrong: Arc<Mutex<
                 wrong.push(format!("/readyz: {other:?}"));
             }
         }
-        poll::pause(LOOK_INTERVAL).await;
+        ScenarioDelay(LOOK_INTERVAL).elapse().await;
     }
 }

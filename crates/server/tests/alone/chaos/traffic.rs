@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -222,13 +223,13 @@ impl Traffic {
             // An answer whose first bytes are of no use breaks off before anything of it is sent.
             Ok(Err(_)) if is_gateway && (had_garbage || self.garbage.load(Ordering::SeqCst)) => {
                 *self.record().statuses.entry((client, 0)).or_default() += 1;
-                poll::pause(FAILURE_DELAY).await;
+                ScenarioDelay(FAILURE_DELAY).elapse().await;
                 return None;
             }
             Ok(Err(error)) => {
                 let wrong = format!("{client}: no answer: {error:?}");
                 self.record().wrong.push(wrong);
-                poll::pause(FAILURE_DELAY).await;
+                ScenarioDelay(FAILURE_DELAY).elapse().await;
                 return None;
             }
             Err(_) => {
@@ -258,6 +259,6 @@ impl Traffic {
         } else {
             FAILURE_DELAY
         };
-        poll::pause(pause).await;
+        ScenarioDelay(pause).elapse().await;
     }
 }

@@ -9,6 +9,7 @@ use http::Request;
 use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use poll::ScenarioDelay;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
@@ -114,11 +115,11 @@ impl Attacker {
                     }
                 }
                 while taken.is_ok() {
-                    poll::pause(4 * REPEAT_DELAY).await;
+                    ScenarioDelay(4 * REPEAT_DELAY).elapse().await;
                     taken = stream.write_all(b" ").await;
                 }
             }
-            poll::pause(RETRY_DELAY).await;
+            ScenarioDelay(RETRY_DELAY).elapse().await;
         }
     }
 
@@ -175,7 +176,7 @@ impl Attacker {
         let body = Bytes::from(body.to_string());
         let mut answers = Vec::new();
         for _ in 0..streams {
-            poll::pause(pause).await;
+            ScenarioDelay(pause).elapse().await;
             let request = Request::post("http://x/v1/chat/completions")
                 .header("authorization", format!("Bearer {key}"))
                 .header("content-type", "application/json")
@@ -204,7 +205,7 @@ impl Attacker {
                 let _ = stream.readable().await;
                 let _ = stream.try_read(&mut nothing);
             }
-            poll::pause(RETRY_DELAY).await;
+            ScenarioDelay(RETRY_DELAY).elapse().await;
         }
     }
 
@@ -213,14 +214,15 @@ impl Attacker {
         loop {
             // Refused or not, it is asked again.
             let _ = wire.exchange(&bytes, REQUEST_TIMEOUT).await;
-            poll::pause(REPEAT_DELAY).await;
+            ScenarioDelay(REPEAT_DELAY).elapse().await;
         }
     }
 }
 
 /// Begins an attack after those of a lower number.
 async fn later(number: usize, attack: impl Future<Output = ()>) {
-    poll::pause(STAGGER_DELAY * u32::try_from(number).unwrap_or_default()).await;
+    let stagger = STAGGER_DELAY * u32::try_from(number).unwrap_or_default();
+    ScenarioDelay(stagger).elapse().await;
     attack.await;
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -72,7 +73,7 @@ async fn hostile_tenant_is_not_noticed_by_another_project() {
         let (until, mut most) = (Instant::now() + ATTACK_INTERVAL, 0);
         while Instant::now() < until {
             most = most.max(server.process.resident_bytes());
-            poll::pause(HEALTH_INTERVAL).await;
+            ScenarioDelay(HEALTH_INTERVAL).elapse().await;
         }
         most
     };

@@ -1,9 +1,10 @@
 //! `orgplane org create`: another organization beside those that are there, also while a server runs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::installation::Installation;

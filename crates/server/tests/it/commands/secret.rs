@@ -1,10 +1,11 @@
 //! The secret: a wrong one is refused, and one may take the place of another.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::installation::{Installation, Server};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -38,7 +39,8 @@ async fn s6_batches_pass_no_limit_after_kill_9() {
         for _ in 0..MAKER_COUNT {
             makers.spawn(make(server.api(&key), file.clone()));
         }
-        poll::pause(Duration::from_micros(20_000 + dice.below(30_000))).await;
+        let moment = Duration::from_micros(20_000 + dice.below(30_000));
+        ScenarioDelay(moment).elapse().await;
         if kills < 3 {
             server.process.kill();
             kills += 1;

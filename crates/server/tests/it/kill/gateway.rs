@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::text;
+use super::{kill_after, text};
 use crate::api::Api;
 use crate::dice::Dice;
 use crate::installation::Installation;
@@ -53,15 +53,8 @@ async fn a_whole_answer_is_in_the_ledger_after_kill_9() {
             let streams = number % 2 == 0;
             callers.spawn(calls.clone().call_until_cut_off(server.api(&key), streams));
         }
-        while calls.received() < until && !callers.is_empty() {
-            if let Some(ended) = callers.try_join_next() {
-                ended.expect("nobody is refused or cut off before the kill");
-            }
-            poll::pause(Duration::from_millis(1)).await;
-        }
-        poll::pause(Duration::from_micros(dice.below(20_000))).await;
-        server.process.kill();
-        callers.join_all().await;
+        let moment = Duration::from_micros(dice.below(20_000));
+        kill_after(server, callers, || calls.received() >= until, moment).await;
     }
 
     let server = installation.serve();

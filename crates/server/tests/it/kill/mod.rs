@@ -9,12 +9,14 @@ mod writers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::dice::Dice;
 use crate::installation::{Installation, Server};
+use crate::mail_server::MailServer;
 use crate::reports::{self, Sums};
 use writers::{Batch, Work};
 
@@ -69,15 +71,38 @@ async fn work_until_killed(server: Server, key: &str, work: &Work, until: usize,
     for _ in 0..ADMINISTRATOR_COUNT {
         workers.spawn(work.clone().administer_until_cut_off(server.api(key)));
     }
-    while work.acknowledged() < until && !workers.is_empty() {
+    let moment = Duration::from_micros(dice.below(30_000));
+    kill_after(server, workers, || work.acknowledged() >= until, moment).await;
+}
+
+/// Kills the server this long after the workers have done enough, and waits for their ends; none may have been refused or cut
+/// off before.
+async fn kill_after(
+    server: Server,
+    mut workers: JoinSet<()>,
+    is_enough: impl Fn() -> bool,
+    delay: Duration,
+) {
+    poll::until("the workers have done enough", async || {
         if let Some(ended) = workers.try_join_next() {
             ended.expect("nobody is refused or cut off before the kill");
         }
-        poll::pause(Duration::from_millis(1)).await;
-    }
-    poll::pause(Duration::from_micros(dice.below(30_000))).await;
+        is_enough() || workers.is_empty()
+    })
+    .await;
+    ScenarioDelay(delay).elapse().await;
     server.process.kill();
     workers.join_all().await;
+}
+
+/// Waits until the mails of a scan for spend alerts that begins after this call have come: those of an alert that is due.
+async fn until_alerts_are_mailed(admin: &Api, mail_server: &MailServer) {
+    let last = "last-alert@example.com";
+    let channel = json!({"type": "email", "recipients": [last]});
+    let alert = json!({"threshold_amount": 0, "currency": "USD", "interval": "month",
+                       "notification_channel": channel});
+    admin.post("/organization/spend_alerts", &alert).await;
+    mail_server.until_told(last);
 }
 
 /// The ledger, its sums by every width, and its costs hold each acknowledged event once, and of a batch that was not

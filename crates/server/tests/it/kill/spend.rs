@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use poll::ScenarioDelay;
 use serde_json::{Value, json};
 
-use super::{PRICES, SETTINGS, report};
+use super::{PRICES, SETTINGS, report, until_alerts_are_mailed};
 use crate::dice::Dice;
 use crate::installation::Installation;
 use crate::mail_server::{self, MailServer, free_port};
@@ -48,14 +49,19 @@ async fn every_cent_is_counted_and_told_of_once_after_kill_9() {
         assert_eq!(report(&admin, &[event]).await, (1, 0));
         assert_eq!(spender.has_spent_all().await, round >= SPEND_LIMIT);
         // A look for alerts takes place each second.
-        poll::pause(Duration::from_millis(dice.below(2_000))).await;
+        let moment = Duration::from_millis(dice.below(2_000));
+        ScenarioDelay(moment).elapse().await;
         server.process.kill();
     }
 
     // Nobody took mails until now, so none is sent twice because its sender was killed.
     let mail_server = MailServer::start(port);
     let server = installation.serve();
-    let mails = mail_server.wait_for(usize::try_from(ROUND_COUNT).expect("few"));
+    let admin = server.api(&key);
+    let count = usize::try_from(ROUND_COUNT).expect("few");
+    mail_server.first(count);
+    until_alerts_are_mailed(&admin, &mail_server).await;
+    let mails = mail_server.all(&admin, count + 1).await;
     for cents in 1..=ROUND_COUNT {
         let words = format!("spend alert: $0.0{cents}.");
         let says = |mail: &&Value| {

@@ -1,10 +1,12 @@
 //! A database, or the way to it, that hangs: connections stay open and nothing is answered.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base::Clock;
+use poll::ScenarioDelay;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::World;
 use super::proxy::Proxy;
@@ -16,6 +18,8 @@ use crate::model_stub::ModelStub;
 const MAX_DELAY: Duration = Duration::from_secs(2);
 /// A machine that does other things may delay a round.
 const ROUND_COUNT: usize = 3;
+/// Time between two requests while the database hangs.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 const MODEL: &str = "stub-model";
 
 async fn text(server: &Server, path: &str) -> (u16, String) {
@@ -94,7 +98,7 @@ async fn b7_keys_are_not_believed_for_longer_than_is_configured_while_the_databa
             200 => last_taken = asked,
             status => assert_eq!(status, 503),
         }
-        poll::pause(Duration::from_millis(50)).await;
+        ScenarioDelay(REQUEST_INTERVAL).elapse().await;
     }
     assert!(
         last_taken <= Duration::from_millis(3_500),

@@ -1,8 +1,9 @@
 //! A PostgreSQL server that is paused, gone, or read-only.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use testkit::Cluster;
+use tokio::time::Instant;
 
 use super::{World, is_unavailable};
 

@@ -213,6 +213,6 @@ async fn a_collector_that_is_down_costs_spans_and_nothing_else() {
     })
     .await;
     let ended = server.stop();
-    let complaints = ended.stderr.matches("takes no spans").count();
+    let complaints = ended.stderr.matches("refuses spans").count();
     assert_eq!(complaints, 1, "{}", ended.stderr);
 }

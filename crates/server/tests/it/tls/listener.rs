@@ -1,11 +1,12 @@
 //! The listener itself: its certificate, as its files change, and clients that do not do what they should.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::time::Instant;
 
 use super::connection::Client;
 use super::secure;

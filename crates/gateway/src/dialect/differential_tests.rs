@@ -97,7 +97,7 @@ impl Python {
         let python = std::env::var("ORGPLANE_TEST_PYTHON")
             .expect("ORGPLANE_TEST_PYTHON is not set: run these tests with `cargo xtask test`");
         let mut child = Command::new(python)
-            .args(["-c", include_str!("differential/laxest.py")])
+            .args(["-c", include_str!("differential_tests/laxest.py")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

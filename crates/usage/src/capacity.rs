@@ -4,32 +4,31 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use base::Error;
-use base::ids::Id;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::REPORTS_CAPACITY;
-use crate::jobs::Submission;
 use crate::ledger::key::Source;
 
-/// The most events of one source that may wait. A larger submission waits until it is alone.
+/// The most jobs of reported events that may wait.
+pub(crate) const REPORTS_CAPACITY: usize = 1_024;
+/// The most events of one source that may wait. A larger job waits until it is alone.
 const MAX_EVENTS: usize = 100_000;
 /// The most reported events that may wait for one project, or for the admin keys of one organization.
-pub(super) const MAX_TENANT_EVENTS: usize = MAX_EVENTS / 4;
-/// The least capacity that a submission of reported events takes, so that its queue of jobs never fills before the
+const MAX_TENANT_EVENTS: usize = MAX_EVENTS / 4;
+/// The least capacity that a job of reported events takes, so that its queue of jobs never fills before the
 /// capacity.
 const MIN_EVENTS: usize = MAX_EVENTS.div_ceil(REPORTS_CAPACITY);
 
 /// The capacity for events that wait. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct EventCapacity {
+pub(crate) struct EventCapacity {
     gateway: Arc<Semaphore>,
     reports: Arc<Semaphore>,
     /// The semaphores of tenants, by tenant; there may be none for a tenant without waiting events.
     shares: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
 }
 
-/// The capacity that a submission holds. Drop releases it.
+/// The capacity that events hold while they wait. Drop releases it.
 #[derive(Debug)]
 pub(crate) struct EventPermit {
     _share: Option<OwnedSemaphorePermit>,
@@ -37,7 +36,7 @@ pub(crate) struct EventPermit {
 }
 
 impl EventCapacity {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             gateway: Arc::new(Semaphore::new(MAX_EVENTS)),
             reports: Arc::new(Semaphore::new(MAX_EVENTS)),
@@ -45,17 +44,18 @@ impl EventCapacity {
         }
     }
 
-    /// Waits for the capacity of a submission.
+    /// Waits for the capacity of events that are written together. Those of a tenant take its share, too.
     ///
     /// # Errors
     /// At the deadline, 429 if the tenant has used up its share, 503 if the whole capacity is used.
-    pub(super) async fn acquire(
+    pub(crate) async fn acquire(
         &self,
-        submission: &Submission,
+        events: usize,
+        source: Source,
+        tenant: Option<String>,
         deadline: Instant,
     ) -> base::Result<EventPermit> {
-        let events = submission.events.len();
-        let share = match tenant(submission) {
+        let share = match tenant {
             None => None,
             Some(tenant) => {
                 let size = events.clamp(MIN_EVENTS, MAX_TENANT_EVENTS);
@@ -63,7 +63,7 @@ impl EventCapacity {
                 Some(share.ok_or_else(share_exhausted)?)
             }
         };
-        let (capacity, size) = match submission.source {
+        let (capacity, size) = match source {
             Source::Gateway => (&self.gateway, events.min(MAX_EVENTS)),
             Source::Report | Source::Import => {
                 (&self.reports, events.clamp(MIN_EVENTS, MAX_EVENTS))
@@ -72,7 +72,7 @@ impl EventCapacity {
         let all = acquire(Arc::clone(capacity), size, deadline).await;
         Ok(EventPermit {
             _share: share,
-            _all: all.ok_or_else(super::late)?,
+            _all: all.ok_or_else(late)?,
         })
     }
 
@@ -92,16 +92,6 @@ impl EventCapacity {
     }
 }
 
-/// Returns the tenant that reports: a project for its keys, an organization for its admin keys.
-fn tenant(submission: &Submission) -> Option<String> {
-    let event = (submission.source == Source::Report).then(|| submission.events.first())??;
-    let (organization, project) = match &submission.allowance {
-        Some(allowance) => (&allowance.organization_id, allowance.project_id.as_str()),
-        None => (&event.organization_id, ""),
-    };
-    Some(format!("{}/{project}", organization.as_str()))
-}
-
 async fn acquire(
     capacity: Arc<Semaphore>,
     size: usize,
@@ -118,4 +108,10 @@ fn share_exhausted() -> Error {
          keys of one organization, and that is reached. Send less at once, or try again in a second."
     );
     Error::rate_limited("requests", message, Some(1))
+}
+
+/// Returns the error of events that were not written in time.
+pub(crate) fn late() -> Error {
+    let message = "The usage could not be written in time. Send it again: what was written is known by its ids.";
+    Error::overloaded(message, 1)
 }
