@@ -10,7 +10,6 @@ mod server;
 
 pub use client::{Answer, Client};
 pub use database::TestStorage;
-pub use database::TestStorage;
 pub use organization::{NodeParts, Organization, ProjectKey};
 pub use orgplane::Cors;
 pub use orgplane::config::Bounds;

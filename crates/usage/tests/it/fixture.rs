@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId};
 use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
+use prometheus::Registry;
 use store::testing::TestDatabase;
 use store::{Row, Statement, Store};
 use usage::{
