@@ -7,6 +7,7 @@ mod entropy;
 pub mod error;
 pub mod event_type;
 pub mod ids;
+mod inline_schema;
 mod model_kind;
 pub mod money;
 pub mod name;
