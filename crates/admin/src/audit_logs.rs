@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use store::{Order, PageRequest, Row};
 
-use crate::list::{Item, List};
+use crate::list::{List, list_item};
 use crate::operation::{Limit, Operation, Organization, Read, Separated, TenantStatement, read};
 use crate::{args, column, tenant_sql};
 
@@ -107,11 +107,7 @@ impl AuditLog {
     }
 }
 
-impl Item for AuditLog {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(AuditLog, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -176,10 +172,7 @@ async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<Lis
         before: query.before,
         order: Order::Descending,
     };
-    Ok(cx
-        .page(&request, list, whole, "id", AuditLog::read)
-        .await?
-        .into())
+    cx.list(&request, list, whole, "id", AuditLog::read).await
 }
 
 /// Refuses unknown event types and, with `tenant_only`, those that are not a tenant's.

@@ -8,19 +8,18 @@ use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::Secret;
 use base::time::SECONDS_PER_DAY;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
-use crate::list::{Deleted, Item, List, oldest_first};
+use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::mail::{self, Mail};
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Read, Write, open, read,
-    write,
+    Done, Event, EventType, Limit, Nothing, Of, Operation, Organization, Read, Write, open,
+    operations,
 };
 use crate::projects::users::MemberRole;
 use crate::roles::grant::may_grant;
@@ -41,39 +40,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     const DELETE: &str = "Deletes an invite that has not been accepted; its link becomes invalid.";
     const ABOUT_ACCEPT: &str =
         "Accepts an invite with the token of its email, and creates the user. Needs no key.";
-    vec![
-        read(
-            "invites list",
-            ALL,
-            CanRead,
-            "Lists the organization's invites.",
-            list,
-        ),
-        write(
-            "invites create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            CREATE,
-            create,
-        ),
-        read(
-            "invites retrieve",
-            ONE,
-            CanRead,
-            "Retrieves an invite.",
-            retrieve,
-        ),
-        write(
-            "invites delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            DELETE,
-            delete,
-        ),
-        open("invites accept", ACCEPT, ABOUT_ACCEPT, accept::accept).extension(),
-    ]
+    let mut all = operations! {
+        GET "invites list", ALL, CanRead, "Lists the organization's invites.", list;
+        POST "invites create", ALL, CanWrite, CREATE, create;
+        GET "invites retrieve", ONE, CanRead, "Retrieves an invite.", retrieve;
+        DELETE "invites delete", ONE, CanWrite, DELETE, delete;
+    };
+    all.push(open("invites accept", ACCEPT, ABOUT_ACCEPT, accept::accept).extension());
+    all
 }
 
 literals! {
@@ -152,11 +126,7 @@ impl Invite {
     }
 }
 
-impl Item for Invite {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(Invite, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

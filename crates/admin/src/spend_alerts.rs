@@ -10,7 +10,6 @@ use base::email::Email;
 use base::ids::{Id, OrganizationId, SpendAlertId};
 use base::name::Name;
 use base::{Error, Permission, Result};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -20,14 +19,14 @@ use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, ProjectRef,
-    Read, Scope, Write, read, write,
+    Read, Scope, Write, operations,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
 use crate::spend::{Cents, Currency, Interval};
 use crate::{args, column, mail, tenant_sql};
 
-pub use alert_notifier::SpendAlertsTask;
+pub use alert_notifier::start_notifier;
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -63,43 +62,16 @@ pub(crate) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-fn at<S: AlertScope>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> [Operation; 5] {
+fn at<S: AlertScope>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> Vec<Operation> {
     use Permission::{SpendRead as CanRead, SpendWrite as CanWrite};
     let [list_them, create_one, retrieve_one, update_one, delete_one] = commands;
-    [
-        read(list_them, all, CanRead, "Lists spend alerts.", list::<S>),
-        write(
-            create_one,
-            Method::POST,
-            all,
-            CanWrite,
-            "Creates a spend alert.",
-            create::<S>,
-        ),
-        read(
-            retrieve_one,
-            one,
-            CanRead,
-            "Retrieves a spend alert.",
-            retrieve::<S>,
-        ),
-        write(
-            update_one,
-            Method::POST,
-            one,
-            CanWrite,
-            "Modifies a spend alert.",
-            update::<S>,
-        ),
-        write(
-            delete_one,
-            Method::DELETE,
-            one,
-            CanWrite,
-            "Deletes a spend alert.",
-            delete::<S>,
-        ),
-    ]
+    operations! {
+        GET list_them, all, CanRead, "Lists spend alerts.", list::<S>;
+        POST create_one, all, CanWrite, "Creates a spend alert.", create::<S>;
+        GET retrieve_one, one, CanRead, "Retrieves a spend alert.", retrieve::<S>;
+        POST update_one, one, CanWrite, "Modifies a spend alert.", update::<S>;
+        DELETE delete_one, one, CanWrite, "Deletes a spend alert.", delete::<S>;
+    }
 }
 
 literals! {
@@ -234,10 +206,8 @@ async fn list<S: AlertScope>(
         before: query.before,
         order: query.order.map_or(Order::Ascending, Order::from),
     };
-    Ok(cx
-        .page(&request, list.clone(), list, "id", SpendAlert::read)
-        .await?
-        .into())
+    cx.list(&request, list.clone(), list, "id", SpendAlert::read)
+        .await
 }
 
 /// A new alert, or all fields of a modified alert.

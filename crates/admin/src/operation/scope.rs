@@ -102,7 +102,7 @@ impl<S: Scope, I: Id> Scope for Of<S, I> {
 
 /// Converts the refusal of an archived project into 404 for the next id, so that tools which keep state forget the resource;
 /// returns any other error unchanged.
-pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
+fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
     if error.code != Some(PROJECT_ARCHIVED) {
         return error;
     }
@@ -239,6 +239,13 @@ impl Permit {
     pub fn user(&self) -> Result<&UserId> {
         self.caller().ok_or_else(Error::internal)?.person()
     }
+}
+
+/// Returns 400: `param` of a request names a resource that is not in the organization; `what` introduces `name`.
+pub(crate) fn absent(param: &'static str, what: &str, name: &str) -> Error {
+    let shown: String = name.chars().take(80).collect();
+    let message = format!("No {what} '{shown}' is in the organization.");
+    Error::invalid(param, message)
 }
 
 /// Returns 403: the key is valid, but its owner lacks `needs`.

@@ -15,7 +15,6 @@ use std::ops::Deref;
 use base::ids::{Id, MAX_ID_LENGTH, OrganizationId, ProjectId};
 use base::name::{Name, VISIBLE};
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,11 +23,11 @@ use store::{Connection, Row, sql};
 pub use configured::ConfiguredProject;
 pub use residency::Residency;
 
-use crate::list::{Item, List, oldest_first};
+use crate::list::{List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    PathIds, ProjectRef, Read, Scope, Write, read, write,
+    PathIds, ProjectRef, Read, Scope, Write, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -37,46 +36,13 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/projects";
     const ONE: &str = "/organization/projects/{project_id}";
     const ARCHIVE: &str = "/organization/projects/{project_id}/archive";
-    vec![
-        read(
-            "projects list",
-            ALL,
-            ProjectsRead,
-            "Lists the organization's projects.",
-            list,
-        ),
-        write(
-            "projects create",
-            Method::POST,
-            ALL,
-            ProjectsWrite,
-            "Creates a project.",
-            create,
-        ),
-        read(
-            "projects retrieve",
-            ONE,
-            ProjectsRead,
-            "Retrieves a project.",
-            retrieve,
-        ),
-        write(
-            "projects update",
-            Method::POST,
-            ONE,
-            ProjectsWrite,
-            "Modifies a project.",
-            update,
-        ),
-        write(
-            "projects archive",
-            Method::POST,
-            ARCHIVE,
-            ProjectsWrite,
-            "Archives a project irreversibly.",
-            archive,
-        ),
-    ]
+    operations! {
+        GET "projects list", ALL, ProjectsRead, "Lists the organization's projects.", list;
+        POST "projects create", ALL, ProjectsWrite, "Creates a project.", create;
+        GET "projects retrieve", ONE, ProjectsRead, "Retrieves a project.", retrieve;
+        POST "projects update", ONE, ProjectsWrite, "Modifies a project.", update;
+        POST "projects archive", ARCHIVE, ProjectsWrite, "Archives a project irreversibly.", archive;
+    }
 }
 
 literals! {
@@ -145,11 +111,7 @@ impl Project {
     }
 }
 
-impl Item for Project {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(Project, id);
 
 impl<'a> From<&'a Project> for ProjectRef<'a> {
     fn from(project: &'a Project) -> Self {
@@ -220,10 +182,7 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
         list.push(" AND archived_at IS NULL");
     }
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx
-        .page(&request, list, whole, "id", Project::read)
-        .await?
-        .into())
+    cx.list(&request, list, whole, "id", Project::read).await
 }
 
 #[derive(Deserialize, JsonSchema)]

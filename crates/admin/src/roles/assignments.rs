@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 use base::ids::{Id, RoleAssignmentId, RoleId, UserId};
 use base::permission::PermissionList;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,10 +15,10 @@ use super::Role;
 use super::grant::scope_details;
 use super::page::{ListRoles, by_place};
 use super::principal::{AssignedGroup, AssignedUser, RolePrincipal, ScopedPrincipal};
-use crate::list::{Item, NextList};
+use crate::list::{NextList, list_item};
 use crate::operation::{
     Done, Event, EventType, Nothing, Of, Operation, Organization, Read, TenantStatement, Write,
-    read, write,
+    operations,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
@@ -27,38 +26,16 @@ use crate::{args, tenant_sql};
 
 macro_rules! operations_of {
     ($scope:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
-        [
-            read(
-                concat!($command, " list"),
-                $path,
-                Permission::RolesRead,
-                concat!("Lists the roles of ", $whose, "."),
-                list::<$scope, $principal>,
-            ),
-            write(
-                concat!($command, " create"),
-                Method::POST,
-                $path,
-                Permission::RolesWrite,
-                concat!("Assigns a role to ", $whose, "."),
-                create::<$scope, $principal>,
-            ),
-            read(
-                concat!($command, " retrieve"),
-                concat!($path, "/{role_id}"),
-                Permission::RolesRead,
-                concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$scope, $principal>,
-            ),
-            write(
-                concat!($command, " delete"),
-                Method::DELETE,
-                concat!($path, "/{role_id}"),
-                Permission::RolesWrite,
-                concat!("Removes a role from ", $whose, "."),
-                delete::<$scope, $principal>,
-            ),
-        ]
+        operations! {
+            GET concat!($command, " list"), $path, Permission::RolesRead,
+                concat!("Lists the roles of ", $whose, "."), list::<$scope, $principal>;
+            POST concat!($command, " create"), $path, Permission::RolesWrite,
+                concat!("Assigns a role to ", $whose, "."), create::<$scope, $principal>;
+            GET concat!($command, " retrieve"), concat!($path, "/{role_id}"), Permission::RolesRead,
+                concat!("Retrieves a role of ", $whose, "."), retrieve::<$scope, $principal>;
+            DELETE concat!($command, " delete"), concat!($path, "/{role_id}"), Permission::RolesWrite,
+                concat!("Removes a role from ", $whose, "."), delete::<$scope, $principal>;
+        }
     };
 }
 
@@ -175,11 +152,7 @@ impl AssignedRole {
     }
 }
 
-impl Item for AssignedRole {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(AssignedRole, id);
 
 /// Sources of a principal's roles by role: `None` for a direct assignment, else a group.
 type Sources = HashMap<String, Vec<Option<String>>>;

@@ -10,7 +10,7 @@ use store::{Connection, Row, sql};
 use super::Role;
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
-use crate::operation::{PathIds, ProjectRef, Scope, Write, inside};
+use crate::operation::{Of, PathIds, ProjectRef, Scope, Write};
 use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
@@ -26,9 +26,7 @@ impl<S: RoleScope, P: RolePrincipal> Scope for ScopedPrincipal<S, P> {
         organization: &OrganizationId,
         ids: &mut PathIds<'_>,
     ) -> Result<Self> {
-        let scope = S::resolve(connection, organization, ids).await;
-        let scope = scope.map_err(|error| inside::<P::Id>(error, ids))?;
-        let id: P::Id = ids.take()?;
+        let Of(scope, id) = Of::<S, P::Id>::resolve(connection, organization, ids).await?;
         let find = sql!(P::FIND, organization, &id);
         let found = connection.fetch_optional(find, P::read).await?;
         let principal = found.ok_or_else(|| Error::not_found(P::Id::NOUN, id.as_str()))?;
