@@ -26,32 +26,26 @@ use certificate::{
     Certificate, CertificateDeleted, CertificateScope, IN_SCOPE, ONE, ScopeCertificate,
 };
 
+/// Returns the operations on the activation of certificates in a scope.
+macro_rules! activation_operations {
+    ($scope:ty: $command:literal, $path:literal) => {
+        operations! {
+            GET concat!($command, " list"), $path, Permission::CertificatesRead,
+                "Lists the organization's certificates with their activation in the scope.", list::<$scope>;
+            POST concat!($command, " activate"), concat!($path, "/activate"), Permission::CertificatesWrite,
+                "Activates certificates: all of them, or none.", activate::<$scope>;
+            POST concat!($command, " deactivate"), concat!($path, "/deactivate"), Permission::CertificatesWrite,
+                "Deactivates certificates: all of them, or none.", deactivate::<$scope>;
+        }
+    };
+}
+
 pub(crate) fn operations() -> Vec<Operation> {
     [
         of_organization(),
-        at::<Organization>(
-            [
-                "/organization/certificates",
-                "/organization/certificates/activate",
-                "/organization/certificates/deactivate",
-            ],
-            [
-                "certificates list",
-                "certificates activate",
-                "certificates deactivate",
-            ],
-        ),
-        at::<ActiveProject>(
-            [
-                "/organization/projects/{project_id}/certificates",
-                "/organization/projects/{project_id}/certificates/activate",
-                "/organization/projects/{project_id}/certificates/deactivate",
-            ],
-            [
-                "projects:certificates list",
-                "projects:certificates activate",
-                "projects:certificates deactivate",
-            ],
+        activation_operations!(Organization: "certificates", "/organization/certificates"),
+        activation_operations!(
+            ActiveProject: "projects:certificates", "/organization/projects/{project_id}/certificates"
         ),
     ]
     .into_iter()
@@ -70,21 +64,6 @@ fn of_organization() -> Vec<Operation> {
         GET "certificates retrieve", ONE, CertificatesRead, "Retrieves a certificate.", retrieve;
         POST "certificates update", ONE, CertificatesWrite, "Renames a certificate.", update;
         DELETE "certificates delete", ONE, CertificatesWrite, "Deletes a certificate that is not active.", delete;
-    }
-}
-
-/// Returns the operations on the activation of certificates in the organization or in a project.
-fn at<S: CertificateScope>(
-    [all, activation, deactivation]: [&'static str; 3],
-    commands: [&'static str; 3],
-) -> Vec<Operation> {
-    use Permission::{CertificatesRead, CertificatesWrite};
-    operations! {
-        GET commands[0], all, CertificatesRead,
-            "Lists the organization's certificates with their activation in the scope.", list::<S>;
-        POST commands[1], activation, CertificatesWrite, "Activates certificates: all of them, or none.", activate::<S>;
-        POST commands[2], deactivation, CertificatesWrite,
-            "Deactivates certificates: all of them, or none.", deactivate::<S>;
     }
 }
 

@@ -23,8 +23,7 @@ use crate::operation::{
 };
 use crate::projects::users::MemberRole;
 use crate::roles::grant::may_grant;
-use crate::users;
-use crate::{args, tenant_sql};
+use crate::{args, column, tenant_sql, users};
 
 /// Validity of an invitation, in seconds.
 const INVITE_LIFETIME_SECONDS: i64 = 7 * SECONDS_PER_DAY;
@@ -96,9 +95,6 @@ impl Invite {
     /// Reads a row. [`Invite::at`] must be applied afterwards to detect expiry.
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let accepted_at = row.optional_time("accepted_at")?;
-        let projects: String = row.get("projects")?;
-        let projects = serde_json::from_str(&projects)
-            .map_err(|error| store::Error::Column("projects".to_owned(), error.to_string()))?;
         Ok(Self {
             object: InviteObject,
             id: row.id("id")?,
@@ -112,7 +108,7 @@ impl Invite {
             created_at: row.time("created_at")?,
             expires_at: row.optional_time("expires_at")?,
             accepted_at,
-            projects,
+            projects: column::json(row, "projects")?,
         })
     }
 

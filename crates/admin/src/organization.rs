@@ -235,7 +235,7 @@ async fn record(
         organization_id: new.organization_id.clone(),
         effective_at: new.now,
         project: None,
-        actor: Actor::unknown(),
+        actor: Actor::default(),
         event: Event::new(
             EventType::OrganizationCreated,
             &new.organization_id,

@@ -147,7 +147,7 @@ pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
     let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(id);
     let found = cx.fetch_optional(one, User::read).await?;
-    found.ok_or_else(|| absent("user_id", "user with id", id.as_str()))
+    found.ok_or_else(|| absent("user_id", "user with id", id))
 }
 
 #[derive(Deserialize, JsonSchema)]

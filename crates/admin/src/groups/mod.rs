@@ -2,19 +2,19 @@
 
 pub mod users;
 
-use base::ids::{GroupId, Id, OrganizationId, ProjectId, UserId};
+use base::ids::{GroupId, ProjectId, UserId};
 use base::name::Name;
-use base::{Error, Permission, Result, UnixTime};
+use base::{Permission, Result, UnixTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Connection, Order, Row, sql};
+use store::{Order, Row, sql};
 
 use crate::list::{Deleted, NextList, list_item, page_after};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, PathIds, Read, Scope,
-    Write, absent, operations,
+    Done, Event, EventType, Limit, Nothing, Operation, OrderBy, Organization, Read, ResourcePath,
+    Scope, Write, absent, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -87,16 +87,11 @@ impl Group {
 list_item!(Group, id);
 
 impl Scope for Group {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let id: GroupId = ids.take()?;
-        let mut one = sql!(GROUPS, organization);
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let id: GroupId = path.take()?;
+        let mut one = sql!(GROUPS, path.organization());
         one.push(" AND id = ").bind(&id);
-        let found = connection.fetch_optional(one, Self::read).await?;
-        found.ok_or_else(|| Error::not_found(GroupId::NOUN, id.as_str()))
+        path.find(&id, one, Self::read).await
     }
 }
 
@@ -108,7 +103,7 @@ pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
     let mut one = tenant_sql!(cx, GROUPS, args![]);
     one.push(" AND id = ").bind(id);
     let found = cx.fetch_optional(one, Group::read).await?;
-    found.ok_or_else(|| absent("group_id", "group with id", id.as_str()))
+    found.ok_or_else(|| absent("group_id", "group with id", id))
 }
 
 #[derive(Deserialize, JsonSchema)]

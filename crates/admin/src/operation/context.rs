@@ -193,7 +193,7 @@ impl Write {
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit
             .caller()
-            .map_or_else(Actor::unknown, |caller| Actor::of(caller));
+            .map_or_else(Actor::default, |caller| Actor::of(caller));
         Ok(Self {
             connection,
             actor,

@@ -39,7 +39,7 @@ pub use event::Event;
 pub(crate) use event::{Actor, AuditEntry, ChainHead, append, chain, heading};
 pub use limit::Limit;
 pub use parse::{Nothing, OrderBy, Patch, refuse};
-pub use scope::{Credential, Of, Organization, PathIds, Permit, ProjectRef, Scope};
+pub use scope::{Credential, Of, Organization, Permit, ProjectRef, ResourcePath, Scope};
 pub(crate) use scope::{IncomingRequest, PROJECT_ARCHIVED, Requirement, absent, missing};
 pub use separated::Separated;
 pub use statement::{TenantSql, TenantStatement};

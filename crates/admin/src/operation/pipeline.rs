@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::caller::authenticate;
 use super::receive::{body_memory, read_body};
 use super::revocable::Revocable;
-use super::scope::{Credential, IncomingRequest, PathIds, Permit, Requirement, Scope};
+use super::scope::{Credential, IncomingRequest, Permit, Requirement, ResourcePath, Scope};
 use super::{Caller, Done, Ingest, Nothing, Operation, Read, Run, Write, parse};
 use crate::Services;
 
@@ -122,8 +122,8 @@ async fn authorize<S: Scope>(
 ) -> Result<(store::Read, S, Permit)> {
     let (project, needs) = (required.project_in(path), required.permission());
     let permit = Permit::check(&mut connection, caller, project, needs).await?;
-    let organization = permit.organization();
-    let scope = S::resolve(&mut connection, organization, &mut PathIds::new(path)).await?;
+    let mut path = ResourcePath::new(&mut connection, permit.organization(), path);
+    let scope = S::resolve(&mut path).await?;
     Ok((connection, scope, permit))
 }
 
@@ -136,8 +136,8 @@ async fn begin<S: Scope>(
 ) -> Result<(Write, S)> {
     let organization = permit.organization().clone();
     let mut write = Write::begin(services, permit).await?;
-    let ids = &mut PathIds::new(path);
-    let scope = S::resolve(write.connection(), &organization, ids).await?;
+    let mut path = ResourcePath::new(write.connection(), &organization, path);
+    let scope = S::resolve(&mut path).await?;
     let project = scope.project();
     write.in_project(project.map(|project| (project.id.clone(), project.name.to_owned())));
     Ok((write, scope))

@@ -12,13 +12,13 @@ pub mod users;
 
 use std::ops::Deref;
 
-use base::ids::{Id, MAX_ID_LENGTH, OrganizationId, ProjectId};
+use base::ids::{MAX_ID_LENGTH, ProjectId};
 use base::name::{Name, VISIBLE};
 use base::{Error, Permission, Result, UnixTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Connection, Row, sql};
+use store::{Row, sql};
 
 pub use configured::ConfiguredProject;
 pub use residency::Residency;
@@ -27,7 +27,7 @@ use crate::list::{List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, Nothing, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    PathIds, ProjectRef, Read, Scope, Write, operations,
+    ProjectRef, Read, ResourcePath, Scope, Write, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -123,16 +123,11 @@ impl<'a> From<&'a Project> for ProjectRef<'a> {
 }
 
 impl Scope for Project {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let id: ProjectId = ids.take()?;
-        let mut one = sql!(COLUMNS_FROM, organization);
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let id: ProjectId = path.take()?;
+        let mut one = sql!(COLUMNS_FROM, path.organization());
         one.push(" AND id = ").bind(&id);
-        let found = connection.fetch_optional(one, Self::read).await?;
-        found.ok_or_else(|| Error::not_found(ProjectId::NOUN, id.as_str()))
+        path.find(&id, one, Self::read).await
     }
 
     fn project(&self) -> Option<ProjectRef<'_>> {
@@ -141,12 +136,8 @@ impl Scope for Project {
 }
 
 impl Scope for ActiveProject {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let project = Project::resolve(connection, organization, ids).await?;
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let project = Project::resolve(path).await?;
         if project.archived_at.is_some() {
             let message = format!(
                 "The project '{}' is archived: it cannot be used or changed any more.",

@@ -25,7 +25,7 @@ use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
 macro_rules! operations_of {
-    ($scope:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
+    ($scope:ty, $principal:ty: $command:literal, $path:literal, $whose:literal) => {
         operations! {
             GET concat!($command, " list"), $path, Permission::RolesRead,
                 concat!("Lists the roles of ", $whose, "."), list::<$scope, $principal>;
@@ -40,38 +40,19 @@ macro_rules! operations_of {
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let users = operations_of!(
-        Organization,
-        AssignedUser,
-        "users:roles",
-        "/organization/users/{user_id}/roles",
-        "a user in the organization"
-    );
-    let groups = operations_of!(
-        Organization,
-        AssignedGroup,
-        "groups:roles",
-        "/organization/groups/{group_id}/roles",
-        "a group in the organization"
-    );
-    let project_users = operations_of!(
-        ActiveProject,
-        AssignedUser,
-        "projects:users:roles",
-        "/projects/{project_id}/users/{user_id}/roles",
-        "a user in a project"
-    );
-    let project_groups = operations_of!(
-        ActiveProject,
-        AssignedGroup,
-        "projects:groups:roles",
-        "/projects/{project_id}/groups/{group_id}/roles",
-        "a group in a project"
-    );
-    [users, groups, project_users, project_groups]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        operations_of!(Organization, AssignedUser: "users:roles", "/organization/users/{user_id}/roles",
+            "a user in the organization"),
+        operations_of!(Organization, AssignedGroup: "groups:roles", "/organization/groups/{group_id}/roles",
+            "a group in the organization"),
+        operations_of!(ActiveProject, AssignedUser: "projects:users:roles",
+            "/projects/{project_id}/users/{user_id}/roles", "a user in a project"),
+        operations_of!(ActiveProject, AssignedGroup: "projects:groups:roles",
+            "/projects/{project_id}/groups/{group_id}/roles", "a group in a project"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A role of a user or group, with the sources of inherited roles.

@@ -29,7 +29,7 @@ use grant::{check_permissions, may_grant, scope_details};
 use page::{ListRoles, by_place};
 
 macro_rules! operations_in {
-    ($scope:ty, $command:literal, $path:literal, $whose:literal) => {
+    ($scope:ty: $command:literal, $path:literal, $whose:literal) => {
         operations! {
             GET concat!($command, " list"), $path, Permission::RolesRead,
                 concat!("Lists the roles that can be assigned in ", $whose, "."), list::<$scope>;
@@ -46,17 +46,9 @@ macro_rules! operations_in {
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let mut all = operations_in!(
-        Organization,
-        "roles",
-        "/organization/roles",
-        "the organization"
-    );
+    let mut all = operations_in!(Organization: "roles", "/organization/roles", "the organization");
     all.extend(operations_in!(
-        ActiveProject,
-        "projects:roles",
-        "/projects/{project_id}/roles",
-        "a project"
+        ActiveProject: "projects:roles", "/projects/{project_id}/roles", "a project"
     ));
     all
 }
