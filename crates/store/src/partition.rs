@@ -27,7 +27,7 @@ impl Partitioned {
         } else {
             self.postgres
         };
-        text.replace("SECONDS_PER_DAY", &day.date_digits())
+        text.replace("DAY", &day.date_digits())
     }
 }
 
