@@ -4,19 +4,18 @@ use base::ids::{KeyId, UserId};
 use base::name::Name;
 use base::permission::OrganizationRole;
 use base::{Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Order, PageRequest, Row};
+use store::{Order, Row};
 
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
-use crate::list::{Deleted, Item, List};
+use crate::list::{Deleted, List, list_item, page_after};
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable};
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, Read, ScopedId,
-    Write, read, write,
+    Write, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -27,38 +26,12 @@ pub(crate) fn operations() -> Vec<Operation> {
     const CREATE: &str =
         "Creates an admin key for the owner of the calling key. The secret is shown once.";
     const DELETE: &str = "Deletes an admin key, which is refused from then on.";
-    vec![
-        read(
-            "admin-api-keys list",
-            ALL,
-            CanRead,
-            "Lists the organization's admin keys.",
-            list,
-        ),
-        write(
-            "admin-api-keys create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            CREATE,
-            create,
-        ),
-        read(
-            "admin-api-keys retrieve",
-            ONE,
-            CanRead,
-            "Retrieves an admin key, without its secret.",
-            retrieve,
-        ),
-        write(
-            "admin-api-keys delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            DELETE,
-            delete,
-        ),
-    ]
+    operations! {
+        GET "admin-api-keys list", ALL, CanRead, "Lists the organization's admin keys.", list;
+        POST "admin-api-keys create", ALL, CanWrite, CREATE, create;
+        GET "admin-api-keys retrieve", ONE, CanRead, "Retrieves an admin key, without its secret.", retrieve;
+        DELETE "admin-api-keys delete", ONE, CanWrite, DELETE, delete;
+    }
 }
 
 literals! {
@@ -118,11 +91,7 @@ impl AdminApiKey {
     }
 }
 
-impl Item for AdminApiKey {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(AdminApiKey, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -139,16 +108,9 @@ struct ListAdminKeys {
 async fn list(mut cx: Read, _: Organization, query: ListAdminKeys) -> Result<List<AdminApiKey>> {
     let list = tenant_sql!(cx, KEYS, args![]);
     let order = query.order.map_or(Order::Ascending, Order::from);
-    let request = PageRequest {
-        limit: query.limit.0,
-        after: query.after,
-        before: None,
-        order,
-    };
-    Ok(cx
-        .page(&request, list.clone(), list, "k.id", AdminApiKey::read)
-        .await?
-        .into())
+    let request = page_after(query.limit.0, query.after, order);
+    cx.list(&request, list.clone(), list, "k.id", AdminApiKey::read)
+        .await
 }
 
 /// A new key with its secret, which is shown only once.

@@ -12,19 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use store::{Order, PageRequest, Row};
 
-use crate::list::{Item, List};
-use crate::operation::{Limit, Operation, Organization, Read, Separated, TenantStatement, read};
+use crate::list::{List, list_item};
+use crate::operation::{
+    Limit, Operation, Organization, Read, Separated, TenantStatement, operations,
+};
 use crate::{args, column, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/audit_logs";
-    vec![read(
-        "audit-logs list",
-        ALL,
-        Permission::AuditLogsRead,
-        "Lists audit log entries, newest first.",
-        list,
-    )]
+    operations! {
+        GET "audit-logs list", ALL, Permission::AuditLogsRead, "Lists audit log entries, newest first.", list;
+    }
 }
 
 /// An entry of the audit log. The details are in a field that is named after the type.
@@ -107,11 +105,7 @@ impl AuditLog {
     }
 }
 
-impl Item for AuditLog {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(AuditLog, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -176,10 +170,7 @@ async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<Lis
         before: query.before,
         order: Order::Descending,
     };
-    Ok(cx
-        .page(&request, list, whole, "id", AuditLog::read)
-        .await?
-        .into())
+    cx.list(&request, list, whole, "id", AuditLog::read).await
 }
 
 /// Refuses unknown event types and, with `tenant_only`, those that are not a tenant's.
@@ -217,12 +208,13 @@ fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
             }
         }
     }
-    let strings = |values: &[String]| values.to_vec();
+    let push_in = |list: &mut TenantStatement, text, values: &[String]| {
+        list.push(text).bind_list(values.to_vec());
+    };
     if query.event_types.is_empty() {
         list.push(" AND type NOT LIKE 'x.%'");
     } else {
-        list.push(" AND type IN ")
-            .bind_list(strings(&query.event_types));
+        push_in(list, " AND type IN ", &query.event_types);
     }
     if query.tenant_only {
         list.push(" AND (type LIKE 'tenant.%' OR type IN ")
@@ -230,27 +222,23 @@ fn filter(list: &mut TenantStatement, query: &ListAuditLogs) {
             .push(")");
     }
     if !query.project_ids.is_empty() {
-        list.push(" AND project_id IN ")
-            .bind_list(strings(&query.project_ids));
+        push_in(list, " AND project_id IN ", &query.project_ids);
     }
     if !query.actor_ids.is_empty() {
-        list.push(" AND (actor_id IN ")
-            .bind_list(strings(&query.actor_ids));
-        list.push(" OR actor_key_id IN ")
-            .bind_list(strings(&query.actor_ids))
-            .push(")");
+        push_in(list, " AND (actor_id IN ", &query.actor_ids);
+        push_in(list, " OR actor_key_id IN ", &query.actor_ids);
+        list.push(")");
     }
     if !query.actor_emails.is_empty() {
         let emails = query.actor_emails.iter().map(|email| email.to_lowercase());
         list.push(" AND actor_email IN ").bind_list(emails);
     }
     if !query.resource_ids.is_empty() {
-        list.push(" AND (resource_id IN ")
-            .bind_list(strings(&query.resource_ids));
+        push_in(list, " AND (resource_id IN ", &query.resource_ids);
         list.push(
-            " OR id IN (SELECT audit_log_id FROM audit_log_targets \
-             WHERE organization_id = $1 AND resource_id IN ",
+            " OR id IN (SELECT audit_log_id FROM audit_log_targets WHERE organization_id = $1",
         );
-        list.bind_list(strings(&query.resource_ids)).push("))");
+        push_in(list, " AND resource_id IN ", &query.resource_ids);
+        list.push("))");
     }
 }

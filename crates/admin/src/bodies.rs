@@ -51,7 +51,7 @@ pub async fn record(access: BodiesAccess<'_>) -> Result<()> {
         organization_id,
         effective_at: access.clock.now(),
         project: Some((project.clone(), name)),
-        actor: Actor::unknown(),
+        actor: Actor::default(),
         event,
     };
     append(&mut transaction, &head, entry).await?;

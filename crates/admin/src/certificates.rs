@@ -8,16 +8,15 @@ mod certificate;
 use base::ids::CertificateId;
 use base::name::Name;
 use base::{Error, Permission, Result};
-use http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use store::{Order, PageRequest, Row};
+use store::{Order, Row};
 
-use crate::list::{Deleted, List};
+use crate::list::{Deleted, List, page_after};
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, Read, ScopedId,
-    Separated, Write, read, write,
+    Separated, Write, operations,
 };
 use crate::projects::ActiveProject;
 use crate::{args, tenant_sql};
@@ -27,32 +26,26 @@ use certificate::{
     Certificate, CertificateDeleted, CertificateScope, IN_SCOPE, ONE, ScopeCertificate,
 };
 
+/// Returns the operations on the activation of certificates in a scope.
+macro_rules! activation_operations {
+    ($scope:ty: $command:literal, $path:literal) => {
+        operations! {
+            GET concat!($command, " list"), $path, Permission::CertificatesRead,
+                "Lists the organization's certificates with their activation in the scope.", list::<$scope>;
+            POST concat!($command, " activate"), concat!($path, "/activate"), Permission::CertificatesWrite,
+                "Activates certificates: all of them, or none.", activate::<$scope>;
+            POST concat!($command, " deactivate"), concat!($path, "/deactivate"), Permission::CertificatesWrite,
+                "Deactivates certificates: all of them, or none.", deactivate::<$scope>;
+        }
+    };
+}
+
 pub(crate) fn operations() -> Vec<Operation> {
     [
         of_organization(),
-        at::<Organization>(
-            [
-                "/organization/certificates",
-                "/organization/certificates/activate",
-                "/organization/certificates/deactivate",
-            ],
-            [
-                "certificates list",
-                "certificates activate",
-                "certificates deactivate",
-            ],
-        ),
-        at::<ActiveProject>(
-            [
-                "/organization/projects/{project_id}/certificates",
-                "/organization/projects/{project_id}/certificates/activate",
-                "/organization/projects/{project_id}/certificates/deactivate",
-            ],
-            [
-                "projects:certificates list",
-                "projects:certificates activate",
-                "projects:certificates deactivate",
-            ],
+        activation_operations!(Organization: "certificates", "/organization/certificates"),
+        activation_operations!(
+            ActiveProject: "projects:certificates", "/organization/projects/{project_id}/certificates"
         ),
     ]
     .into_iter()
@@ -65,72 +58,13 @@ fn of_organization() -> Vec<Operation> {
     use Permission::{CertificatesRead, CertificatesWrite};
     const ALL: &str = "/organization/certificates";
     const ONE: &str = "/organization/certificates/{certificate_id}";
-    vec![
-        write(
-            "certificates create",
-            Method::POST,
-            ALL,
-            CertificatesWrite,
-            "Uploads the certificate of an authority without activating it.",
-            create,
-        ),
-        read(
-            "certificates retrieve",
-            ONE,
-            CertificatesRead,
-            "Retrieves a certificate.",
-            retrieve,
-        ),
-        write(
-            "certificates update",
-            Method::POST,
-            ONE,
-            CertificatesWrite,
-            "Renames a certificate.",
-            update,
-        ),
-        write(
-            "certificates delete",
-            Method::DELETE,
-            ONE,
-            CertificatesWrite,
-            "Deletes a certificate that is not active.",
-            delete,
-        ),
-    ]
-}
-
-/// Returns the operations on the activation of certificates in the organization or in a project.
-fn at<S: CertificateScope>(
-    [all, activation, deactivation]: [&'static str; 3],
-    commands: [&'static str; 3],
-) -> Vec<Operation> {
-    use Permission::{CertificatesRead, CertificatesWrite};
-    vec![
-        read(
-            commands[0],
-            all,
-            CertificatesRead,
-            "Lists the organization's certificates with their activation in the scope.",
-            list::<S>,
-        ),
-        write(
-            commands[1],
-            Method::POST,
-            activation,
-            CertificatesWrite,
-            "Activates certificates: all of them, or none.",
-            activate::<S>,
-        ),
-        write(
-            commands[2],
-            Method::POST,
-            deactivation,
-            CertificatesWrite,
-            "Deactivates certificates: all of them, or none.",
-            deactivate::<S>,
-        ),
-    ]
+    operations! {
+        POST "certificates create", ALL, CertificatesWrite,
+            "Uploads the certificate of an authority without activating it.", create;
+        GET "certificates retrieve", ONE, CertificatesRead, "Retrieves a certificate.", retrieve;
+        POST "certificates update", ONE, CertificatesWrite, "Renames a certificate.", update;
+        DELETE "certificates delete", ONE, CertificatesWrite, "Deletes a certificate that is not active.", delete;
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -151,16 +85,10 @@ async fn list<S: CertificateScope>(
     query: ListCertificates,
 ) -> Result<List<ScopeCertificate<S::Object>>> {
     let list = tenant_sql!(cx, IN_SCOPE, args![scope.project_key()]);
-    let request = PageRequest {
-        limit: query.limit.0,
-        after: query.after,
-        before: None,
-        order: query.order.map_or(Order::Descending, Order::from),
-    };
-    Ok(cx
-        .page(&request, list.clone(), list, "c.id", ScopeCertificate::read)
-        .await?
-        .into())
+    let order = query.order.map_or(Order::Descending, Order::from);
+    let request = page_after(query.limit.0, query.after, order);
+    cx.list(&request, list.clone(), list, "c.id", ScopeCertificate::read)
+        .await
 }
 
 /// The most certificates of an organization.

@@ -8,24 +8,22 @@ use base::permission::{OrganizationRole, ProjectRole};
 use base::secret::Secret;
 use base::time::SECONDS_PER_DAY;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
-use crate::list::{Deleted, Item, List, oldest_first};
+use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::mail::{self, Mail};
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, Read, ScopedId, Write,
-    open, read, write,
+    open, operations,
 };
 use crate::projects::users::MemberRole;
 use crate::roles::grant::may_grant;
-use crate::users;
-use crate::{args, tenant_sql};
+use crate::{args, column, tenant_sql, users};
 
 /// Validity of an invitation, in seconds.
 const INVITE_LIFETIME_SECONDS: i64 = 7 * SECONDS_PER_DAY;
@@ -41,39 +39,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     const DELETE: &str = "Deletes an invite that has not been accepted; its link becomes invalid.";
     const ABOUT_ACCEPT: &str =
         "Accepts an invite with the token of its email, and creates the user. Needs no key.";
-    vec![
-        read(
-            "invites list",
-            ALL,
-            CanRead,
-            "Lists the organization's invites.",
-            list,
-        ),
-        write(
-            "invites create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            CREATE,
-            create,
-        ),
-        read(
-            "invites retrieve",
-            ONE,
-            CanRead,
-            "Retrieves an invite.",
-            retrieve,
-        ),
-        write(
-            "invites delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            DELETE,
-            delete,
-        ),
-        open("invites accept", ACCEPT, ABOUT_ACCEPT, accept::accept).extension(),
-    ]
+    let mut all = operations! {
+        GET "invites list", ALL, CanRead, "Lists the organization's invites.", list;
+        POST "invites create", ALL, CanWrite, CREATE, create;
+        GET "invites retrieve", ONE, CanRead, "Retrieves an invite.", retrieve;
+        DELETE "invites delete", ONE, CanWrite, DELETE, delete;
+    };
+    all.push(open("invites accept", ACCEPT, ABOUT_ACCEPT, accept::accept).extension());
+    all
 }
 
 literals! {
@@ -122,9 +95,6 @@ impl Invite {
     /// Reads a row. [`Invite::at`] must be applied afterwards to detect expiry.
     fn read(row: &Row<'_>) -> store::Result<Self> {
         let accepted_at = row.optional_time("accepted_at")?;
-        let projects: String = row.get("projects")?;
-        let projects = serde_json::from_str(&projects)
-            .map_err(|error| store::Error::Column("projects".to_owned(), error.to_string()))?;
         Ok(Self {
             object: InviteObject,
             id: row.id("id")?,
@@ -138,7 +108,7 @@ impl Invite {
             created_at: row.time("created_at")?,
             expires_at: row.optional_time("expires_at")?,
             accepted_at,
-            projects,
+            projects: column::json(row, "projects")?,
         })
     }
 
@@ -152,11 +122,7 @@ impl Invite {
     }
 }
 
-impl Item for Invite {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(Invite, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

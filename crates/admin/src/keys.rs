@@ -1,12 +1,12 @@
 //! Operations that are common to keys of all kinds.
 
 use access::Principal;
-use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
+use base::ids::{KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::PermissionList;
 use base::secret::{KeyKind, Secret};
-use base::{Error, PermissionSet, Result, UnixTime};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use base::{Error, PermissionSet, Result, UnixTime, inline_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
@@ -57,19 +57,9 @@ impl<'de> Deserialize<'de> for Lifetime {
     }
 }
 
-impl JsonSchema for Lifetime {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Lifetime".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIFETIME_SECONDS })
-    }
-}
+inline_schema!(Lifetime, "Lifetime", |_| json_schema!({
+    "type": "integer", "minimum": 1, "maximum": MAX_LIFETIME_SECONDS,
+}));
 
 /// Permissions that a key is restricted to, in the order in which they were given. An empty list does not restrict the key.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -209,10 +199,7 @@ pub async fn delete(cx: &mut Write, id: &KeyId) -> Result<()> {
         "DELETE FROM api_keys WHERE organization_id = $1 AND id = $2",
         args![id],
     );
-    match cx.execute(delete).await? {
-        0 => Err(Error::not_found(KeyId::NOUN, id.as_str())),
-        _ => Ok(()),
-    }
+    cx.delete(id, delete).await
 }
 
 /// Deserializes a field that may be absent, but not `null`.

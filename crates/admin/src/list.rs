@@ -68,14 +68,32 @@ impl<T: Item> From<Page<T>> for NextList<T> {
     }
 }
 
+/// Implements [`Item`] for a type whose cursor is one of its fields.
+macro_rules! list_item {
+    ($item:ty, $cursor:ident) => {
+        impl $crate::list::Item for $item {
+            fn cursor(&self) -> String {
+                self.$cursor.to_string()
+            }
+        }
+    };
+}
+pub(crate) use list_item;
+
 /// Returns a request for a page in the order of creation, oldest first.
 #[must_use]
 pub fn oldest_first(limit: i64, after: Option<String>) -> PageRequest {
+    page_after(limit, after, Order::Ascending)
+}
+
+/// Returns a request for a page that begins after a cursor, or at the list's beginning.
+#[must_use]
+pub fn page_after(limit: i64, after: Option<String>, order: Order) -> PageRequest {
     PageRequest {
         limit,
         after,
         before: None,
-        order: Order::Ascending,
+        order,
     }
 }
 

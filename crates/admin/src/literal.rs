@@ -14,19 +14,9 @@ macro_rules! literals {
             }
         }
 
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "const": $word })
-            }
-        }
+        base::inline_schema!($name, stringify!($name), |_| schemars::json_schema!({
+            "type": "string", "const": $word,
+        }));
     )*};
 }
 

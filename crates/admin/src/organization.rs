@@ -126,16 +126,10 @@ async fn create_in(
     }
     record(&mut transaction, &bootstrap, &new).await?;
     transaction.commit().await?;
-    let NewIds {
-        organization_id,
-        project_id,
-        user_id,
-        ..
-    } = new;
     Ok(NewOrganization {
-        organization_id,
-        project_id,
-        user_id,
+        organization_id: new.organization_id,
+        project_id: new.project_id,
+        user_id: new.user_id,
         key: bootstrap.key,
     })
 }
@@ -150,72 +144,60 @@ struct NewIds {
 
 /// Returns the statements that insert the organization and its owner.
 fn people(bootstrap: &Bootstrap<'_>, new: &NewIds) -> [Statement; 2] {
-    let NewIds {
-        organization_id: organization,
-        project_id: project,
-        user_id: user,
-        now,
-    } = new;
     [
         sql!(
             "INSERT INTO organizations (id, name, created_at, default_project_id, revision, audit_hash) \
              VALUES ($1, $2, $3, $4, 0, $5)",
-            organization,
+            &new.organization_id,
             bootstrap.name,
-            *now,
-            project,
+            new.now,
+            &new.project_id,
             Vec::<u8>::new()
         ),
         sql!(
             "INSERT INTO users (organization_id, id, name, email, email_key, role, added_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            organization,
-            user,
+            &new.organization_id,
+            &new.user_id,
             owner_name(bootstrap.owner_email),
             bootstrap.owner_email,
             bootstrap.owner_email.to_lowercase(),
             OrganizationRole::Owner.as_str(),
-            *now
+            new.now
         ),
     ]
 }
 
 /// Returns the statements that insert the default project and the first admin key.
 fn first_project(bootstrap: &Bootstrap<'_>, new: &NewIds) -> [Statement; 3] {
-    let NewIds {
-        organization_id: organization,
-        project_id: project,
-        user_id: user,
-        now,
-    } = new;
     [
         sql!(
             "INSERT INTO projects (organization_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
-            organization,
-            project,
+            &new.organization_id,
+            &new.project_id,
             "Default project",
-            *now
+            new.now
         ),
         sql!(
             "INSERT INTO project_users (organization_id, project_id, user_id, role, added_at) \
              VALUES ($1, $2, $3, $4, $5)",
-            organization,
-            project,
-            user,
+            &new.organization_id,
+            &new.project_id,
+            &new.user_id,
             ProjectRole::Owner.as_str(),
-            *now
+            new.now
         ),
         sql!(
             "INSERT INTO api_keys (organization_id, id, kind, user_id, name, redacted_value, hash, scopes, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', $8)",
-            organization,
+            &new.organization_id,
             &bootstrap.ids.next::<KeyId>(),
             KeyKind::Admin.as_str(),
-            user,
+            &new.user_id,
             "First admin key",
             bootstrap.key.redacted(),
             bootstrap.pepper.hash_secret(&bootstrap.key),
-            *now
+            new.now
         ),
     ]
 }
@@ -253,7 +235,7 @@ async fn record(
         organization_id: new.organization_id.clone(),
         effective_at: new.now,
         project: None,
-        actor: Actor::unknown(),
+        actor: Actor::default(),
         event: Event::new(
             EventType::OrganizationCreated,
             &new.organization_id,

@@ -1,8 +1,7 @@
 //! Fields that are common to spend alerts and spend limits.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use base::inline_schema;
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// An amount of US cents, at least `MIN`.
@@ -24,19 +23,9 @@ impl<'de, const MIN: i64> Deserialize<'de> for Cents<MIN> {
     }
 }
 
-impl<const MIN: i64> JsonSchema for Cents<MIN> {
-    fn schema_name() -> Cow<'static, str> {
-        "Cents".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX_CENTS })
-    }
-}
+inline_schema!(Cents<MIN>, "Cents", |_| json_schema!({
+    "type": "integer", "minimum": MIN, "maximum": MAX_CENTS,
+}); for const MIN: i64);
 
 /// Currency of an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -7,99 +7,49 @@ mod reached_alert;
 use std::collections::BTreeSet;
 
 use base::email::Email;
-use base::ids::{Id, OrganizationId, SpendAlertId};
+use base::ids::{Id, SpendAlertId};
 use base::name::Name;
 use base::{Error, Permission, Result};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use store::{Connection, Order, PageRequest, Row, sql};
+use store::{Order, PageRequest, Row, sql};
 
 use crate::list::{Deleted, Item, List};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, PathIds,
-    ProjectRef, Read, Scope, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, ProjectRef,
+    Read, ResourcePath, Scope, Write, operations,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
 use crate::spend::{Cents, Currency, Interval};
 use crate::{args, column, mail, tenant_sql};
 
-pub use alert_notifier::SpendAlertsTask;
+pub use alert_notifier::start_notifier;
 
-pub(crate) fn operations() -> Vec<Operation> {
-    [
-        at::<Organization>(
-            [
-                "/organization/spend_alerts",
-                "/organization/spend_alerts/{alert_id}",
-            ],
-            [
-                "spend-alerts list",
-                "spend-alerts create",
-                "spend-alerts retrieve",
-                "spend-alerts update",
-                "spend-alerts delete",
-            ],
-        ),
-        at::<ActiveProject>(
-            [
-                "/organization/projects/{project_id}/spend_alerts",
-                "/organization/projects/{project_id}/spend_alerts/{alert_id}",
-            ],
-            [
-                "projects:spend-alerts list",
-                "projects:spend-alerts create",
-                "projects:spend-alerts retrieve",
-                "projects:spend-alerts update",
-                "projects:spend-alerts delete",
-            ],
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// Returns the operations on the spend alerts of a scope.
+macro_rules! operations_in {
+    ($scope:ty: $command:literal, $path:literal) => {
+        operations! {
+            GET concat!($command, " list"), $path, Permission::SpendRead, "Lists spend alerts.", list::<$scope>;
+            POST concat!($command, " create"), $path, Permission::SpendWrite, "Creates a spend alert.", create::<$scope>;
+            GET concat!($command, " retrieve"), concat!($path, "/{alert_id}"), Permission::SpendRead,
+                "Retrieves a spend alert.", retrieve::<$scope>;
+            POST concat!($command, " update"), concat!($path, "/{alert_id}"), Permission::SpendWrite,
+                "Modifies a spend alert.", update::<$scope>;
+            DELETE concat!($command, " delete"), concat!($path, "/{alert_id}"), Permission::SpendWrite,
+                "Deletes a spend alert.", delete::<$scope>;
+        }
+    };
 }
 
-fn at<S: AlertScope>([all, one]: [&'static str; 2], commands: [&'static str; 5]) -> [Operation; 5] {
-    use Permission::{SpendRead as CanRead, SpendWrite as CanWrite};
-    let [list_them, create_one, retrieve_one, update_one, delete_one] = commands;
-    [
-        read(list_them, all, CanRead, "Lists spend alerts.", list::<S>),
-        write(
-            create_one,
-            Method::POST,
-            all,
-            CanWrite,
-            "Creates a spend alert.",
-            create::<S>,
-        ),
-        read(
-            retrieve_one,
-            one,
-            CanRead,
-            "Retrieves a spend alert.",
-            retrieve::<S>,
-        ),
-        write(
-            update_one,
-            Method::POST,
-            one,
-            CanWrite,
-            "Modifies a spend alert.",
-            update::<S>,
-        ),
-        write(
-            delete_one,
-            Method::DELETE,
-            one,
-            CanWrite,
-            "Deletes a spend alert.",
-            delete::<S>,
-        ),
-    ]
+pub(crate) fn operations() -> Vec<Operation> {
+    let mut all = operations_in!(Organization: "spend-alerts", "/organization/spend_alerts");
+    all.extend(operations_in!(
+        ActiveProject: "projects:spend-alerts", "/organization/projects/{project_id}/spend_alerts"
+    ));
+    all
 }
 
 literals! {
@@ -189,17 +139,12 @@ const IN_SCOPE: &str = "\
 struct NamedAlert<S: AlertScope>(S, SpendAlert<S::Object>);
 
 impl<S: AlertScope> Scope for NamedAlert<S> {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let scope = S::resolve(connection, organization, ids).await?;
-        let id: SpendAlertId = ids.take()?;
-        let mut one = sql!(IN_SCOPE, organization, scope.project_key());
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let scope = S::resolve(path).await?;
+        let id: SpendAlertId = path.take()?;
+        let mut one = sql!(IN_SCOPE, path.organization(), scope.project_key());
         one.push(" AND id = ").bind(&id);
-        let found = connection.fetch_optional(one, SpendAlert::read).await?;
-        let alert = found.ok_or_else(|| Error::not_found(SpendAlertId::NOUN, id.as_str()))?;
+        let alert = path.find(&id, one, SpendAlert::read).await?;
         Ok(Self(scope, alert))
     }
 
@@ -234,10 +179,8 @@ async fn list<S: AlertScope>(
         before: query.before,
         order: query.order.map_or(Order::Ascending, Order::from),
     };
-    Ok(cx
-        .page(&request, list.clone(), list, "id", SpendAlert::read)
-        .await?
-        .into())
+    cx.list(&request, list.clone(), list, "id", SpendAlert::read)
+        .await
 }
 
 /// A new alert, or all fields of a modified alert.

@@ -5,18 +5,17 @@ use base::ids::{GroupId, Id, KeyId, ProjectId, RoleId, UserId};
 use base::name::Name;
 use base::permission::{OrganizationRole, PredefinedRole};
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Row;
 
-use crate::list::{Deleted, Item, List, oldest_first};
+use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, Patch, Read, ScopedId,
-    Separated, Write, both, read, write,
+    Separated, Write, absent, both, operations,
 };
 use crate::roles::Role;
 use crate::roles::grant::may_grant;
@@ -29,31 +28,12 @@ pub(crate) fn operations() -> Vec<Operation> {
     const UPDATE: &str =
         "Modifies a user's role in the organization, technical level or developer persona.";
     const DELETE: &str = "Deletes a user with all memberships and keys.";
-    vec![
-        read(
-            "users list",
-            ALL,
-            CanRead,
-            "Lists the organization's users.",
-            list,
-        ),
-        read(
-            "users retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a user.",
-            retrieve,
-        ),
-        write("users update", Method::POST, ONE, CanWrite, UPDATE, update),
-        write(
-            "users delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            DELETE,
-            delete,
-        ),
-    ]
+    operations! {
+        GET "users list", ALL, CanRead, "Lists the organization's users.", list;
+        GET "users retrieve", ONE, CanRead, "Retrieves a user.", retrieve;
+        POST "users update", ONE, CanWrite, UPDATE, update;
+        DELETE "users delete", ONE, CanWrite, DELETE, delete;
+    }
 }
 
 literals! {
@@ -107,11 +87,7 @@ impl User {
     }
 }
 
-impl Item for User {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(User, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,10 +110,7 @@ async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<Us
         list.push(" AND u.email_key IN ").bind_list(keys);
     }
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx
-        .page(&request, list, whole, "u.id", User::read)
-        .await?
-        .into())
+    cx.list(&request, list, whole, "u.id", User::read).await
 }
 
 async fn retrieve(
@@ -178,11 +151,7 @@ pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
     let mut one = tenant_sql!(cx, USERS, args![]);
     one.push(" AND u.id = ").bind(id);
     let found = cx.fetch_optional(one, User::read).await?;
-    found.ok_or_else(|| {
-        let shown: String = id.as_str().chars().take(80).collect();
-        let message = format!("No user with id '{shown}' is in the organization.");
-        Error::invalid("user_id", message)
-    })
+    found.ok_or_else(|| absent("user_id", "user with id", id))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -2,15 +2,17 @@
 //! `email_address`, which the mailer uses too, without the forms that mail servers rarely accept.
 
 use email_address::{EmailAddress, Options};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error};
-use serde::{Serialize, Serializer};
+
+use crate::inline_schema;
 
 /// Maximum length of an address, in characters.
 const MAX_LENGTH: usize = 254;
 
 /// An e-mail address: ASCII, without display name, quotes and domain literals.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Email(String);
 
 impl Email {
@@ -62,25 +64,9 @@ impl<'de> Deserialize<'de> for Email {
     }
 }
 
-impl Serialize for Email {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl JsonSchema for Email {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Email".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "email", "minLength": 3, "maxLength": MAX_LENGTH })
-    }
-}
+inline_schema!(Email, "Email", |_| json_schema!({
+    "type": "string", "format": "email", "minLength": 3, "maxLength": MAX_LENGTH,
+}));
 
 #[cfg(test)]
 mod tests {

@@ -48,11 +48,7 @@ impl Error {
     /// Returns 400: the value of `param` is not accepted.
     #[must_use]
     pub fn invalid(param: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
-        let error = Self::new(StatusCode::BAD_REQUEST, Some("invalid_value"), message);
-        Self {
-            param: Some(param.into()),
-            ..error
-        }
+        Self::refused("invalid_value", message).about(param)
     }
 
     /// Returns 400: the request is well formed, but the current state does not allow it.
@@ -118,11 +114,7 @@ impl Error {
         let shown: String = model.chars().take(80).collect();
         let message =
             format!("The model '{shown}' does not exist. GET /v1/models lists the ones that do.");
-        let error = Self::new(StatusCode::NOT_FOUND, Some("model_not_found"), message);
-        Self {
-            param: Some("model".to_owned()),
-            ..error
-        }
+        Self::new(StatusCode::NOT_FOUND, Some("model_not_found"), message).about("model")
     }
 
     /// Returns 405: the path does not support this method.
@@ -220,11 +212,7 @@ impl Error {
     /// Returns 503: no upstream is available; `seconds` is the time until the next health check.
     #[must_use]
     pub fn upstream_unavailable(message: impl Into<Cow<'static, str>>, seconds: u64) -> Self {
-        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable");
-        Self {
-            retry_after: Some(seconds.max(1)),
-            ..Self::new(status, Some(code), message)
-        }
+        Self::unavailable("upstream_unavailable", message, seconds)
     }
 
     /// Returns 504: the upstream did not answer in time.
@@ -240,10 +228,17 @@ impl Error {
     /// Returns 503: the server is overloaded; `seconds` is the value of `retry-after`.
     #[must_use]
     pub fn overloaded(message: impl Into<Cow<'static, str>>, seconds: u64) -> Self {
-        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), message);
+        Self::unavailable("overloaded", message, seconds)
+    }
+
+    fn unavailable(
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        seconds: u64,
+    ) -> Self {
         Self {
             retry_after: Some(seconds.max(1)),
-            ..error
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Some(code), message)
         }
     }
 

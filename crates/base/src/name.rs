@@ -1,11 +1,13 @@
 //! Validated strings.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error};
-use serde::{Serialize, Serializer};
+
+use crate::inline_schema;
 
 /// A name: 1 to 255 characters, without control characters and without white space at either end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Name(String);
 
 /// Maximum length of a name, in characters.
@@ -52,25 +54,9 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl JsonSchema for Name {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Name".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": VISIBLE })
-    }
-}
+inline_schema!(Name, "Name", |_| json_schema!({
+    "type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": VISIBLE,
+}));
 
 /// A description: at most 1,000 characters, line breaks included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,19 +87,9 @@ impl<'de> Deserialize<'de> for Description {
     }
 }
 
-impl JsonSchema for Description {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Description".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": MAX_DESCRIPTION_LENGTH, "pattern": r"^[^\x00]*$" })
-    }
-}
+inline_schema!(Description, "Description", |_| json_schema!({
+    "type": "string", "maxLength": MAX_DESCRIPTION_LENGTH, "pattern": r"^[^\x00]*$",
+}));
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::Entropy;
+use crate::{Entropy, names};
 
 /// The kind of a key, which determines its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub enum KeyKind {
     ServiceAccount,
 }
 
+names! { KeyKind {
+    Admin = "admin",
+    User = "user",
+    ServiceAccount = "service_account",
+}}
+
 impl KeyKind {
     /// Returns the prefix of such keys.
     #[must_use]
@@ -26,24 +32,6 @@ impl KeyKind {
             Self::User => "sk-proj-",
             Self::ServiceAccount => "sk-svcacct-",
         }
-    }
-
-    /// Returns the name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::User => "user",
-            Self::ServiceAccount => "service_account",
-        }
-    }
-
-    /// Returns the kind with this name in the database.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Admin, Self::User, Self::ServiceAccount]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
     }
 }
 

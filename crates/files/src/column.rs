@@ -30,49 +30,54 @@ pub struct Column {
     pub is_required: bool,
 }
 
+impl Column {
+    /// Returns a column in which every event must have a value.
+    #[must_use]
+    pub fn required(name: &'static str, column_type: ColumnType) -> Self {
+        Self {
+            name,
+            column_type,
+            is_required: true,
+        }
+    }
+
+    /// Returns a column in which events may have no value.
+    #[must_use]
+    pub fn optional(name: &'static str, column_type: ColumnType) -> Self {
+        Self {
+            is_required: false,
+            ..Self::required(name, column_type)
+        }
+    }
+}
+
 /// Returns the columns of an event, in the order of its fields.
 pub fn columns() -> impl Iterator<Item = Column> {
-    let column = |name, column_type, is_required| Column {
-        name,
-        column_type,
-        is_required,
-    };
     let own = [
-        column("id", ColumnType::Text, true),
-        column("timestamp", ColumnType::Moment, true),
-        column("type", ColumnType::Text, true),
+        Column::required("id", ColumnType::Text),
+        Column::required("timestamp", ColumnType::Moment),
+        Column::required("type", ColumnType::Text),
     ];
-    let dimensions = Dimension::ALL.iter().map(move |dimension| {
-        let column_type = match dimension {
-            Dimension::Batch => ColumnType::Boolean,
-            _ => ColumnType::Text,
-        };
-        column(
-            dimension.as_str(),
-            column_type,
-            *dimension == Dimension::ProjectId,
-        )
+    let dimensions = Dimension::ALL.iter().map(|dimension| match dimension {
+        Dimension::ProjectId => Column::required(dimension.as_str(), ColumnType::Text),
+        Dimension::Batch => Column::optional(dimension.as_str(), ColumnType::Boolean),
+        _ => Column::optional(dimension.as_str(), ColumnType::Text),
     });
     let metrics = Metric::ALL
         .iter()
-        .map(move |metric| column(metric.as_str(), ColumnType::Integer, false));
+        .map(|metric| Column::optional(metric.as_str(), ColumnType::Integer));
     own.into_iter().chain(dimensions).chain(metrics)
 }
 
 /// Returns the columns of the ledger: those of an event, and further ones that an import ignores.
 pub fn ledger_columns() -> impl Iterator<Item = Column> {
-    let column = |name, column_type, is_required| Column {
-        name,
-        column_type,
-        is_required,
-    };
     columns().chain([
-        column("organization_id", ColumnType::Text, false),
-        column("recorded_at", ColumnType::Moment, false),
-        column("estimated", ColumnType::Boolean, false),
-        column("unpriced", ColumnType::Boolean, false),
-        column("outcome", ColumnType::Text, false),
-        column("amount", ColumnType::Dollars, false),
+        Column::optional("organization_id", ColumnType::Text),
+        Column::optional("recorded_at", ColumnType::Moment),
+        Column::optional("estimated", ColumnType::Boolean),
+        Column::optional("unpriced", ColumnType::Boolean),
+        Column::optional("outcome", ColumnType::Text),
+        Column::optional("amount", ColumnType::Dollars),
     ])
 }
 

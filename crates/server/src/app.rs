@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use access::Directory;
 use admin::Services;
-use admin::mail::{MailerTask, Smtp};
-use admin::spend_alerts::SpendAlertsTask;
+use admin::mail::{Smtp, start_mailer};
+use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
 use base::ids::IdGenerator;
@@ -84,8 +84,8 @@ pub struct App {
     last_used_task: TaskHandle,
     bodies_task: BodiesTask,
     retention_task: TaskHandle,
-    mailer_task: MailerTask,
-    spend_alerts_task: SpendAlertsTask,
+    mailer_task: TaskHandle,
+    spend_alerts_task: TaskHandle,
     tracer_task: Option<TracerTask>,
     metrics: Arc<Metrics>,
     tracer: Tracer,
@@ -123,7 +123,7 @@ impl App {
         let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
         let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let mailer = MailerTask::start(store.clone(), pepper.clone(), clock.clone(), options.smtp);
+        let mailer = start_mailer(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
             usage: patient.usage().for_background(),
@@ -154,7 +154,7 @@ impl App {
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let app = Self {
             retention_task: start_retention(&services),
-            spend_alerts_task: SpendAlertsTask::start(Arc::clone(&services)),
+            spend_alerts_task: start_notifier(Arc::clone(&services)),
             authentication: AuthenticationGuard::start(&services, metrics.registry())?,
             metrics,
             healths: Vec::new(),

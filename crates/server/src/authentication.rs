@@ -12,14 +12,13 @@ use std::sync::Arc;
 use access::{Key, KeyHashes};
 use admin::Services;
 use admin::sign_ins::RefusedKey;
-use base::Error;
 use base::secret::bearer;
+use base::{Error, LogSampler};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::client_address::ClientAddress;
-use crate::log::LogSampler;
 use failure_recorder::FailureRecorder;
 use tasks::Health;
 use throttle::Throttle;

@@ -10,10 +10,8 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
-use base::time::Stopwatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
@@ -80,58 +78,5 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
             tracing::error!(panic = message, place, thread, %backtrace, "thread panicked");
         }
         _ => tracing::error!(panic = message, place, thread, "thread panicked"),
-    }
-}
-/// Interval within which a frequent event is logged once, in milliseconds.
-const SAMPLE_INTERVAL: u64 = 10_000;
-
-/// Sampler that admits a frequent log line once per interval and counts the suppressed ones.
-pub(crate) struct LogSampler {
-    watch: Stopwatch,
-    /// Time of the next admitted line, in milliseconds on `watch`.
-    next: AtomicU64,
-    left_out: AtomicU64,
-}
-
-impl LogSampler {
-    pub(crate) fn start() -> Self {
-        Self {
-            watch: Stopwatch::start(),
-            next: AtomicU64::new(0),
-            left_out: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns the number of lines suppressed since the last admitted one; `None` if this line must be suppressed.
-    pub(crate) fn admit(&self) -> Option<u64> {
-        let (now, due) = (self.watch.milliseconds(), self.next.load(Ordering::Relaxed));
-        let next = now + SAMPLE_INTERVAL;
-        let is_due = now >= due
-            && (self.next)
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if is_due {
-            Some(self.left_out.swap(0, Ordering::Relaxed))
-        } else {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-            None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn s14_a_line_that_comes_often_is_logged_once_per_interval() {
-        let sampled = LogSampler::start();
-        assert_eq!(sampled.admit(), Some(0));
-        for _ in 0..1_000 {
-            assert_eq!(sampled.admit(), None);
-        }
-        sampled.next.store(0, Ordering::Relaxed);
-        assert_eq!(sampled.admit(), Some(1_000));
-        assert_eq!(sampled.admit(), None);
     }
 }

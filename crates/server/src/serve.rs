@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use base::LogSampler;
 use gateway::PeerCertificates;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +17,6 @@ use crate::client_address::TrustedProxies;
 use crate::connection::{Connection, ConnectionPermits, Peer, Phase, RequestService};
 use crate::connection_limiter::ConnectionLimiter;
 use crate::descriptors;
-use crate::log::LogSampler;
 use crate::shutdown::Shutdown;
 use crate::tls::Tls;
 use crate::write_timeout::WriteTimeout;

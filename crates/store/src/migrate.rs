@@ -9,12 +9,16 @@ use crate::{Connection, Database, Error, Result, Statement, Transaction, sql};
 struct Migration {
     name: &'static str,
     target: Target,
-    /// The SQL for both database systems.
-    both: &'static str,
-    /// The SQL for SQLite, run after `both`.
-    sqlite: &'static str,
-    /// The SQL for PostgreSQL, run after `both`.
-    postgres: &'static str,
+    /// The SQL of its files, in the order in which it runs.
+    texts: &'static [(System, &'static str)],
+}
+
+/// The database systems that an SQL text is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum System {
+    Both,
+    Sqlite,
+    Postgres,
 }
 
 /// The database that a migration changes; on PostgreSQL both are one.
@@ -24,99 +28,37 @@ enum Target {
     Usage,
 }
 
-const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "0001_administration",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0001_administration.sql"),
-        sqlite: include_str!("../../../migrations/0001_administration.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0001_administration.postgres.sql"),
-    },
-    Migration {
-        name: "0002_ledger",
-        target: Target::Usage,
-        both: "",
-        sqlite: include_str!("../../../migrations/0002_ledger.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0002_ledger.postgres.sql"),
-    },
-    Migration {
-        name: "0003_people",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0003_people.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0004_roles",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0004_roles.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0005_settings",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0005_settings.sql"),
-        sqlite: include_str!("../../../migrations/0005_settings.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0005_settings.postgres.sql"),
-    },
-    Migration {
-        name: "0006_spend_alerts",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0006_spend_alerts.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0007_stored_objects",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0007_stored_objects.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0008_bodies",
-        target: Target::Usage,
-        both: include_str!("../../../migrations/0008_bodies.sql"),
-        sqlite: "",
-        postgres: include_str!("../../../migrations/0008_bodies.postgres.sql"),
-    },
-    Migration {
-        name: "0009_ledger_sources",
-        target: Target::Usage,
-        both: "",
-        sqlite: include_str!("../../../migrations/0009_ledger_sources.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0009_ledger_sources.postgres.sql"),
-    },
-    Migration {
-        name: "0010_spend_reservations",
-        target: Target::Usage,
-        both: include_str!("../../../migrations/0010_spend_reservations.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0011_secret_check",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0011_secret_check.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0012_claims",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0012_claims.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Migration {
-        name: "0013_role_ids",
-        target: Target::Administration,
-        both: include_str!("../../../migrations/0013_role_ids.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-];
+/// Returns the migrations with their files: `NNNN_name.sql` for both systems, then `NNNN_name.SYSTEM.sql`.
+macro_rules! migrations {
+    ($($name:literal: $target:ident, $($file:literal for $system:ident),+;)*) => {
+        &[$(Migration {
+            name: $name,
+            target: Target::$target,
+            texts: &[$((
+                System::$system,
+                include_str!(concat!("../../../migrations/", $name, $file)),
+            )),+],
+        }),*]
+    };
+}
+
+const MIGRATIONS: &[Migration] = migrations! {
+    "0001_administration": Administration,
+        ".sql" for Both, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
+    "0002_ledger": Usage, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
+    "0003_people": Administration, ".sql" for Both;
+    "0004_roles": Administration, ".sql" for Both;
+    "0005_settings": Administration,
+        ".sql" for Both, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
+    "0006_spend_alerts": Administration, ".sql" for Both;
+    "0007_stored_objects": Administration, ".sql" for Both;
+    "0008_bodies": Usage, ".sql" for Both, ".postgres.sql" for Postgres;
+    "0009_ledger_sources": Usage, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
+    "0010_spend_reservations": Usage, ".sql" for Both;
+    "0011_secret_check": Administration, ".sql" for Both;
+    "0012_claims": Administration, ".sql" for Both;
+    "0013_role_ids": Administration, ".sql" for Both;
+};
 
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary
 /// but must never change.
@@ -153,12 +95,15 @@ pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<(
 }
 
 async fn apply(transaction: &mut Transaction, kind: &str, migration: &Migration) -> Result<()> {
-    let own = if kind == "sqlite" {
-        migration.sqlite
-    } else {
-        migration.postgres
+    let own = match kind {
+        "sqlite" => System::Sqlite,
+        _ => System::Postgres,
     };
-    for text in [migration.both, own] {
+    for (_, text) in migration
+        .texts
+        .iter()
+        .filter(|(of, _)| [System::Both, own].contains(of))
+    {
         let failed = |error: Error| Error::Migration(migration.name.to_owned(), error.to_string());
         transaction.batch(text).await.map_err(failed)?;
     }
@@ -174,11 +119,8 @@ async fn apply(transaction: &mut Transaction, kind: &str, migration: &Migration)
 
 /// Refuses a database that a newer version has migrated: this version must not write to tables that it does not know.
 fn refuse_unknown(done: &[String]) -> Result<()> {
-    match done.iter().find(|name| {
-        !MIGRATIONS
-            .iter()
-            .any(|migration| migration.name == name.as_str())
-    }) {
+    let is_known = |name: &str| MIGRATIONS.iter().any(|migration| migration.name == name);
+    match done.iter().find(|name| !is_known(name)) {
         Some(name) => Err(Error::Migration(
             name.clone(),
             "is not known to this version; use the one that made this database, or a newer one"

@@ -1,18 +1,14 @@
 //! Outages of the database, and their log lines, whose number is bounded in time and not by the number of requests.
 
+use std::array;
 use std::error::Error as _;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use base::time::Stopwatch;
+use base::LogSampler;
 use rusqlite::ErrorCode;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
-
-/// The shortest time between two log lines about the same kind of outage.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A state of the database in which valid operations fail: all of them, or those that write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,64 +114,12 @@ impl Error {
     }
 }
 
-/// Logs an outage, unless one of its kind was logged less than [`LOG_INTERVAL`] ago.
+/// Logs an outage, unless one of its kind was logged shortly before.
 pub(crate) fn log(outage: Outage, error: &Error) {
-    static STARTED: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
-    static THROTTLES: [Throttle; Outage::VARIANT_COUNT] =
-        [const { Throttle::new() }; Outage::VARIANT_COUNT];
-    let throttle = &THROTTLES[outage as usize];
-    if let Some(suppressed) = throttle.admit(STARTED.elapsed()) {
+    static SAMPLERS: LazyLock<[LogSampler; Outage::VARIANT_COUNT]> =
+        LazyLock::new(|| array::from_fn(|_| LogSampler::start()));
+    if let Some(suppressed) = SAMPLERS[outage as usize].admit() {
         let outage = outage.as_str();
         tracing::error!(outage, %error, suppressed, "database unavailable");
-    }
-}
-
-/// A filter that admits one log line per [`LOG_INTERVAL`] and counts the others.
-struct Throttle {
-    /// The earliest time of the next line, in milliseconds.
-    next: AtomicU64,
-    suppressed: AtomicU64,
-}
-
-impl Throttle {
-    const fn new() -> Self {
-        Self {
-            next: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns the number of lines suppressed before this one; `None` if this one is suppressed.
-    fn admit(&self, now: Duration) -> Option<u64> {
-        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (now, interval) = (milliseconds(now), milliseconds(LOG_INTERVAL));
-        let next = |next: u64| (next <= now).then(|| now + interval);
-        let relaxed = Ordering::Relaxed;
-        if self.next.fetch_update(relaxed, relaxed, next).is_err() {
-            self.suppressed.fetch_add(1, relaxed);
-            return None;
-        }
-        Some(self.suppressed.swap(0, relaxed))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn s25_outage_is_logged_once_per_interval() {
-        let throttle = Throttle::new();
-        let admitted: Vec<_> = (0..25)
-            .map(|second| throttle.admit(Duration::from_secs(second)))
-            .collect();
-        for (second, admitted) in admitted.iter().enumerate() {
-            let expected = match second {
-                0 => Some(0),
-                10 | 20 => Some(9),
-                _ => None,
-            };
-            assert_eq!(*admitted, expected, "{second}");
-        }
     }
 }

@@ -2,20 +2,19 @@
 
 pub mod users;
 
-use base::ids::{GroupId, Id, OrganizationId, ProjectId, UserId};
+use base::ids::{GroupId, ProjectId, UserId};
 use base::name::Name;
-use base::{Error, Permission, Result, UnixTime};
-use http::Method;
+use base::{Permission, Result, UnixTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Connection, Order, PageRequest, Row, sql};
+use store::{Order, Row, sql};
 
-use crate::list::{Deleted, Item, NextList};
+use crate::list::{Deleted, NextList, list_item, page_after};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, PathIds, Read,
-    Scope, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, Read,
+    ResourcePath, Scope, Write, absent, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -24,46 +23,13 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/groups";
     const ONE: &str = "/organization/groups/{group_id}";
     const DELETE: &str = "Deletes a group with its memberships and role assignments.";
-    vec![
-        read(
-            "groups list",
-            ALL,
-            CanRead,
-            "Lists the organization's groups.",
-            list,
-        ),
-        write(
-            "groups create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            "Creates a group.",
-            create,
-        ),
-        read(
-            "groups retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a group.",
-            retrieve,
-        ),
-        write(
-            "groups update",
-            Method::POST,
-            ONE,
-            CanWrite,
-            "Renames a group.",
-            update,
-        ),
-        write(
-            "groups delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            DELETE,
-            delete,
-        ),
-    ]
+    operations! {
+        GET "groups list", ALL, CanRead, "Lists the organization's groups.", list;
+        POST "groups create", ALL, CanWrite, "Creates a group.", create;
+        GET "groups retrieve", ONE, CanRead, "Retrieves a group.", retrieve;
+        POST "groups update", ONE, CanWrite, "Renames a group.", update;
+        DELETE "groups delete", ONE, CanWrite, DELETE, delete;
+    }
 }
 
 literals! {
@@ -118,23 +84,14 @@ impl Group {
     }
 }
 
-impl Item for Group {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(Group, id);
 
 impl Scope for Group {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let id: GroupId = ids.take()?;
-        let mut one = sql!(GROUPS, organization);
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let id: GroupId = path.take()?;
+        let mut one = sql!(GROUPS, path.organization());
         one.push(" AND id = ").bind(&id);
-        let found = connection.fetch_optional(one, Self::read).await?;
-        found.ok_or_else(|| Error::not_found(GroupId::NOUN, id.as_str()))
+        path.find(&id, one, Self::read).await
     }
 }
 
@@ -146,11 +103,7 @@ pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
     let mut one = tenant_sql!(cx, GROUPS, args![]);
     one.push(" AND id = ").bind(id);
     let found = cx.fetch_optional(one, Group::read).await?;
-    found.ok_or_else(|| {
-        let shown: String = id.as_str().chars().take(80).collect();
-        let message = format!("No group with id '{shown}' is in the organization.");
-        Error::invalid("group_id", message)
-    })
+    found.ok_or_else(|| absent("group_id", "group with id", id))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -167,16 +120,10 @@ struct ListGroups {
 
 async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextList<Group>> {
     let list = tenant_sql!(cx, GROUPS, args![]);
-    let request = PageRequest {
-        limit: query.limit.0,
-        after: query.after,
-        before: None,
-        order: query.order.map_or(Order::Ascending, Order::from),
-    };
-    Ok(cx
-        .page(&request, list.clone(), list, "id", Group::read)
-        .await?
-        .into())
+    let order = query.order.map_or(Order::Ascending, Order::from);
+    let request = page_after(query.limit.0, query.after, order);
+    cx.list(&request, list.clone(), list, "id", Group::read)
+        .await
 }
 
 #[derive(Deserialize, JsonSchema)]

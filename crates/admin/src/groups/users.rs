@@ -3,18 +3,17 @@
 use base::ids::{GroupId, Id, ProjectId, UserId};
 use base::permission::role_permissions;
 use base::{Error, Permission, Result};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Order, PageRequest, Row, SortKey};
+use store::{Order, Row, SortKey};
 
 use super::Group;
-use crate::list::{Deleted, Item, NextList};
+use crate::list::{Deleted, NextList, list_item, page_after};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Read, ScopedId, Write, read,
-    write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Read, ScopedId, Write,
+    operations,
 };
 use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql, users};
@@ -23,38 +22,12 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{GroupsRead as CanRead, GroupsWrite as CanWrite};
     const ALL: &str = "/organization/groups/{group_id}/users";
     const ONE: &str = "/organization/groups/{group_id}/users/{user_id}";
-    vec![
-        read(
-            "groups:users list",
-            ALL,
-            CanRead,
-            "Lists the group's users.",
-            list,
-        ),
-        write(
-            "groups:users create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            "Adds a user to the group.",
-            create,
-        ),
-        read(
-            "groups:users retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a user of the group.",
-            retrieve,
-        ),
-        write(
-            "groups:users delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            "Removes a user from the group.",
-            delete,
-        ),
-    ]
+    operations! {
+        GET "groups:users list", ALL, CanRead, "Lists the group's users.", list;
+        POST "groups:users create", ALL, CanWrite, "Adds a user to the group.", create;
+        GET "groups:users retrieve", ONE, CanRead, "Retrieves a user of the group.", retrieve;
+        DELETE "groups:users delete", ONE, CanWrite, "Removes a user from the group.", delete;
+    }
 }
 
 literals! {
@@ -102,11 +75,7 @@ impl GroupUser {
     }
 }
 
-impl Item for GroupUser {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(GroupUser, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -122,17 +91,11 @@ struct ListGroupUsers {
 
 async fn list(mut cx: Read, group: Group, query: ListGroupUsers) -> Result<NextList<GroupUser>> {
     let list = tenant_sql!(cx, USERS, args![&group.id]);
-    let request = PageRequest {
-        limit: query.limit.0,
-        after: query.after,
-        before: None,
-        order: query.order.map_or(Order::Descending, Order::from),
-    };
+    let order = query.order.map_or(Order::Descending, Order::from);
+    let request = page_after(query.limit.0, query.after, order);
     let key = SortKey::by_time("m.added_at", "m.user_id");
-    Ok(cx
-        .page(&request, list.clone(), list, key, GroupUser::read)
-        .await?
-        .into())
+    cx.list(&request, list.clone(), list, key, GroupUser::read)
+        .await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -226,9 +189,7 @@ async fn delete(
         "DELETE FROM group_users WHERE organization_id = $1 AND group_id = $2 AND user_id = $3",
         args![&group.id, &id],
     );
-    if cx.execute(delete).await? == 0 {
-        return Err(Error::not_found(UserId::NOUN, id.as_str()));
-    }
+    cx.delete(&id, delete).await?;
     let details = json!({"user_id": id});
     let event = Event::new(EventType::GroupUserRemoved, &group.id, details);
     Ok(cx.done(event, Deleted::new(GroupUserDeleted, &id)))

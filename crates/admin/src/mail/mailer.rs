@@ -6,7 +6,7 @@ use base::Clock;
 use base::ids::MailId;
 use base::secret::Pepper;
 use store::{Row, Store, sql};
-use tasks::{Health, Task, TaskHandle};
+use tasks::{Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -33,9 +33,6 @@ pub struct QueuedMail {
     /// Text.
     pub body: Zeroizing<String>,
 }
-
-/// A handle to the task that sends queued emails.
-pub struct MailerTask(TaskHandle);
 
 struct Mailer {
     store: Store,
@@ -94,29 +91,17 @@ pub async fn queued(store: &Store, pepper: &Pepper) -> store::Result<Vec<QueuedM
         .collect())
 }
 
-impl MailerTask {
-    /// Starts the task on the current runtime. Without an SMTP server, emails remain queued, and each is logged once.
-    #[must_use]
-    pub fn start(store: Store, pepper: Pepper, clock: Clock, smtp: Option<Smtp>) -> Self {
-        Self(tasks::start("mailer", |stop| Mailer {
-            store,
-            pepper,
-            clock,
-            smtp,
-            stop,
-        }))
-    }
-
-    /// Stops the task after the current email.
-    pub async fn stop(self) {
-        self.0.stop().await;
-    }
-
-    /// Returns the health of the task.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        self.0.health()
-    }
+/// Starts the task that sends queued emails; it stops after the current one. Without an SMTP server, emails remain queued,
+/// and each is logged once.
+#[must_use]
+pub fn start_mailer(store: Store, pepper: Pepper, clock: Clock, smtp: Option<Smtp>) -> TaskHandle {
+    tasks::start("mailer", |stop| Mailer {
+        store,
+        pepper,
+        clock,
+        smtp,
+        stop,
+    })
 }
 
 impl Task for Mailer {

@@ -1,5 +1,5 @@
-//! Outgoing email. An email is queued in the transaction of the change that causes it, and is sent by [`MailerTask`] after
-//! the commit.
+//! Outgoing email. An email is queued in the transaction of the change that causes it, and is sent after the commit by the
+//! task that [`start_mailer`] starts.
 
 mod mailer;
 mod smtp;
@@ -15,7 +15,7 @@ use crate::Services;
 use crate::operation::Write;
 use crate::{args, tenant_sql};
 
-pub use mailer::{MailerTask, QueuedMail, queued};
+pub use mailer::{QueuedMail, queued, start_mailer};
 pub use smtp::{DeliveryOutcome, Smtp};
 
 /// An email to be queued.

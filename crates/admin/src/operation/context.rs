@@ -8,7 +8,7 @@ use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
-use base::{Entropy, PermissionSet, Result, UnixTime};
+use base::{Entropy, Error, PermissionSet, Result, UnixTime};
 use store::{Page, PageRequest, Row, SortKey, Transaction, Value};
 
 use super::event::{self, Actor, ChainHead};
@@ -81,7 +81,7 @@ macro_rules! queries {
                 read: fn(&Row<'_>) -> store::Result<T>,
             ) -> Result<T> {
                 let found = self.fetch_optional(statement, read).await?;
-                found.ok_or_else(|| base::Error::not_found(I::NOUN, id.as_str()))
+                found.ok_or_else(|| Error::not_found(I::NOUN, id.as_str()))
             }
         }
     };
@@ -148,6 +148,21 @@ impl Read {
             .fetch(&mut self.connection, list, whole, key.into(), read)
             .await
     }
+
+    /// Returns the answer to a request for a page, which is as that of [`Read::page`].
+    ///
+    /// # Errors
+    /// As [`Read::page`].
+    pub async fn list<T, L: From<Page<T>>>(
+        &mut self,
+        request: &PageRequest,
+        list: TenantStatement,
+        whole: TenantStatement,
+        key: impl Into<SortKey>,
+        read: fn(&Row<'_>) -> store::Result<T>,
+    ) -> Result<L> {
+        Ok(self.page(request, list, whole, key, read).await?.into())
+    }
 }
 
 /// The context of a write: a transaction, rolled back when dropped. Only [`Done`] commits it.
@@ -178,7 +193,7 @@ impl Write {
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit
             .caller()
-            .map_or_else(Actor::unknown, |caller| Actor::of(caller));
+            .map_or_else(Actor::default, |caller| Actor::of(caller));
         Ok(Self {
             connection,
             actor,
@@ -268,6 +283,17 @@ impl Write {
     /// The database's.
     pub async fn execute(&mut self, statement: TenantStatement) -> Result<u64> {
         Ok(self.connection.execute(statement.into_inner()).await?)
+    }
+
+    /// Runs a statement that deletes the row that `id` names.
+    ///
+    /// # Errors
+    /// 404 if there is no such row; the database's.
+    pub(crate) async fn delete<I: Id>(&mut self, id: &I, statement: TenantStatement) -> Result<()> {
+        match self.execute(statement).await? {
+            0 => Err(Error::not_found(I::NOUN, id.as_str())),
+            _ => Ok(()),
+        }
     }
 
     /// Appends the events, commits, and waits until this node enforces the change.

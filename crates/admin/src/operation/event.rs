@@ -14,14 +14,11 @@ use super::caller::actor_of;
 /// The description of a change.
 pub struct Event {
     kind: EventType,
-    targets: Targets,
+    /// The id of the changed resource, if there is exactly one.
+    target: Option<String>,
+    /// The further ids by which the event is found.
+    more_targets: Vec<String>,
     payload: Map<String, Json>,
-}
-
-/// The ids of the changed resources: nearly always one.
-struct Targets {
-    one: Option<String>,
-    others: Vec<String>,
 }
 
 impl Event {
@@ -34,10 +31,8 @@ impl Event {
         }
         Self {
             kind,
-            targets: Targets {
-                one: Some(id.as_str().to_owned()),
-                others: Vec::new(),
-            },
+            target: Some(id.as_str().to_owned()),
+            more_targets: Vec::new(),
             payload,
         }
     }
@@ -45,7 +40,7 @@ impl Event {
     /// Adds a resource id by which the event is found.
     #[must_use]
     pub(crate) fn filed_under<I: Id>(mut self, id: &I) -> Self {
-        self.targets.others.push(id.as_str().to_owned());
+        self.more_targets.push(id.as_str().to_owned());
         self
     }
 
@@ -54,10 +49,8 @@ impl Event {
         let payload = [("error_code", code), ("error_message", message)];
         Self {
             kind: EventType::LoginFailed,
-            targets: Targets {
-                one: None,
-                others: Vec::new(),
-            },
+            target: None,
+            more_targets: Vec::new(),
             payload: payload
                 .map(|(name, value)| (name.to_owned(), json!(value)))
                 .into_iter()
@@ -74,10 +67,8 @@ impl Event {
     ) -> Self {
         Self {
             kind,
-            targets: Targets {
-                one: None,
-                others: ids.map(|id| id.as_str().to_owned()).collect(),
-            },
+            target: None,
+            more_targets: ids.map(|id| id.as_str().to_owned()).collect(),
             payload: match payload {
                 Json::Object(payload) => payload,
                 _ => Map::new(),
@@ -86,8 +77,8 @@ impl Event {
     }
 }
 
-/// The actor of a change.
-#[derive(Clone)]
+/// The actor of a change; by default an unknown one, such as the user of a command on the server.
+#[derive(Clone, Default)]
 pub(crate) struct Actor {
     id: Option<String>,
     key_id: Option<String>,
@@ -117,16 +108,6 @@ impl Actor {
             key_id: None,
             email: Some(email_key(email)),
             shown: json!({"type": "session", "session": {"user": {"id": user, "email": email}}}),
-        }
-    }
-
-    /// Returns an unknown actor, such as the user of a command on the server.
-    pub(crate) fn unknown() -> Self {
-        Self {
-            id: None,
-            key_id: None,
-            email: None,
-            shown: Json::Null,
         }
     }
 }
@@ -215,7 +196,6 @@ pub(crate) async fn append(
         actor.shown.to_string(),
         Json::Object(event.payload).to_string(),
     );
-    let Targets { one, others } = event.targets;
     let (project_id, project_name) = project.map_or((None, None), |(id, name)| {
         (Some(id.to_string()), Some(name))
     });
@@ -238,12 +218,12 @@ pub(crate) async fn append(
         actor.key_id,
         actor.email,
         actor_shown,
-        one,
+        event.target,
         payload,
         hash,
     );
     transaction.execute(insert).await?;
-    insert_targets(transaction, &organization_id, &id, others).await?;
+    insert_targets(transaction, &organization_id, &id, event.more_targets).await?;
     let update = sql!(
         "UPDATE organizations SET audit_hash = $2 WHERE id = $1",
         &organization_id,

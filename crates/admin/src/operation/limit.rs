@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::num::IntErrorKind;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use base::inline_schema;
+use schemars::json_schema;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
@@ -37,19 +38,9 @@ impl<'de, const DEFAULT: i64, const MIN: i64, const MAX: i64> Deserialize<'de>
     }
 }
 
-impl<const DEFAULT: i64, const MIN: i64, const MAX: i64> JsonSchema for Limit<DEFAULT, MIN, MAX> {
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": MIN, "default": DEFAULT })
-    }
-}
+inline_schema!(Limit<DEFAULT, MIN, MAX>, "Limit", |_| json_schema!({
+    "type": "integer", "minimum": MIN, "default": DEFAULT,
+}); for const DEFAULT: i64, const MIN: i64, const MAX: i64);
 
 #[cfg(test)]
 mod tests {

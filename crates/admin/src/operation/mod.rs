@@ -41,8 +41,8 @@ pub use event::Event;
 pub(crate) use event::{Actor, AuditEntry, ChainHead, append, chain, heading};
 pub use limit::Limit;
 pub use parse::{NoParameters, OrderBy, Patch, refuse};
-pub use scope::{Credential, Organization, PathIds, Permit, ProjectRef, Scope, ScopedId};
-pub(crate) use scope::{IncomingRequest, PROJECT_ARCHIVED, Requirement, inside, missing};
+pub use scope::{Credential, Organization, Permit, ProjectRef, ResourcePath, Scope, ScopedId};
+pub(crate) use scope::{IncomingRequest, PROJECT_ARCHIVED, Requirement, absent, missing};
 pub use separated::Separated;
 pub use statement::{TenantSql, TenantStatement};
 pub(crate) use stream::{Chunks, Streamed};
@@ -86,11 +86,10 @@ pub enum Effect {
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type Running = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
-type RunKeyed = Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>;
 
 /// The handler of an operation, with its steps: for callers with a key, or for anyone with a credential in the body.
 enum Run {
-    Keyed(RunKeyed),
+    Keyed(Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>),
     Open(Box<dyn Fn(IncomingRequest) -> Running + Send + Sync>),
 }
 
@@ -113,7 +112,11 @@ where
     let run = move |request, caller| -> Running {
         Box::pin(pipeline::run_read(request, caller, required, handler))
     };
-    get::<Q, T>(command, path, needs, about, &[], Box::new(run))
+    Operation {
+        needs: Some(needs),
+        query: Q::json_schema,
+        ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
+    }
 }
 
 /// Returns an operation without effect whose answer is sent while it is produced: as a `T`, or as one of `other_types`.
@@ -136,30 +139,11 @@ where
     let run = move |request, caller| -> Running {
         Box::pin(pipeline::run_stream(request, caller, required, handler))
     };
-    get::<Q, T>(command, path, needs, about, other_types, Box::new(run))
-}
-
-fn get<Q: JsonSchema, T: JsonSchema>(
-    command: &'static str,
-    path: &'static str,
-    needs: Permission,
-    about: &'static str,
-    other_types: &'static [&'static str],
-    run: RunKeyed,
-) -> Operation {
     Operation {
-        command,
-        method: Method::GET,
-        path,
         needs: Some(needs),
-        about,
-        extension: false,
-        effect: Effect::Read,
-        other_types,
         query: Q::json_schema,
-        body: None,
-        reply: SchemaGenerator::subschema_for::<T>,
-        run: Run::Keyed(run),
+        other_types,
+        ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
     }
 }
 
@@ -184,18 +168,11 @@ where
         Box::pin(pipeline::run_write(request, caller, required, handler))
     };
     Operation {
-        command,
         method,
-        path,
         needs: Some(needs),
-        about,
-        extension: false,
         effect: Effect::Write,
-        other_types: &[],
-        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
-        reply: SchemaGenerator::subschema_for::<T>,
-        run: Run::Keyed(Box::new(run)),
+        ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
     }
 }
 
@@ -217,18 +194,11 @@ where
         Box::pin(pipeline::run_ingest(request, caller, needs, handler))
     };
     Operation {
-        command,
         method: Method::POST,
-        path,
         needs: Some(needs),
-        about,
-        extension: false,
         effect: Effect::Ingest,
-        other_types: &[],
-        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
-        reply: SchemaGenerator::subschema_for::<T>,
-        run: Run::Keyed(Box::new(run)),
+        ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
     }
 }
 
@@ -247,22 +217,52 @@ where
 {
     let run = move |request| -> Running { Box::pin(pipeline::run_open(request, handler)) };
     Operation {
-        command,
         method: Method::POST,
-        path,
-        needs: None,
-        about,
-        extension: false,
         effect: Effect::Open,
-        other_types: &[],
-        query: NoParameters::json_schema,
         body: Some(SchemaGenerator::subschema_for::<B>),
-        reply: SchemaGenerator::subschema_for::<T>,
-        run: Run::Open(Box::new(run)),
+        ..Operation::new::<T>(command, path, about, Run::Open(Box::new(run)))
     }
 }
 
+/// Returns a list of operations, a line each: the method, then the arguments of [`read`] or [`write`]. `extension` at the
+/// end marks an extension of the contract.
+macro_rules! operations {
+    ($($method:ident $command:expr, $path:expr, $needs:expr, $about:expr, $handler:expr $(, $extension:ident)?;)*) => {
+        vec![$(
+            $crate::operation::operations!(@ $method, $command, $path, $needs, $about, $handler) $(.$extension())?
+        ),*]
+    };
+    (@ GET, $command:expr, $($rest:expr),*) => { $crate::operation::read($command, $($rest),*) };
+    (@ $method:ident, $command:expr, $($rest:expr),*) => {
+        $crate::operation::write($command, http::Method::$method, $($rest),*)
+    };
+}
+pub(crate) use operations;
+
 impl Operation {
+    /// Returns an operation without effect that anyone may run: `GET path` without parameters.
+    fn new<T: JsonSchema>(
+        command: &'static str,
+        path: &'static str,
+        about: &'static str,
+        run: Run,
+    ) -> Self {
+        Self {
+            command,
+            method: Method::GET,
+            path,
+            needs: None,
+            about,
+            extension: false,
+            effect: Effect::Read,
+            other_types: &[],
+            query: NoParameters::json_schema,
+            body: None,
+            reply: SchemaGenerator::subschema_for::<T>,
+            run,
+        }
+    }
+
     /// Marks the operation as an extension of the contract.
     #[must_use]
     pub fn extension(self) -> Self {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base::{Error, Result, without_mark};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use base::{Error, Result, inline_schema, without_mark};
+use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use store::Order;
@@ -74,19 +74,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Patch<T> {
-    fn schema_name() -> Cow<'static, str> {
-        Option::<T>::schema_name()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Option::<T>::json_schema(generator)
-    }
-}
+inline_schema!(
+    Patch<T>, Option::<T>::schema_name(), |generator| Option::<T>::json_schema(generator); for T: JsonSchema
+);
 
 /// Parses a query string in every encoding that clients send: `a=1&a=2`, `a[]=1`, `a%5B%5D=1`, `a[0]=1`, `a[gt]=1`. An
 /// empty value counts as absent.

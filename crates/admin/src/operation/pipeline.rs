@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::caller::authenticate;
 use super::receive::{body_memory, read_body};
 use super::revocable::Revocable;
-use super::scope::{Credential, IncomingRequest, PathIds, Permit, Requirement, Scope};
+use super::scope::{Credential, IncomingRequest, Permit, Requirement, ResourcePath, Scope};
 use super::{Caller, Done, Ingest, NoParameters, Operation, Read, Run, Write, parse};
 use crate::Services;
 
@@ -101,8 +101,8 @@ fn respond(result: Result<Response<Body>>) -> Response<Body> {
     result.unwrap_or_else(|error| error.response())
 }
 
-fn json_response(json: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(json));
+fn json_response<T: Serialize>(answer: &T) -> Result<Response<Body>> {
+    let mut response = Response::new(Body::from(encode(answer)?));
     let headers = response.headers_mut();
     // Later layers add more.
     headers.reserve(8);
@@ -110,7 +110,7 @@ fn json_response(json: Bytes) -> Response<Body> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    response
+    Ok(response)
 }
 
 /// Authorizes the caller, then resolves the path: a caller without the permission does not learn what exists.
@@ -122,8 +122,8 @@ async fn authorize<S: Scope>(
 ) -> Result<(store::Read, S, Permit)> {
     let (project, needs) = (required.project_in(path), required.permission());
     let permit = Permit::check(&mut connection, caller, project, needs).await?;
-    let organization = permit.organization();
-    let scope = S::resolve(&mut connection, organization, &mut PathIds::new(path)).await?;
+    let mut path = ResourcePath::new(&mut connection, permit.organization(), path);
+    let scope = S::resolve(&mut path).await?;
     Ok((connection, scope, permit))
 }
 
@@ -136,14 +136,27 @@ async fn begin<S: Scope>(
 ) -> Result<(Write, S)> {
     let organization = permit.organization().clone();
     let mut write = Write::begin(services, permit).await?;
-    let ids = &mut PathIds::new(path);
-    let scope = S::resolve(write.connection(), &organization, ids).await?;
+    let mut path = ResourcePath::new(write.connection(), &organization, path);
+    let scope = S::resolve(&mut path).await?;
     let project = scope.project();
     write.in_project(project.map(|project| (project.id.clone(), project.name.to_owned())));
     Ok((write, scope))
 }
 
-/// Runs a read: authorize → resolve the path → parse the query → run.
+/// Prepares a read: authorize → resolve the path → parse the query.
+async fn prepare_read<S: Scope, Q: DeserializeOwned>(
+    request: IncomingRequest,
+    caller: Caller,
+    required: Requirement,
+) -> Result<(Read, S, Q)> {
+    let IncomingRequest { services, path, .. } = request;
+    let connection = services.store.read().await?;
+    let (connection, scope, permit) = authorize::<S>(connection, &path, caller, required).await?;
+    let query = parse::query(request.uri.query())?;
+    Ok((Read::new(connection, permit, services), scope, query))
+}
+
+/// Runs a read.
 pub(super) async fn run_read<S, Q, T, H, F>(
     request: IncomingRequest,
     caller: Caller,
@@ -157,20 +170,11 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<T>>,
 {
-    let IncomingRequest {
-        services,
-        path,
-        uri,
-        ..
-    } = request;
-    let connection = services.store.read().await?;
-    let (connection, scope, permit) = authorize::<S>(connection, &path, caller, required).await?;
-    let query = parse::query(uri.query())?;
-    let read = Read::new(connection, permit, services);
-    encode(&handler(read, scope, query).await?).map(json_response)
+    let (read, scope, query) = prepare_read(request, caller, required).await?;
+    json_response(&handler(read, scope, query).await?)
 }
 
-/// Runs a read whose answer is produced while it is sent: authorize → resolve the path → parse the query → run.
+/// Runs a read whose answer is produced while it is sent, and aborted once the caller's key is revoked.
 pub(super) async fn run_stream<S, Q, H, F>(
     request: IncomingRequest,
     caller: Caller,
@@ -183,17 +187,10 @@ where
     H: Fn(Read, S, Q) -> F,
     F: Future<Output = Result<Response<Body>>>,
 {
-    let IncomingRequest {
-        services,
-        path,
-        uri,
-        ..
-    } = request;
-    let connection = services.store.read().await?;
-    let (connection, scope, permit) = authorize::<S>(connection, &path, caller, required).await?;
-    let query = parse::query(uri.query())?;
-    let revocable = Revocable::new(&services, &permit);
-    let answer = handler(Read::new(connection, permit, services), scope, query).await?;
+    let services = Arc::clone(&request.services);
+    let (read, scope, query) = prepare_read(request, caller, required).await?;
+    let revocable = Revocable::new(&services, read.permit());
+    let answer = handler(read, scope, query).await?;
     Ok(match revocable {
         Some(revocable) => answer.map(|body| Body::new(revocable.guard(body))),
         None => answer,
@@ -229,7 +226,7 @@ where
     parse::query::<NoParameters>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
     let (write, scope) = begin::<S>(services, &path, permit).await?;
-    encode(&handler(write, scope, body).await?.commit().await?).map(json_response)
+    json_response(&handler(write, scope, body).await?.commit().await?)
 }
 
 /// Runs a write without a key: parse the body → check the credential in it → begin → run → audit → commit.
@@ -257,7 +254,7 @@ where
     let permit = Permit::redeem(&mut connection, &services.pepper, &body).await?;
     drop(connection);
     let write = Write::begin(services, permit).await?;
-    encode(&handler(write, body).await?.commit().await?).map(json_response)
+    json_response(&handler(write, body).await?.commit().await?)
 }
 
 /// Runs an ingest: authorize → read the body → authorize again → run. A project key is authorized in its own project; the
@@ -291,8 +288,7 @@ where
     let (body, _memory) = read_body(&headers, body, MAX_INGEST_BYTES, memory).await?;
     let mut connection = services.store.read().await?;
     let permit = permit.renew(&mut connection, services.clock.now()).await?;
-    encode(&handler(Ingest::new(connection, permit, services, lines), body).await?)
-        .map(json_response)
+    json_response(&handler(Ingest::new(connection, permit, services, lines), body).await?)
 }
 
 /// Serializes an answer as JSON in a reused thread-local buffer.

@@ -1,6 +1,7 @@
 //! Scopes: the resources that the ids in a path name, and the [`Permit`] to use them. Resolving an id of another
 //! organization fails as one that does not exist: 404.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,7 +11,7 @@ use base::{Error, Permission, Result, UnixTime};
 use http::{HeaderMap, Uri};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use store::Connection;
+use store::{Connection, Row, Statement};
 
 use super::Caller;
 use crate::Services;
@@ -24,12 +25,44 @@ pub(crate) struct IncomingRequest {
     pub(crate) body: Body,
 }
 
-/// The ids in a path, from left to right.
-pub struct PathIds<'a>(std::slice::Iter<'a, String>);
+/// The ids in a path that are not resolved yet, from left to right, and the connection that finds their resources.
+pub struct ResourcePath<'a> {
+    connection: &'a mut Connection,
+    organization: &'a OrganizationId,
+    ids: std::slice::Iter<'a, String>,
+}
 
-impl<'a> PathIds<'a> {
-    pub(crate) fn new(values: &'a [String]) -> Self {
-        Self(values.iter())
+impl<'a> ResourcePath<'a> {
+    pub(crate) fn new(
+        connection: &'a mut Connection,
+        organization: &'a OrganizationId,
+        ids: &'a [String],
+    ) -> Self {
+        Self {
+            connection,
+            organization,
+            ids: ids.iter(),
+        }
+    }
+
+    /// Returns the organization, in which all resources are.
+    #[must_use]
+    pub fn organization(&self) -> &'a OrganizationId {
+        self.organization
+    }
+
+    /// Returns the resource with this id, which is the first row of the result.
+    ///
+    /// # Errors
+    /// 404 if the result is empty; the database's.
+    pub async fn find<T, I: Id>(
+        &mut self,
+        id: &I,
+        statement: Statement,
+        read: fn(&Row<'_>) -> store::Result<T>,
+    ) -> Result<T> {
+        let found = self.connection.fetch_optional(statement, read).await?;
+        found.ok_or_else(|| Error::not_found(I::NOUN, id.as_str()))
     }
 
     /// Returns the next id.
@@ -37,7 +70,7 @@ impl<'a> PathIds<'a> {
     /// # Errors
     /// 404: the text is not an id.
     pub fn take<I: Id>(&mut self) -> Result<I> {
-        let text = self.0.next().ok_or_else(Error::internal)?;
+        let text = self.ids.next().ok_or_else(Error::internal)?;
         parse_path_id(text)
     }
 }
@@ -60,11 +93,7 @@ pub trait Scope: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// 404: it does not exist, or belongs to another organization. 400: its state does not allow the operation.
-    fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> impl Future<Output = Result<Self>> + Send;
+    fn resolve(path: &mut ResourcePath<'_>) -> impl Future<Output = Result<Self>> + Send;
 
     /// Returns the project that the resource belongs to, if it belongs to one.
     fn project(&self) -> Option<ProjectRef<'_>> {
@@ -76,7 +105,7 @@ pub trait Scope: Sized + Send + Sync + 'static {
 pub struct Organization;
 
 impl Scope for Organization {
-    async fn resolve(_: &mut Connection, _: &OrganizationId, _: &mut PathIds<'_>) -> Result<Self> {
+    async fn resolve(_: &mut ResourcePath<'_>) -> Result<Self> {
         Ok(Self)
     }
 }
@@ -85,14 +114,10 @@ impl Scope for Organization {
 pub struct ScopedId<S, I>(pub S, pub I);
 
 impl<S: Scope, I: Id> Scope for ScopedId<S, I> {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let outer = S::resolve(connection, organization, ids).await;
-        let outer = outer.map_err(|error| inside::<I>(error, ids))?;
-        Ok(Self(outer, ids.take()?))
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let outer = S::resolve(path).await;
+        let outer = outer.map_err(|error| inside::<I>(error, path))?;
+        Ok(Self(outer, path.take()?))
     }
 
     fn project(&self) -> Option<ProjectRef<'_>> {
@@ -102,11 +127,11 @@ impl<S: Scope, I: Id> Scope for ScopedId<S, I> {
 
 /// Converts the refusal of an archived project into 404 for the next id, so that tools which keep state forget the resource;
 /// returns any other error unchanged.
-pub(crate) fn inside<I: Id>(error: Error, ids: &mut PathIds<'_>) -> Error {
+fn inside<I: Id>(error: Error, path: &mut ResourcePath<'_>) -> Error {
     if error.code != Some(PROJECT_ARCHIVED) {
         return error;
     }
-    match ids.take::<I>() {
+    match path.take::<I>() {
         Ok(id) => Error::not_found(I::NOUN, id.as_str()),
         Err(error) => error,
     }
@@ -239,6 +264,13 @@ impl Permit {
     pub fn user(&self) -> Result<&UserId> {
         self.caller().ok_or_else(Error::internal)?.person()
     }
+}
+
+/// Returns 400: `param` of a request names a resource that is not in the organization; `what` introduces `name`.
+pub(crate) fn absent(param: &'static str, what: &str, name: impl Display) -> Error {
+    let shown: String = name.to_string().chars().take(80).collect();
+    let message = format!("No {what} '{shown}' is in the organization.");
+    Error::invalid(param, message)
 }
 
 /// Returns 403: the key is valid, but its owner lacks `needs`.

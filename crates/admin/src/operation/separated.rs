@@ -1,9 +1,9 @@
 //! List parameters of query strings whose values may be comma-separated.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use base::inline_schema;
+use schemars::JsonSchema;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error};
 
@@ -54,19 +54,9 @@ pub(super) fn split_index(error: &str) -> Option<(&str, &str)> {
     is_index.then_some((index, error))
 }
 
-impl<T: JsonSchema> JsonSchema for Separated<T> {
-    fn schema_name() -> Cow<'static, str> {
-        Vec::<T>::schema_name()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Vec::<T>::json_schema(generator)
-    }
-}
+inline_schema!(
+    Separated<T>, Vec::<T>::schema_name(), |generator| Vec::<T>::json_schema(generator); for T: JsonSchema
+);
 
 #[cfg(test)]
 mod tests {

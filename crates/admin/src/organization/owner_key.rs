@@ -103,7 +103,7 @@ pub async fn issue(new: NewOwnerKey<'_>) -> Result<OwnerKey> {
         organization_id: organization.clone(),
         effective_at: now,
         project: head.default_project.clone(),
-        actor: Actor::unknown(),
+        actor: Actor::default(),
         event: Event::new(EventType::ApiKeyCreated, &id, details),
     };
     append(&mut transaction, &head, entry).await?;

@@ -4,7 +4,6 @@ use base::ids::{KeyId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,10 +11,10 @@ use store::Row;
 
 use super::{ActiveProject, Project};
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
-use crate::list::{Deleted, Item, List, oldest_first};
+use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -24,49 +23,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/projects/{project_id}/api_keys";
     const ONE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
     const CREATE: &str = "Creates a key for a user. The secret is shown once.";
-    const UPDATE: &str = "Modifies the scopes or the expiry of a key.";
     const DELETE: &str = "Deletes a user's key, which is refused from then on.";
-    vec![
-        read(
-            "projects:api-keys list",
-            ALL,
-            CanRead,
-            "Lists the project's keys.",
-            list,
-        ),
-        write(
-            "projects:api-keys create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            CREATE,
-            create,
-        )
-        .extension(),
-        read(
-            "projects:api-keys retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a key, without its secret.",
-            retrieve,
-        ),
-        write(
-            "projects:api-keys update",
-            Method::POST,
-            ONE,
-            CanWrite,
-            UPDATE,
-            update,
-        ),
-        write(
-            "projects:api-keys delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            DELETE,
-            delete,
-        ),
-    ]
+    operations! {
+        GET "projects:api-keys list", ALL, CanRead, "Lists the project's keys.", list;
+        POST "projects:api-keys create", ALL, CanWrite, CREATE, create, extension;
+        GET "projects:api-keys retrieve", ONE, CanRead, "Retrieves a key, without its secret.", retrieve;
+        POST "projects:api-keys update", ONE, CanWrite, "Modifies the scopes or the expiry of a key.", update;
+        DELETE "projects:api-keys delete", ONE, CanWrite, DELETE, delete;
+    }
 }
 
 literals! {
@@ -201,11 +165,7 @@ impl ProjectApiKey {
     }
 }
 
-impl Item for ProjectApiKey {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(ProjectApiKey, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -240,10 +200,8 @@ async fn list(mut cx: Read, project: Project, query: ListKeys) -> Result<List<Pr
         Some(AccessFilter::Any) | None => "",
     });
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx
-        .page(&request, list, whole, "k.id", ProjectApiKey::read)
-        .await?
-        .into())
+    cx.list(&request, list, whole, "k.id", ProjectApiKey::read)
+        .await
 }
 
 /// A new key with its secret, which is shown only once.

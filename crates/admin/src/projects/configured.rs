@@ -2,12 +2,11 @@
 
 use std::ops::Deref;
 
-use base::ids::{Id, OrganizationId, ProjectId};
+use base::ids::{Id, ProjectId};
 use base::{Error, Result};
-use store::Connection;
 
 use super::Project;
-use crate::operation::{PathIds, ProjectRef, Scope};
+use crate::operation::{ProjectRef, ResourcePath, Scope};
 
 /// A project that is not archived, as the scope of settings. Settings of an archived project are not found.
 pub struct ConfiguredProject(Project);
@@ -20,12 +19,8 @@ impl Deref for ConfiguredProject {
 }
 
 impl Scope for ConfiguredProject {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let project = Project::resolve(connection, organization, ids).await?;
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let project = Project::resolve(path).await?;
         if project.archived_at.is_some() {
             return Err(Error::not_found(ProjectId::NOUN, project.id.as_str()));
         }

@@ -2,19 +2,18 @@
 
 use base::ids::{GroupId, Id, ProjectId, RoleId};
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Order, PageRequest, Row, SortKey};
+use store::{Order, Row, SortKey};
 
 use super::{ActiveProject, Project};
 use crate::groups::{self, GroupType};
-use crate::list::{Deleted, Item, NextList};
+use crate::list::{Deleted, NextList, list_item, page_after};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Read, ScopedId, Write, read,
-    write,
+    Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Read, ScopedId, Write,
+    operations,
 };
 use crate::roles::Role;
 use crate::{args, tenant_sql};
@@ -23,38 +22,12 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/groups";
     const ONE: &str = "/organization/projects/{project_id}/groups/{group_id}";
-    vec![
-        read(
-            "projects:groups list",
-            ALL,
-            CanRead,
-            "Lists the groups that have a role in the project.",
-            list,
-        ),
-        write(
-            "projects:groups create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            "Adds a group to the project with a role.",
-            create,
-        ),
-        read(
-            "projects:groups retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a group of the project.",
-            retrieve,
-        ),
-        write(
-            "projects:groups delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            "Removes a group from the project.",
-            delete,
-        ),
-    ]
+    operations! {
+        GET "projects:groups list", ALL, CanRead, "Lists the groups that have a role in the project.", list;
+        POST "projects:groups create", ALL, CanWrite, "Adds a group to the project with a role.", create;
+        GET "projects:groups retrieve", ONE, CanRead, "Retrieves a group of the project.", retrieve;
+        DELETE "projects:groups delete", ONE, CanWrite, "Removes a group from the project.", delete;
+    }
 }
 
 literals! {
@@ -91,11 +64,7 @@ impl ProjectGroup {
     }
 }
 
-impl Item for ProjectGroup {
-    fn cursor(&self) -> String {
-        self.group_id.to_string()
-    }
-}
+list_item!(ProjectGroup, group_id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -115,17 +84,11 @@ async fn list(
     query: ListProjectGroups,
 ) -> Result<NextList<ProjectGroup>> {
     let list = tenant_sql!(cx, GROUPS, args![&project.id]);
-    let request = PageRequest {
-        limit: query.limit.0,
-        after: query.after,
-        before: None,
-        order: query.order.map_or(Order::Ascending, Order::from),
-    };
+    let order = query.order.map_or(Order::Ascending, Order::from);
+    let request = page_after(query.limit.0, query.after, order);
     let key = SortKey::by_time("m.added_at", "m.group_id");
-    Ok(cx
-        .page(&request, list.clone(), list, key, ProjectGroup::read)
-        .await?
-        .into())
+    cx.list(&request, list.clone(), list, key, ProjectGroup::read)
+        .await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -225,9 +188,7 @@ async fn delete(
         "DELETE FROM project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3",
         args![&project.id, &id],
     );
-    if cx.execute(delete).await? == 0 {
-        return Err(Error::not_found(GroupId::NOUN, id.as_str()));
-    }
+    cx.delete(&id, delete).await?;
     let details = json!({"group_id": id});
     let event = Event::new(EventType::ProjectGroupRemoved, &project.id, details);
     Ok(cx.done(event, Deleted::new(ProjectGroupDeleted, &id)))

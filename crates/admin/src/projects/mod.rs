@@ -12,24 +12,23 @@ pub mod users;
 
 use std::ops::Deref;
 
-use base::ids::{Id, MAX_ID_LENGTH, OrganizationId, ProjectId};
+use base::ids::{MAX_ID_LENGTH, ProjectId};
 use base::name::{Name, VISIBLE};
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use settings::ENFORCED;
-use store::{Connection, Row, sql};
+use store::{Row, sql};
 
 pub use configured::ConfiguredProject;
 pub use residency::Residency;
 
-use crate::list::{Item, List, oldest_first};
+use crate::list::{List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    PathIds, ProjectRef, Read, Scope, TenantSql, Write, both, read, write,
+    ProjectRef, Read, ResourcePath, Scope, TenantSql, Write, both, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -38,46 +37,13 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/projects";
     const ONE: &str = "/organization/projects/{project_id}";
     const ARCHIVE: &str = "/organization/projects/{project_id}/archive";
-    vec![
-        read(
-            "projects list",
-            ALL,
-            ProjectsRead,
-            "Lists the organization's projects.",
-            list,
-        ),
-        write(
-            "projects create",
-            Method::POST,
-            ALL,
-            ProjectsWrite,
-            "Creates a project.",
-            create,
-        ),
-        read(
-            "projects retrieve",
-            ONE,
-            ProjectsRead,
-            "Retrieves a project.",
-            retrieve,
-        ),
-        write(
-            "projects update",
-            Method::POST,
-            ONE,
-            ProjectsWrite,
-            "Modifies a project.",
-            update,
-        ),
-        write(
-            "projects archive",
-            Method::POST,
-            ARCHIVE,
-            ProjectsWrite,
-            "Archives a project irreversibly.",
-            archive,
-        ),
-    ]
+    operations! {
+        GET "projects list", ALL, ProjectsRead, "Lists the organization's projects.", list;
+        POST "projects create", ALL, ProjectsWrite, "Creates a project.", create;
+        GET "projects retrieve", ONE, ProjectsRead, "Retrieves a project.", retrieve;
+        POST "projects update", ONE, ProjectsWrite, "Modifies a project.", update;
+        POST "projects archive", ARCHIVE, ProjectsWrite, "Archives a project irreversibly.", archive;
+    }
 }
 
 literals! {
@@ -146,11 +112,7 @@ impl Project {
     }
 }
 
-impl Item for Project {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(Project, id);
 
 impl<'a> From<&'a Project> for ProjectRef<'a> {
     fn from(project: &'a Project) -> Self {
@@ -162,16 +124,11 @@ impl<'a> From<&'a Project> for ProjectRef<'a> {
 }
 
 impl Scope for Project {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let id: ProjectId = ids.take()?;
-        let mut one = sql!(COLUMNS_FROM, organization);
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let id: ProjectId = path.take()?;
+        let mut one = sql!(COLUMNS_FROM, path.organization());
         one.push(" AND id = ").bind(&id);
-        let found = connection.fetch_optional(one, Self::read).await?;
-        found.ok_or_else(|| Error::not_found(ProjectId::NOUN, id.as_str()))
+        path.find(&id, one, Self::read).await
     }
 
     fn project(&self) -> Option<ProjectRef<'_>> {
@@ -180,12 +137,8 @@ impl Scope for Project {
 }
 
 impl Scope for ActiveProject {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let project = Project::resolve(connection, organization, ids).await?;
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let project = Project::resolve(path).await?;
         if project.archived_at.is_some() {
             let message = format!(
                 "The project '{}' is archived: it cannot be used or changed any more.",
@@ -221,10 +174,7 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
         list.push(" AND archived_at IS NULL");
     }
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx
-        .page(&request, list, whole, "id", Project::read)
-        .await?
-        .into())
+    cx.list(&request, list, whole, "id", Project::read).await
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -4,7 +4,6 @@ use base::ids::{KeyId, ServiceAccountId};
 use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,10 +11,10 @@ use store::Row;
 
 use super::ActiveProject;
 use crate::keys::{self, IssuedKey, Lifetime, NewOwner, Scopes};
-use crate::list::{Deleted, Item, List, oldest_first};
+use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, operations,
 };
 use crate::roles::grant::may_grant;
 use crate::{args, tenant_sql};
@@ -29,54 +28,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     const CREATE: &str =
         "Creates a service account in the project, by default with a key that is shown once.";
     const CREATE_KEY: &str = "Creates another key for a service account. The secret is shown once.";
-    vec![
-        read(
-            "projects:service-accounts list",
-            ALL,
-            CanRead,
-            "Lists the project's service accounts.",
-            list,
-        ),
-        write(
-            "projects:service-accounts create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            CREATE,
-            create,
-        ),
-        read(
-            "projects:service-accounts retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a service account.",
-            retrieve,
-        ),
-        write(
-            "projects:service-accounts update",
-            Method::POST,
-            ONE,
-            CanWrite,
-            "Modifies a service account.",
-            update,
-        ),
-        write(
-            "projects:service-accounts delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            "Deletes a service account and its keys.",
-            delete,
-        ),
-        write(
-            "projects:service-accounts:api-keys create",
-            Method::POST,
-            KEYS,
-            CanWrite,
-            CREATE_KEY,
-            create_key,
-        ),
-    ]
+    operations! {
+        GET "projects:service-accounts list", ALL, CanRead, "Lists the project's service accounts.", list;
+        POST "projects:service-accounts create", ALL, CanWrite, CREATE, create;
+        GET "projects:service-accounts retrieve", ONE, CanRead, "Retrieves a service account.", retrieve;
+        POST "projects:service-accounts update", ONE, CanWrite, "Modifies a service account.", update;
+        DELETE "projects:service-accounts delete", ONE, CanWrite, "Deletes a service account and its keys.", delete;
+        POST "projects:service-accounts:api-keys create", KEYS, CanWrite, CREATE_KEY, create_key;
+    }
 }
 
 literals! {
@@ -113,11 +72,7 @@ impl ServiceAccount {
     }
 }
 
-impl Item for ServiceAccount {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(ServiceAccount, id);
 
 /// A new service account with its first key, if it was created with one.
 #[derive(Serialize, JsonSchema)]
@@ -175,10 +130,8 @@ async fn list(
 ) -> Result<List<ServiceAccount>> {
     let list = tenant_sql!(cx, OF_PROJECT, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
-    Ok(cx
-        .page(&request, list.clone(), list, "id", ServiceAccount::read)
-        .await?
-        .into())
+    cx.list(&request, list.clone(), list, "id", ServiceAccount::read)
+        .await
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -1,20 +1,19 @@
 //! `/organization/projects/{project_id}/users`: members of a project.
 
-use base::ids::{Id, ProjectId, UserId};
+use base::ids::{ProjectId, UserId};
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Row, SortKey};
 
 use super::{ActiveProject, Project};
-use crate::list::{Deleted, Item, List, oldest_first};
+use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
-    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, both_or_neither,
-    read, write,
+    Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, absent,
+    both_or_neither, operations,
 };
 use crate::roles::grant::may_grant;
 use crate::users::User;
@@ -24,46 +23,13 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectUsersRead as CanRead, ProjectUsersWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/users";
     const ONE: &str = "/organization/projects/{project_id}/users/{user_id}";
-    vec![
-        read(
-            "projects:users list",
-            ALL,
-            CanRead,
-            "Lists the project's users.",
-            list,
-        ),
-        write(
-            "projects:users create",
-            Method::POST,
-            ALL,
-            CanWrite,
-            "Adds a user of the organization to the project.",
-            create,
-        ),
-        read(
-            "projects:users retrieve",
-            ONE,
-            CanRead,
-            "Retrieves a user of the project.",
-            retrieve,
-        ),
-        write(
-            "projects:users update",
-            Method::POST,
-            ONE,
-            CanWrite,
-            "Modifies a user's role in the project.",
-            update,
-        ),
-        write(
-            "projects:users delete",
-            Method::DELETE,
-            ONE,
-            CanWrite,
-            "Removes a user from the project.",
-            delete,
-        ),
-    ]
+    operations! {
+        GET "projects:users list", ALL, CanRead, "Lists the project's users.", list;
+        POST "projects:users create", ALL, CanWrite, "Adds a user of the organization to the project.", create;
+        GET "projects:users retrieve", ONE, CanRead, "Retrieves a user of the project.", retrieve;
+        POST "projects:users update", ONE, CanWrite, "Modifies a user's role in the project.", update;
+        DELETE "projects:users delete", ONE, CanWrite, "Removes a user from the project.", delete;
+    }
 }
 
 literals! {
@@ -120,11 +86,7 @@ impl ProjectUser {
     }
 }
 
-impl Item for ProjectUser {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(ProjectUser, id);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -144,10 +106,8 @@ async fn list(
     let list = tenant_sql!(cx, USERS, args![&project.id]);
     let request = oldest_first(query.limit.0, query.after);
     let key = SortKey::by_time("m.added_at", "m.user_id");
-    Ok(cx
-        .page(&request, list.clone(), list, key, ProjectUser::read)
-        .await?
-        .into())
+    cx.list(&request, list.clone(), list, key, ProjectUser::read)
+        .await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -196,11 +156,7 @@ async fn create(
 
 async fn with_address(cx: &mut Write, email: &str) -> Result<User> {
     let found = users::find_by_email(cx, email).await?;
-    found.ok_or_else(|| {
-        let shown: String = email.chars().take(80).collect();
-        let message = format!("No user with the address '{shown}' is in the organization.");
-        Error::invalid("email", message)
-    })
+    found.ok_or_else(|| absent("email", "user with the address", email))
 }
 
 /// Adds a member. Returns false if the user is a member already.
@@ -279,9 +235,7 @@ async fn delete(
         "DELETE FROM project_users WHERE organization_id = $1 AND project_id = $2 AND user_id = $3",
         args![&project.id, &id],
     );
-    if cx.execute(delete).await? == 0 {
-        return Err(Error::not_found(UserId::NOUN, id.as_str()));
-    }
+    cx.delete(&id, delete).await?;
     let answer = Deleted::new(ProjectUserDeleted, &id);
     let event = Event::new(EventType::UserDeleted, &id, json!({}));
     Ok(cx.done(event, answer))

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 use base::ids::{Id, RoleAssignmentId, RoleId, UserId};
 use base::permission::PermissionList;
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,85 +15,44 @@ use super::Role;
 use super::grant::scope_details;
 use super::page::{ListRoles, by_place};
 use super::principal::{AssignedGroup, AssignedUser, RolePrincipal, ScopedPrincipal};
-use crate::list::{Item, NextList};
+use crate::list::{NextList, list_item};
 use crate::operation::{
     Done, Event, EventType, NoParameters, Operation, Organization, Read, ScopedId, TenantStatement,
-    Write, read, write,
+    Write, operations,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
 macro_rules! operations_of {
-    ($scope:ty, $principal:ty, $command:literal, $path:literal, $whose:literal) => {
-        [
-            read(
-                concat!($command, " list"),
-                $path,
-                Permission::RolesRead,
-                concat!("Lists the roles of ", $whose, "."),
-                list::<$scope, $principal>,
-            ),
-            write(
-                concat!($command, " create"),
-                Method::POST,
-                $path,
-                Permission::RolesWrite,
-                concat!("Assigns a role to ", $whose, "."),
-                create::<$scope, $principal>,
-            ),
-            read(
-                concat!($command, " retrieve"),
-                concat!($path, "/{role_id}"),
-                Permission::RolesRead,
-                concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$scope, $principal>,
-            ),
-            write(
-                concat!($command, " delete"),
-                Method::DELETE,
-                concat!($path, "/{role_id}"),
-                Permission::RolesWrite,
-                concat!("Removes a role from ", $whose, "."),
-                delete::<$scope, $principal>,
-            ),
-        ]
+    ($scope:ty, $principal:ty: $command:literal, $path:literal, $whose:literal) => {
+        operations! {
+            GET concat!($command, " list"), $path, Permission::RolesRead,
+                concat!("Lists the roles of ", $whose, "."), list::<$scope, $principal>;
+            POST concat!($command, " create"), $path, Permission::RolesWrite,
+                concat!("Assigns a role to ", $whose, "."), create::<$scope, $principal>;
+            GET concat!($command, " retrieve"), concat!($path, "/{role_id}"), Permission::RolesRead,
+                concat!("Retrieves a role of ", $whose, "."), retrieve::<$scope, $principal>;
+            DELETE concat!($command, " delete"), concat!($path, "/{role_id}"), Permission::RolesWrite,
+                concat!("Removes a role from ", $whose, "."), delete::<$scope, $principal>;
+        }
     };
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let users = operations_of!(
-        Organization,
-        AssignedUser,
-        "users:roles",
-        "/organization/users/{user_id}/roles",
-        "a user in the organization"
-    );
-    let groups = operations_of!(
-        Organization,
-        AssignedGroup,
-        "groups:roles",
-        "/organization/groups/{group_id}/roles",
-        "a group in the organization"
-    );
-    let project_users = operations_of!(
-        ActiveProject,
-        AssignedUser,
-        "projects:users:roles",
-        "/projects/{project_id}/users/{user_id}/roles",
-        "a user in a project"
-    );
-    let project_groups = operations_of!(
-        ActiveProject,
-        AssignedGroup,
-        "projects:groups:roles",
-        "/projects/{project_id}/groups/{group_id}/roles",
-        "a group in a project"
-    );
-    [users, groups, project_users, project_groups]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        operations_of!(Organization, AssignedUser: "users:roles", "/organization/users/{user_id}/roles",
+            "a user in the organization"),
+        operations_of!(Organization, AssignedGroup: "groups:roles", "/organization/groups/{group_id}/roles",
+            "a group in the organization"),
+        operations_of!(ActiveProject, AssignedUser: "projects:users:roles",
+            "/projects/{project_id}/users/{user_id}/roles", "a user in a project"),
+        operations_of!(ActiveProject, AssignedGroup: "projects:groups:roles",
+            "/projects/{project_id}/groups/{group_id}/roles", "a group in a project"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A role of a user or group, with the sources of inherited roles.
@@ -175,11 +133,7 @@ impl AssignedRole {
     }
 }
 
-impl Item for AssignedRole {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(AssignedRole, id);
 
 /// Sources of a principal's roles by role: `None` for a direct assignment, else a group.
 type Sources = HashMap<String, Vec<Option<String>>>;

@@ -11,17 +11,16 @@ use base::ids::{Id, RoleId, UserId};
 use base::name::{Description, Name};
 use base::permission::{PermissionList, PredefinedRole};
 use base::{Error, Permission, Result, UnixTime};
-use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::Row;
 
-use crate::list::{Deleted, Item, NextList};
+use crate::list::{Deleted, NextList, list_item};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, NoParameters, Operation, Organization, Patch, Read, ScopedId,
-    TenantStatement, Write, read, write,
+    TenantStatement, Write, operations,
 };
 use crate::projects::ActiveProject;
 use crate::role_scope::RoleScope;
@@ -30,66 +29,26 @@ use grant::{check_permissions, may_grant, scope_details};
 use page::{ListRoles, by_place};
 
 macro_rules! operations_in {
-    ($scope:ty, $command:literal, $path:literal, $whose:literal) => {
-        vec![
-            read(
-                concat!($command, " list"),
-                $path,
-                Permission::RolesRead,
-                concat!("Lists the roles that can be assigned in ", $whose, "."),
-                list::<$scope>,
-            ),
-            write(
-                concat!($command, " create"),
-                Method::POST,
-                $path,
-                Permission::RolesWrite,
-                concat!("Creates a custom role of ", $whose, "."),
-                create::<$scope>,
-            ),
-            read(
-                concat!($command, " retrieve"),
-                concat!($path, "/{role_id}"),
-                Permission::RolesRead,
-                concat!("Retrieves a role of ", $whose, "."),
-                retrieve::<$scope>,
-            ),
-            write(
-                concat!($command, " update"),
-                Method::POST,
-                concat!($path, "/{role_id}"),
-                Permission::RolesWrite,
-                concat!("Modifies a custom role of ", $whose, "."),
-                update::<$scope>,
-            ),
-            write(
-                concat!($command, " delete"),
-                Method::DELETE,
-                concat!($path, "/{role_id}"),
-                Permission::RolesWrite,
-                concat!(
-                    "Deletes a custom role of ",
-                    $whose,
-                    " and all its assignments."
-                ),
-                delete::<$scope>,
-            ),
-        ]
+    ($scope:ty: $command:literal, $path:literal, $whose:literal) => {
+        operations! {
+            GET concat!($command, " list"), $path, Permission::RolesRead,
+                concat!("Lists the roles that can be assigned in ", $whose, "."), list::<$scope>;
+            POST concat!($command, " create"), $path, Permission::RolesWrite,
+                concat!("Creates a custom role of ", $whose, "."), create::<$scope>;
+            GET concat!($command, " retrieve"), concat!($path, "/{role_id}"), Permission::RolesRead,
+                concat!("Retrieves a role of ", $whose, "."), retrieve::<$scope>;
+            POST concat!($command, " update"), concat!($path, "/{role_id}"), Permission::RolesWrite,
+                concat!("Modifies a custom role of ", $whose, "."), update::<$scope>;
+            DELETE concat!($command, " delete"), concat!($path, "/{role_id}"), Permission::RolesWrite,
+                concat!("Deletes a custom role of ", $whose, " and all its assignments."), delete::<$scope>;
+        }
     };
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let mut all = operations_in!(
-        Organization,
-        "roles",
-        "/organization/roles",
-        "the organization"
-    );
+    let mut all = operations_in!(Organization: "roles", "/organization/roles", "the organization");
     all.extend(operations_in!(
-        ActiveProject,
-        "projects:roles",
-        "/projects/{project_id}/roles",
-        "a project"
+        ActiveProject: "projects:roles", "/projects/{project_id}/roles", "a project"
     ));
     all
 }
@@ -189,11 +148,7 @@ impl Role {
     }
 }
 
-impl Item for Role {
-    fn cursor(&self) -> String {
-        self.id.to_string()
-    }
-}
+list_item!(Role, id);
 
 fn one<S: RoleScope>(cx: &Write, scope: &S, id: &RoleId) -> TenantStatement {
     let mut statement = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
@@ -204,8 +159,8 @@ fn one<S: RoleScope>(cx: &Write, scope: &S, id: &RoleId) -> TenantStatement {
 async fn list<S: RoleScope>(mut cx: Read, scope: S, query: ListRoles) -> Result<NextList<Role>> {
     let list = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
     let request = query.page(&cx, &scope);
-    let page = cx.page(&request, list.clone(), list, by_place(), Role::read);
-    Ok(page.await?.into())
+    cx.list(&request, list.clone(), list, by_place(), Role::read)
+        .await
 }
 
 #[derive(Deserialize, JsonSchema)]

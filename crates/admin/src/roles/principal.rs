@@ -1,16 +1,16 @@
 //! Principals of roles: users and groups.
 
-use base::ids::{GroupId, Id, OrganizationId, RoleId, UserId};
+use base::ids::{GroupId, Id, RoleId, UserId};
 use base::permission::{OrganizationRole, PredefinedRole};
 use base::{Error, Result, UnixTime};
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{Connection, Row, sql};
+use store::{Row, sql};
 
 use super::Role;
 use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
-use crate::operation::{PathIds, ProjectRef, Scope, Write, inside};
+use crate::operation::{ProjectRef, ResourcePath, Scope, ScopedId, Write};
 use crate::role_scope::RoleScope;
 use crate::{args, tenant_sql};
 
@@ -21,17 +21,10 @@ pub struct ScopedPrincipal<S, P> {
 }
 
 impl<S: RoleScope, P: RolePrincipal> Scope for ScopedPrincipal<S, P> {
-    async fn resolve(
-        connection: &mut Connection,
-        organization: &OrganizationId,
-        ids: &mut PathIds<'_>,
-    ) -> Result<Self> {
-        let scope = S::resolve(connection, organization, ids).await;
-        let scope = scope.map_err(|error| inside::<P::Id>(error, ids))?;
-        let id: P::Id = ids.take()?;
-        let find = sql!(P::FIND, organization, &id);
-        let found = connection.fetch_optional(find, P::read).await?;
-        let principal = found.ok_or_else(|| Error::not_found(P::Id::NOUN, id.as_str()))?;
+    async fn resolve(path: &mut ResourcePath<'_>) -> Result<Self> {
+        let ScopedId(scope, id) = ScopedId::<S, P::Id>::resolve(path).await?;
+        let find = sql!(P::FIND, path.organization(), &id);
+        let principal = path.find(&id, find, P::read).await?;
         Ok(Self { scope, principal })
     }
 

@@ -13,7 +13,7 @@ use base::NanoDollars;
 use base::ids::{Id, OrganizationId};
 use base::time::SECONDS_PER_DAY;
 use store::{Connection, Result, Transaction, sql};
-use tasks::{Health, Task, TaskHandle};
+use tasks::{Task, TaskHandle};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -27,9 +27,6 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 /// The age at which an undelivered email is discarded.
 const MAX_EMAIL_AGE_SECONDS: i64 = 7 * SECONDS_PER_DAY;
 
-/// A handle to the task that notifies recipients of spend alerts.
-pub struct SpendAlertsTask(TaskHandle);
-
 /// The task that scans for reached alerts, with the position up to which it has scanned.
 struct AlertNotifier {
     services: Arc<Services>,
@@ -39,28 +36,15 @@ struct AlertNotifier {
     stop: CancellationToken,
 }
 
-impl SpendAlertsTask {
-    /// Starts the task on the current runtime.
-    #[must_use]
-    pub fn start(services: Arc<Services>) -> Self {
-        Self(tasks::start("spend alerts", |stop| AlertNotifier {
-            services,
-            moves: 0,
-            revisions: HashMap::new(),
-            stop,
-        }))
-    }
-
-    /// Stops the task after the current scan.
-    pub async fn stop(self) {
-        self.0.stop().await;
-    }
-
-    /// Returns the health of the task.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        self.0.health()
-    }
+/// Starts the task that notifies recipients of spend alerts; it stops after the current scan.
+#[must_use]
+pub fn start_notifier(services: Arc<Services>) -> TaskHandle {
+    tasks::start("spend alerts", |stop| AlertNotifier {
+        services,
+        moves: 0,
+        revisions: HashMap::new(),
+        stop,
+    })
 }
 
 impl Task for AlertNotifier {

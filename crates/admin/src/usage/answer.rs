@@ -84,11 +84,7 @@ fn unwritten(error: &FileError) -> Error {
 }
 
 fn times() -> [Column; 2] {
-    ["start_time", "end_time"].map(|name| Column {
-        name,
-        column_type: ColumnType::Moment,
-        is_required: true,
-    })
+    ["start_time", "end_time"].map(|name| Column::required(name, ColumnType::Moment))
 }
 
 /// Writes a report as a table with a row for each bucket and result.

@@ -115,44 +115,50 @@ impl From<CostGroup> for CostDimension {
     }
 }
 
+/// Dimensions with their names, in the order of a result's fields.
+const DIMENSIONS: [(&str, CostDimension); 4] = [
+    ("project_id", CostDimension::ProjectId),
+    ("line_item", CostDimension::LineItem),
+    ("api_key_id", CostDimension::ApiKeyId),
+    ("user_id", CostDimension::UserId),
+];
+
 /// Writer of the rows of a costs report.
 struct CostRows {
-    /// Positions of the dimensions among those grouped by.
-    project_id: Option<usize>,
-    line_item: Option<usize>,
-    api_key_id: Option<usize>,
-    user_id: Option<usize>,
+    /// Positions of [`DIMENSIONS`] among those grouped by.
+    positions: [Option<usize>; DIMENSIONS.len()],
 }
 
 impl CostRows {
     fn new(query: &CostQuery) -> Self {
-        let place = |dimension| query.group_by.iter().position(|by| *by == dimension);
+        let position = |dimension| query.group_by.iter().position(|by| *by == dimension);
         Self {
-            project_id: place(CostDimension::ProjectId),
-            line_item: place(CostDimension::LineItem),
-            api_key_id: place(CostDimension::ApiKeyId),
-            user_id: place(CostDimension::UserId),
+            positions: DIMENSIONS.map(|(_, dimension)| position(dimension)),
         }
+    }
+
+    /// Returns the position of the line item among the dimensions grouped by.
+    fn line_item(&self) -> Option<usize> {
+        self.positions[1]
     }
 
     /// Returns the quantity, if results are grouped by line item.
     fn quantity(&self, numbers: GroupSums<'_>) -> Option<i64> {
-        self.line_item.map(|_| numbers.get(0).unwrap_or(0))
+        self.line_item().map(|_| numbers.get(0).unwrap_or(0))
     }
 
     /// Returns the unit of the quantity, if the contract has one.
     fn unit(&self, group: &DimensionValues) -> Option<&'static str> {
-        value(group, self.line_item).and_then(LineItem::unit_of)
+        value(group, self.line_item()).and_then(LineItem::unit_of)
     }
 
     /// Returns the dimensions, in the order of a result's fields.
-    fn dimensions<'a>(&self, group: &'a DimensionValues) -> [(&'static str, Option<&'a str>); 4] {
-        [
-            ("project_id", value(group, self.project_id)),
-            ("line_item", value(group, self.line_item)),
-            ("api_key_id", value(group, self.api_key_id)),
-            ("user_id", value(group, self.user_id)),
-        ]
+    fn dimensions<'a>(
+        &self,
+        group: &'a DimensionValues,
+    ) -> impl Iterator<Item = (&'static str, Option<&'a str>)> {
+        let names = DIMENSIONS.iter().map(|(name, _)| *name);
+        names.zip(self.positions.map(|position| value(group, position)))
     }
 }
 
@@ -191,18 +197,12 @@ impl RowWriter for CostRows {
     }
 
     fn columns(&self) -> Vec<Column> {
-        let column = |name, column_type, is_required| Column {
-            name,
-            column_type,
-            is_required,
-        };
-        let dimensions = ["project_id", "line_item", "api_key_id", "user_id"];
-        let dimensions = dimensions.map(|name| column(name, ColumnType::Text, false));
+        let dimensions = DIMENSIONS.map(|(name, _)| Column::optional(name, ColumnType::Text));
         let numbers = [
-            column("amount", ColumnType::Dollars, true),
-            column("currency", ColumnType::Text, true),
-            column("quantity", ColumnType::Integer, false),
-            column("quantity_unit", ColumnType::Text, false),
+            Column::required("amount", ColumnType::Dollars),
+            Column::required("currency", ColumnType::Text),
+            Column::optional("quantity", ColumnType::Integer),
+            Column::optional("quantity_unit", ColumnType::Text),
         ];
         dimensions.into_iter().chain(numbers).collect()
     }
@@ -219,7 +219,7 @@ impl RowWriter for CostRows {
             Value::integer(self.quantity(numbers)),
             Value::text(self.unit(group)),
         ];
-        dimensions.into_iter().chain(numbers)
+        dimensions.chain(numbers)
     }
 }
 

@@ -146,21 +146,20 @@ impl RowWriter for UsageRows {
     }
 
     fn columns(&self) -> Vec<Column> {
-        let column = |name, column_type, is_required| Column {
-            name,
-            column_type,
-            is_required,
-        };
-        let number = |is_required| {
-            move |metric: &Metric| column(metric.as_str(), ColumnType::Integer, is_required)
-        };
-        let dimension = |dimension: &Dimension| match dimension {
-            Dimension::Batch => column(dimension.as_str(), ColumnType::Boolean, false),
-            _ => column(dimension.as_str(), ColumnType::Text, false),
-        };
-        let dimensions = self.kind.dimensions().iter().map(dimension);
-        let required = self.kind.required_metrics().iter().map(number(true));
-        let optional = self.kind.optional_metrics().iter().map(number(false));
+        let dimensions = self
+            .kind
+            .dimensions()
+            .iter()
+            .map(|dimension| match dimension {
+                Dimension::Batch => Column::optional(dimension.as_str(), ColumnType::Boolean),
+                _ => Column::optional(dimension.as_str(), ColumnType::Text),
+            });
+        let required = self.kind.required_metrics().iter();
+        let required =
+            required.map(|metric| Column::required(metric.as_str(), ColumnType::Integer));
+        let optional = self.kind.optional_metrics().iter();
+        let optional =
+            optional.map(|metric| Column::optional(metric.as_str(), ColumnType::Integer));
         dimensions.chain(required).chain(optional).collect()
     }
 

@@ -126,59 +126,35 @@ values! { ContextLevel {
     High = "high",
 }}
 
+/// Returns a list of operations, a line each.
+macro_rules! reports {
+    ($($query:ty: $command:literal, $path:literal, $about:literal;)*) => {
+        vec![$(of::<$query>($command, $path, $about)),*]
+    };
+}
+
 pub(super) fn operations() -> Vec<Operation> {
-    vec![
-        of::<CompletionsQuery>(
-            "usage completions",
-            "/organization/usage/completions",
-            "Reports tokens and requests of completions.",
-        ),
-        of::<EmbeddingsQuery>(
-            "usage embeddings",
-            "/organization/usage/embeddings",
-            "Reports tokens and requests of embeddings.",
-        ),
-        of::<ModerationsQuery>(
-            "usage moderations",
-            "/organization/usage/moderations",
-            "Reports tokens and requests of moderations.",
-        ),
-        of::<ImagesQuery>(
-            "usage images",
-            "/organization/usage/images",
-            "Reports images and requests.",
-        ),
-        of::<AudioSpeechesQuery>(
-            "usage audio-speeches",
-            "/organization/usage/audio_speeches",
-            "Reports characters of generated speech and requests.",
-        ),
-        of::<AudioTranscriptionsQuery>(
-            "usage audio-transcriptions",
-            "/organization/usage/audio_transcriptions",
-            "Reports transcribed seconds and requests.",
-        ),
-        of::<VectorStoresQuery>(
-            "usage vector-stores",
-            "/organization/usage/vector_stores",
-            "Reports bytes in vector stores.",
-        ),
-        of::<CodeInterpreterSessionsQuery>(
-            "usage code-interpreter-sessions",
-            "/organization/usage/code_interpreter_sessions",
-            "Reports sessions of the code interpreter.",
-        ),
-        of::<FileSearchCallsQuery>(
-            "usage file-search-calls",
-            "/organization/usage/file_search_calls",
-            "Reports calls of file search.",
-        ),
-        of::<WebSearchCallsQuery>(
-            "usage web-search-calls",
-            "/organization/usage/web_search_calls",
-            "Reports calls of web search.",
-        ),
-    ]
+    reports! {
+        CompletionsQuery: "usage completions", "/organization/usage/completions",
+            "Reports tokens and requests of completions.";
+        EmbeddingsQuery: "usage embeddings", "/organization/usage/embeddings",
+            "Reports tokens and requests of embeddings.";
+        ModerationsQuery: "usage moderations", "/organization/usage/moderations",
+            "Reports tokens and requests of moderations.";
+        ImagesQuery: "usage images", "/organization/usage/images", "Reports images and requests.";
+        AudioSpeechesQuery: "usage audio-speeches", "/organization/usage/audio_speeches",
+            "Reports characters of generated speech and requests.";
+        AudioTranscriptionsQuery: "usage audio-transcriptions", "/organization/usage/audio_transcriptions",
+            "Reports transcribed seconds and requests.";
+        VectorStoresQuery: "usage vector-stores", "/organization/usage/vector_stores",
+            "Reports bytes in vector stores.";
+        CodeInterpreterSessionsQuery: "usage code-interpreter-sessions", "/organization/usage/code_interpreter_sessions",
+            "Reports sessions of the code interpreter.";
+        FileSearchCallsQuery: "usage file-search-calls", "/organization/usage/file_search_calls",
+            "Reports calls of file search.";
+        WebSearchCallsQuery: "usage web-search-calls", "/organization/usage/web_search_calls",
+            "Reports calls of web search.";
+    }
 }
 
 fn of<Q: ReportQuery>(command: &'static str, path: &'static str, about: &'static str) -> Operation {
@@ -211,32 +187,30 @@ report_query! {
     }
 }
 
-report_query! {
-    Embeddings: EmbeddingsQuery by EmbeddingsGroup { ProjectId, UserId, ApiKeyId, Model }
-    filters {
-        /// Only usage of these projects.
-        project_ids: Separated<String> => ProjectId,
-        /// Only usage of these users.
-        user_ids: Separated<String> => UserId,
-        /// Only usage of these API keys.
-        api_key_ids: Separated<String> => ApiKeyId,
-        /// Only usage of these models.
-        models: Vec<String> => Model,
-    }
+/// Declares the query strings of reports by project, user, API key and model.
+macro_rules! model_report_queries {
+    ($($kind:ident: $query:ident by $group:ident;)*) => {$(
+        report_query! {
+            $kind: $query by $group { ProjectId, UserId, ApiKeyId, Model }
+            filters {
+                /// Only usage of these projects.
+                project_ids: Separated<String> => ProjectId,
+                /// Only usage of these users.
+                user_ids: Separated<String> => UserId,
+                /// Only usage of these API keys.
+                api_key_ids: Separated<String> => ApiKeyId,
+                /// Only usage of these models.
+                models: Vec<String> => Model,
+            }
+        }
+    )*};
 }
 
-report_query! {
-    Moderations: ModerationsQuery by ModerationsGroup { ProjectId, UserId, ApiKeyId, Model }
-    filters {
-        /// Only usage of these projects.
-        project_ids: Separated<String> => ProjectId,
-        /// Only usage of these users.
-        user_ids: Separated<String> => UserId,
-        /// Only usage of these API keys.
-        api_key_ids: Separated<String> => ApiKeyId,
-        /// Only usage of these models.
-        models: Vec<String> => Model,
-    }
+model_report_queries! {
+    Embeddings: EmbeddingsQuery by EmbeddingsGroup;
+    Moderations: ModerationsQuery by ModerationsGroup;
+    AudioSpeeches: AudioSpeechesQuery by AudioSpeechesGroup;
+    AudioTranscriptions: AudioTranscriptionsQuery by AudioTranscriptionsGroup;
 }
 
 report_query! {
@@ -254,34 +228,6 @@ report_query! {
         sources: Separated<ImageSource> => Source,
         /// Only images of these sizes.
         sizes: Separated<ImageSize> => Size,
-    }
-}
-
-report_query! {
-    AudioSpeeches: AudioSpeechesQuery by AudioSpeechesGroup { ProjectId, UserId, ApiKeyId, Model }
-    filters {
-        /// Only usage of these projects.
-        project_ids: Separated<String> => ProjectId,
-        /// Only usage of these users.
-        user_ids: Separated<String> => UserId,
-        /// Only usage of these API keys.
-        api_key_ids: Separated<String> => ApiKeyId,
-        /// Only usage of these models.
-        models: Vec<String> => Model,
-    }
-}
-
-report_query! {
-    AudioTranscriptions: AudioTranscriptionsQuery by AudioTranscriptionsGroup { ProjectId, UserId, ApiKeyId, Model }
-    filters {
-        /// Only usage of these projects.
-        project_ids: Separated<String> => ProjectId,
-        /// Only usage of these users.
-        user_ids: Separated<String> => UserId,
-        /// Only usage of these API keys.
-        api_key_ids: Separated<String> => ApiKeyId,
-        /// Only usage of these models.
-        models: Vec<String> => Model,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Emails of several nodes on one database: each email is sent once.
 
-use admin::mail::MailerTask;
+use admin::mail::start_mailer;
 use base::Clock;
 use serde_json::json;
 use store::sql;
@@ -36,7 +36,7 @@ async fn nodes_with_different_clocks_send_an_email_once() {
         clock.0 += ahead;
         let services = server.services();
         let (store, pepper) = (services.store.clone(), services.pepper.clone());
-        MailerTask::start(store, pepper, Clock::fake(clock), Some(mail_server.smtp()))
+        start_mailer(store, pepper, Clock::fake(clock), Some(mail_server.smtp()))
     });
     let count = i64::try_from(EMAIL_COUNT).expect("a few");
     poll::until("all emails are sent", async || sent(&server).await >= count).await;

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::hosted::HOSTED;
 use super::{Permission, PermissionSet};
+use crate::inline_schema;
 
 /// The name of a permission, either of this program or of the hosted service only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PermissionName(&'static str);
 
 impl PermissionName {
@@ -39,12 +40,6 @@ impl PermissionName {
     }
 }
 
-impl Serialize for PermissionName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0)
-    }
-}
-
 impl<'de> Deserialize<'de> for PermissionName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -69,7 +64,7 @@ impl JsonSchema for PermissionName {
 }
 
 /// Names of permissions in the order in which they were given, without duplicates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PermissionList(Vec<PermissionName>);
 
 impl PermissionList {
@@ -128,31 +123,15 @@ impl From<PermissionSet> for PermissionList {
     }
 }
 
-impl Serialize for PermissionList {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.names())
-    }
-}
-
 impl<'de> Deserialize<'de> for PermissionList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self::from_iter::<Vec<PermissionName>>)
     }
 }
 
-impl JsonSchema for PermissionList {
-    fn schema_name() -> Cow<'static, str> {
-        "Permissions".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "array", "items": generator.subschema_for::<PermissionName>() })
-    }
-}
+inline_schema!(PermissionList, "Permissions", |generator| json_schema!({
+    "type": "array", "items": generator.subschema_for::<PermissionName>(),
+}));
 
 #[cfg(test)]
 mod tests {

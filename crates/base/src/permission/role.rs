@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Permission, PermissionSet};
 use crate::ids::{Id, OrganizationId, ProjectId, RoleId};
+use crate::names;
 
 /// The predefined roles of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,24 +18,12 @@ pub enum OrganizationRole {
     Reader,
 }
 
+names! { OrganizationRole {
+    Owner = "owner",
+    Reader = "reader",
+}}
+
 impl OrganizationRole {
-    /// Returns the role's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Reader => "reader",
-        }
-    }
-
-    /// Returns the role with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Reader]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-    }
-
     /// Returns the permissions in the organization and in each of its projects.
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
@@ -72,26 +61,14 @@ pub enum ProjectRole {
     None,
 }
 
+names! { ProjectRole {
+    Owner = "owner",
+    Member = "member",
+    Viewer = "viewer",
+    None = "none",
+}}
+
 impl ProjectRole {
-    /// Returns the role's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Member => "member",
-            Self::Viewer => "viewer",
-            Self::None => "none",
-        }
-    }
-
-    /// Returns the role with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Member, Self::Viewer, Self::None]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-    }
-
     /// Returns the permissions in the project.
     #[must_use]
     pub fn permissions(self) -> PermissionSet {

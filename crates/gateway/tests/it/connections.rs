@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, Semaphore};
 
 use crate::upstream::{COMPLETION, Reply, Step, Upstream};
-use crate::world::{SERVICE, World, chat, config, read};
+use crate::world::{World, chat, config, read};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
@@ -194,7 +194,7 @@ async fn answer_that_breaks_off_breaks_off_for_the_client_too() {
         })
         .await;
         let world = world(url).await;
-        let mut response = world.gateway.handle(chat(SERVICE, MODEL)).await;
+        let mut response = world.gateway.handle(chat(world.service(), MODEL)).await;
         assert_eq!(response.status(), 200);
         let frame = response.body_mut().frame().await.expect("a frame");
         let piece = frame.expect("a piece").into_data().expect("data");

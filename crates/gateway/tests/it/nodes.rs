@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use testkit::Organization;
+use tokio::time::Instant;
 
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{World, chat, read};

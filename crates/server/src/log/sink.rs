@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
+use base::LogSampler;
 use tracing_subscriber::fmt::MakeWriter;
-
-use super::LogSampler;
 
 /// Maximum number of queued lines, and their maximum size in bytes.
 const QUEUE_CAPACITY: usize = 8_192;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::spend_alerts::SpendAlertsTask;
+use admin::spend_alerts::start_notifier;
 use base::time::{SECONDS_PER_DAY, Stopwatch};
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
@@ -66,9 +66,7 @@ async fn spend(server: &Server, id: &str, tokens: i64) {
 async fn scan(server: &Server) {
     server.flush().await;
     // The first scan of a task is about all organizations; a stopped task ends after its scan.
-    SpendAlertsTask::start(Arc::clone(server.services()))
-        .stop()
-        .await;
+    start_notifier(Arc::clone(server.services())).stop().await;
 }
 
 /// Returns the recipients of queued emails, once there are `count`, and checks that no more follow.
