@@ -1,15 +1,5 @@
 //! `/organization/projects`: create, list, retrieve, modify and archive projects.
 
-pub mod api_keys;
-mod configured;
-pub mod groups;
-pub mod hosted_tool_permissions;
-pub mod model_permissions;
-pub mod rate_limits;
-mod residency;
-pub mod service_accounts;
-pub mod users;
-
 use std::ops::Deref;
 
 use base::ids::{MAX_ID_LENGTH, ProjectId};
@@ -21,9 +11,7 @@ use serde_json::json;
 use settings::ENFORCED;
 use store::{Row, sql};
 
-pub use configured::ConfiguredProject;
-pub use residency::Residency;
-
+use super::residency::Residency;
 use crate::list::{List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
@@ -32,7 +20,7 @@ use crate::operation::{
 };
 use crate::{args, tenant_sql};
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     use Permission::{ProjectsRead, ProjectsWrite};
     const ALL: &str = "/organization/projects";
     const ONE: &str = "/organization/projects/{project_id}";
