@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bodies::Bodies;
 use http::{Request, Response};
 use prometheus::Registry;
 use proxy::{UpstreamStatus, UpstreamTasks};
@@ -78,6 +79,12 @@ impl Gateway {
     #[must_use]
     pub fn answer_bytes(&self) -> u64 {
         self.0.flow.answers.used()
+    }
+
+    /// Returns the number of requests whose bodies wait to be stored; `None` if bodies are not stored.
+    #[must_use]
+    pub fn waiting_bodies(&self) -> Option<usize> {
+        self.0.bodies.as_ref().map(Bodies::queue_depth)
     }
 
     /// Serves a request; a refusal is a response, too. A drop of the future, or of the response's body, means that the client has

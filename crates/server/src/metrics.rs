@@ -52,7 +52,7 @@ type GaugeDefinition = (
     fn(&Services, &Gateway) -> Option<f64>,
 );
 
-const GAUGES: [GaugeDefinition; 10] = [
+const GAUGES: [GaugeDefinition; 11] = [
     (
         "orgplane_recorder_queue_depth",
         "Places taken in the recorder's queue, by requests in flight and by waiting events.",
@@ -72,6 +72,11 @@ const GAUGES: [GaugeDefinition; 10] = [
         "orgplane_drains_running",
         "Abandoned responses that are drained in the background.",
         |_, gateway| Some(gateway.running_drains() as f64),
+    ),
+    (
+        "orgplane_bodies_queue_depth",
+        "Requests whose bodies wait to be stored.",
+        |_, gateway| gateway.waiting_bodies().map(|waiting| waiting as f64),
     ),
     (
         "orgplane_body_memory_bytes",
