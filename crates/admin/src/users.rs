@@ -15,7 +15,7 @@ use crate::literal::literals;
 use crate::lockout::{administrable_until, keep_administrable, refuse_last_owner};
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, Patch, Read, ScopedId,
-    Separated, Write, absent, both, operations,
+    Separated, Write, absent, operations,
 };
 use crate::roles::Role;
 use crate::roles::grant::may_grant;
@@ -156,7 +156,7 @@ pub(crate) async fn named(cx: &mut Write, id: &UserId) -> Result<User> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("not" = both("role", "role_id")))]
+#[schemars(extend("x-at-most-one-of" = ["role", "role_id"]))]
 struct UpdateUser {
     /// New role; null leaves the role unchanged.
     role: Option<OrganizationRole>,

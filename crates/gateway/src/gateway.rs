@@ -81,10 +81,10 @@ impl Gateway {
         self.0.flow.answers.used()
     }
 
-    /// Returns the number of requests whose bodies wait to be stored; `None` if bodies are not stored.
+    /// Returns the number of requests whose bodies wait to be stored; 0 if no bodies are stored.
     #[must_use]
-    pub fn waiting_bodies(&self) -> Option<usize> {
-        self.0.bodies.as_ref().map(Bodies::queue_depth)
+    pub fn waiting_bodies(&self) -> usize {
+        self.0.bodies.as_ref().map_or(0, Bodies::queue_depth)
     }
 
     /// Serves a request; a refusal is a response, too. A drop of the future, or of the response's body, means that the client has

@@ -76,7 +76,7 @@ const GAUGES: [GaugeDefinition; 11] = [
     (
         "orgplane_bodies_queue_depth",
         "Requests whose bodies wait to be stored.",
-        |_, gateway| gateway.waiting_bodies().map(|waiting| waiting as f64),
+        |_, gateway| Some(gateway.waiting_bodies() as f64),
     ),
     (
         "orgplane_body_memory_bytes",

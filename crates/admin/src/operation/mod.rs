@@ -5,7 +5,6 @@
 //! [`Done`], which consists of an answer and an audit [`Event`]. Its context has the capabilities that handlers need, and
 //! never the store.
 
-mod alternatives;
 mod caller;
 mod context;
 mod document;
@@ -32,7 +31,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use alternatives::{both, both_or_neither};
 pub use base::EventType;
 pub use caller::Caller;
 pub use context::{Done, Ingest, Read, Write};

@@ -16,7 +16,7 @@ use crate::list::{List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    ProjectRef, Read, ResourcePath, Scope, TenantSql, Write, both, operations,
+    ProjectRef, Read, ResourcePath, Scope, TenantSql, Write, operations,
 };
 use crate::{args, tenant_sql};
 
@@ -167,7 +167,7 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("not" = both("residency", "geography")))]
+#[schemars(extend("x-at-most-one-of" = ["residency", "geography"]))]
 struct CreateProject {
     name: Name,
     /// Id of a customer-managed key.

@@ -13,7 +13,7 @@ use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, absent,
-    both_or_neither, operations,
+    operations,
 };
 use crate::roles::grant::may_grant;
 use crate::users::User;
@@ -112,7 +112,7 @@ async fn list(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("not" = both_or_neither("user_id", "email")))]
+#[schemars(extend("x-exactly-one-of" = ["user_id", "email"]))]
 struct AddProjectUser {
     /// Id of a user of the organization; either this or `email` is required.
     user_id: Option<UserId>,

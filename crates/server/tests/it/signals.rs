@@ -162,7 +162,7 @@ fn sighup_of_a_terminal_that_closes_stops_in_order() {
         let mut process = Process::start(on_a_terminal(&installation, "-", words));
         let ready = match words {
             ["serve"] => "Listening on ",
-            _ => "Stop it with ",
+            _ => "Stop the demo with ",
         };
         process.wait_for_line(ready);
         process.signal("USR1");

@@ -67,7 +67,8 @@ impl Examples<'_> {
             _ => match schema.get("default").filter(|default| !default.is_array()) {
                 Some(default) => default.clone(),
                 None => {
-                    let field = (name.to_owned(), schema, &Value::Null);
+                    let schema = without_extensions(schema);
+                    let field = (name.to_owned(), &schema, &Value::Null);
                     self.value(operation, ids, field).await
                 }
             },
@@ -75,23 +76,37 @@ impl Examples<'_> {
     }
 }
 
-/// Returns the operations in an order in which each has something to act on, if each is called once: deletions come last,
-/// those of what lies deeper first, and a project is archived when nothing else is left to do.
+/// Returns the schema of a parameter without the words that only this program has: their names begin with `x.`.
+fn without_extensions(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(words) = schema
+        .pointer_mut("/items/enum")
+        .and_then(Value::as_array_mut)
+    {
+        words.retain(|word| !word.as_str().is_some_and(|word| word.starts_with("x.")));
+    }
+    schema
+}
+
+/// Returns the operations in an order in which each has something to act on, if each is called once: reads come first, while
+/// the lists have the items that cursors name; deletions come last, those of what lies deeper first, and a project is archived
+/// when nothing else is left to do.
 #[must_use]
 pub fn in_order() -> Vec<Operation> {
     let mut all = admin::operations();
     all.sort_by_key(|operation| {
-        let ends = match operation.method {
-            http::Method::DELETE => 1,
-            _ if operation.path.ends_with("/archive") => 2,
-            _ => 0,
+        let stage = match operation.method {
+            http::Method::GET => 0,
+            http::Method::DELETE => 2,
+            _ if operation.path.ends_with("/archive") => 3,
+            _ => 1,
         };
-        let depth = if ends == 1 {
+        let depth = if operation.method == http::Method::DELETE {
             operation.path.matches('/').count()
         } else {
             0
         };
-        (ends, std::cmp::Reverse(depth))
+        (stage, std::cmp::Reverse(depth))
     });
     all
 }

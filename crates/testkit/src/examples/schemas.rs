@@ -47,9 +47,9 @@ pub fn is_list(document: &Value, operation: &Operation) -> bool {
     reply["properties"].get("has_more").is_some()
 }
 
-/// Alternative fields of a body, as its schema's `not` says.
+/// Alternative fields of a body: its schema's `x-at-most-one-of` or `x-exactly-one-of` lists them, the usual one first.
 pub(super) struct Alternatives {
-    /// Fields that exclude the first one beside them.
+    /// Fields that exclude the usual one.
     pub(super) omitted: Vec<String>,
     /// Optional fields without which the body lacks one of several.
     pub(super) needed: Vec<String>,
@@ -57,25 +57,19 @@ pub(super) struct Alternatives {
 
 impl Alternatives {
     pub(super) fn of(schema: &Value) -> Self {
-        let refused = &schema["not"];
-        let each = refused["anyOf"].as_array();
-        let each = each.map_or(std::slice::from_ref(refused), Vec::as_slice);
         let names = |list: &Value| -> Vec<String> {
             let names = list.as_array().into_iter().flatten();
             names.filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        // Fields that must not be given together.
-        let together = each.iter().map(|one| names(&one["required"]));
-        let omitted: Vec<String> = together
-            .flat_map(|names| names.into_iter().skip(1))
-            .collect();
-        // Fields that must not all be absent.
-        let absent = each.iter().filter(|one| one.get("required").is_none());
-        let absent = absent.filter_map(|one| one["properties"].as_object());
-        let needed = absent.flat_map(|fields| fields.keys().find(|name| !omitted.contains(name)));
+        let [optional, required] =
+            ["x-at-most-one-of", "x-exactly-one-of"].map(|key| names(&schema[key]));
+        let needed = required.first().cloned().into_iter().collect();
+        let others = [optional, required]
+            .into_iter()
+            .flat_map(|names| names.into_iter().skip(1));
         Self {
-            needed: needed.cloned().collect(),
-            omitted,
+            omitted: others.collect(),
+            needed,
         }
     }
 }

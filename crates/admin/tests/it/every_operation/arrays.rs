@@ -57,12 +57,18 @@ impl ArrayParameter<'_> {
         for value in candidates {
             let answer = self.ask(std::slice::from_ref(&value), ENCODINGS[0]).await;
             let is_new = told_apart.iter().all(|(_, other)| *other != answer);
-            if is_new && has_items(&answer) && answer != self.ask(&[], ENCODINGS[0]).await {
-                told_apart.push((value, answer));
+            if !is_new || !has_items(&answer) || answer == self.ask(&[], ENCODINGS[0]).await {
+                continue;
             }
-            if let [(first, _), (second, _)] = &told_apart[..] {
-                return vec![first.clone(), second.clone()];
+            for (other, answer_of_other) in &told_apart {
+                let pair = vec![other.clone(), value.clone()];
+                let both = self.ask(&pair, ENCODINGS[0]).await;
+                // The sum of two line items of which one costs nothing is that of the other.
+                if both != answer && both != *answer_of_other {
+                    return pair;
+                }
             }
+            told_apart.push((value, answer));
         }
         if let ([_], [(only, _)]) = (&words[..], &told_apart[..]) {
             return vec![only.clone()];

@@ -11,10 +11,17 @@ pub(super) async fn log(server: &Server, filter: &str) -> Vec<Value> {
     let types: String = types
         .map(|kind| format!("&event_types[]={}", kind.as_str()))
         .collect();
-    let path = format!("/organization/audit_logs?limit=100{types}{filter}");
-    let log = server.admin().get(&path).await.ok();
-    assert_eq!(log["has_more"], false, "the log has grown over a page");
-    log["data"].as_array().expect("entries").clone()
+    let mut entries: Vec<Value> = Vec::new();
+    loop {
+        let after = entries.last().and_then(|entry| entry["id"].as_str());
+        let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+        let path = format!("/organization/audit_logs?limit=100{types}{filter}{after}");
+        let page = server.admin().get(&path).await.ok();
+        entries.extend(page["data"].as_array().expect("entries").iter().cloned());
+        if page["has_more"] == false {
+            return entries;
+        }
+    }
 }
 
 /// A completed change.
