@@ -140,9 +140,9 @@ async fn waiting_bodies_that_a_new_setting_forbids_are_never_stored() {
         turn.lock_table("bodies").await.expect("a lock");
         pass(&fixture, fixture.first());
         pass(&fixture, fixture.second());
-        // The body writer has taken bodies, and waits for its lock.
+        // The body writer has taken bodies of at least one of the four requests, and waits for its lock.
         poll::until("bodies are taken from the queue", async || {
-            fixture.bodies().map(bodies::Bodies::queue_depth) < Some(2)
+            fixture.bodies().map(bodies::Bodies::queue_depth) < Some(4)
         })
         .await;
         if is_archived {
