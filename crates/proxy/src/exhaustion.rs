@@ -4,13 +4,10 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::time::Stopwatch;
+use base::LogSampler;
 use rustix::io::Errno;
 
-/// Minimum time between two log lines, in milliseconds.
-const MIN_LOG_INTERVAL_MILLISECONDS: u64 = 10_000;
 /// Errors of the system that mean that this machine is out of a resource.
 const EXHAUSTED: [Errno; 5] = [
     Errno::MFILE,
@@ -33,34 +30,19 @@ pub(crate) fn is_resource_exhaustion(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Log of failed connections, limited to one line per interval.
-pub(crate) struct ExhaustionLog {
-    origin: Stopwatch,
-    /// Earliest time of the next line, in milliseconds since `origin`.
-    next: AtomicU64,
-    /// Number of failures since the last line.
-    suppressed: AtomicU64,
-}
+/// Log of failed connections, limited to one line per interval of its sampler.
+pub(crate) struct ExhaustionLog(LogSampler);
 
 impl ExhaustionLog {
     pub(crate) fn new() -> Self {
-        Self {
-            origin: Stopwatch::start(),
-            next: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
-        }
+        Self(LogSampler::start())
     }
 
     /// Logs a failed connection to `upstream`, or counts it for the next line.
     pub(crate) fn log(&self, upstream: &str, error: &dyn Display) {
-        let order = Ordering::Relaxed;
-        let (now, due) = (self.origin.milliseconds(), self.next.load(order));
-        let next = now + MIN_LOG_INTERVAL_MILLISECONDS;
-        if now < due || self.next.compare_exchange(due, next, order, order).is_err() {
-            self.suppressed.fetch_add(1, order);
+        let Some(suppressed) = self.0.admit() else {
             return;
-        }
-        let suppressed = self.suppressed.swap(0, order);
+        };
         tracing::error!(
             upstream,
             %error,
