@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response};
-use proxy::{ForwardRequest, Target, Upstreams};
+use proxy::{Affinity, ForwardRequest, Target, Upstreams};
 
 use crate::dialect::Call;
 use crate::drain::{AwaitedAnswer, Drains};
@@ -29,12 +29,17 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    /// Returns the upstreams that serve a model, in the order in which they are tried; at least one.
+    /// Returns the upstreams that serve a model, in the order in which they are tried; at least one. `affinity` is called only
+    /// where there is a choice.
     ///
     /// # Errors
     /// 404: no upstream serves the model.
-    pub(crate) fn plan(&self, model: &str) -> Result<Vec<Target>> {
-        let plan = self.upstreams.plan(model);
+    pub(crate) fn plan(
+        &self,
+        model: &str,
+        affinity: impl FnOnce() -> Option<Affinity>,
+    ) -> Result<Vec<Target>> {
+        let plan = self.upstreams.plan(model, affinity);
         let plan = plan.filter(|plan| !plan.is_empty());
         plan.ok_or_else(|| Error::model_not_found(model))
     }

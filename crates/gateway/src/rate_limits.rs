@@ -132,7 +132,7 @@ mod tests {
         };
         let caller = caller(ScopeSettings::default());
         for (model, count) in [("m", 1), ("nick", 2)] {
-            let plan = upstreams.plan(model).expect(model);
+            let plan = upstreams.plan(model, || None).expect(model);
             let names = stage.names(&caller, model, &plan);
             assert_eq!(names.as_slice().len(), count, "{model}");
             let requested = RequestedAmounts::from(Amounts::zero().with_requests(1));

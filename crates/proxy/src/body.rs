@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::affinity::InFlightGuard;
 use crate::http1::{Http1Connection, noop_context};
 use crate::pool::Pool;
 
@@ -23,6 +24,8 @@ pub struct ResponseBody {
     peeked: Bytes,
     /// Error that [`ResponseBody::peek`] came to.
     peeked_error: Option<hyper::Error>,
+    /// Guard of the request, until the body is dropped.
+    in_flight: Option<InFlightGuard>,
 }
 
 impl ResponseBody {
@@ -37,11 +40,17 @@ impl ResponseBody {
             connection,
             peeked: Bytes::new(),
             peeked_error: None,
+            in_flight: None,
         };
         if body.incoming.is_end_stream() {
             body.release();
         }
         body
+    }
+
+    /// Counts the request as in flight until the body is dropped.
+    pub(crate) fn hold(&mut self, in_flight: InFlightGuard) {
+        self.in_flight = Some(in_flight);
     }
 
     /// Reads the beginning of the body without consuming it: at least `length` bytes, or all there are. What was read, and an

@@ -1,18 +1,19 @@
 //! Upstream HTTP: the model servers that requests are forwarded to.
 //!
 //! [`Upstreams`] holds one `Upstream` for each configured model server: its connection pool, its API key and its circuit
-//! breaker. A request is sent along a plan, an ordered list of [`Target`]s: smooth weighted round robin over upstreams with a
-//! closed circuit, then standbys, then upstreams with an open circuit. [`Upstreams::send`] fails over to the next target
+//! breaker. A request is sent along a plan, an ordered list of [`Target`]s: smooth weighted round robin, or affinity, over
+//! upstreams with a closed circuit, then standbys, then upstreams with an open circuit. [`Upstreams::send`] fails over to the next target
 //! until one answers, and only before the first byte of an answer is passed on. Background tasks send health checks to
 //! upstreams with an open circuit and reload API keys and certificates.
 //!
 //! ```text
-//! Upstreams ─ plan ─ round_robin, circuit_breaker
+//! Upstreams ─ plan ─ affinity, round_robin, circuit_breaker
 //!           ─ send ─ forward ─ upstream ─ client ─ pool ─ http1, http2 ─ connector
 //!                            └ error_cause, in_band      └ body
 //!           ─ start_tasks ─ health_check, reload ─ credentials ─ api_key
 //! ```
 
+mod affinity;
 mod api_key;
 mod body;
 mod circuit_breaker;
@@ -40,6 +41,7 @@ mod trust;
 mod upstream;
 mod upstreams;
 
+pub use affinity::Affinity;
 pub use api_key::UpstreamKey;
 pub use body::ResponseBody;
 pub use config::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamConfigError};

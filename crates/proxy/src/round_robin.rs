@@ -18,6 +18,27 @@ struct Peer {
     current_weight: i64,
 }
 
+/// The rank of a peer: those of the first rank that any peer has share the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    Regular,
+    Standby,
+    Open,
+    OpenStandby,
+}
+
+impl Rank {
+    /// Returns the rank of a peer whose circuit is open or not.
+    pub(crate) fn of(is_open: bool, is_standby: bool) -> Self {
+        match (is_open, is_standby) {
+            (false, false) => Self::Regular,
+            (false, true) => Self::Standby,
+            (true, false) => Self::Open,
+            (true, true) => Self::OpenStandby,
+        }
+    }
+}
+
 impl SmoothWeightedRoundRobin {
     pub(crate) fn new(weights: impl IntoIterator<Item = u32>) -> Self {
         let peer = |weight| Peer {
@@ -32,14 +53,11 @@ impl SmoothWeightedRoundRobin {
     /// their current weight, standbys, then peers with an open circuit. Standbys participate while every other peer has an
     /// open circuit. If every peer has an open circuit, circuits are ignored.
     pub(crate) fn order(&mut self, is_open: impl Fn(usize) -> bool) -> Vec<usize> {
-        let rank = |index: usize, peer: &Peer| match (is_open(index), peer.weight) {
-            (false, 1..) => 0,
-            (false, _) => 1,
-            (true, 1..) => 2,
-            (true, _) => 3,
+        let ranked = |(index, peer): (usize, &Peer)| {
+            let rank = Rank::of(is_open(index), peer.weight == 0);
+            (rank, index)
         };
-        let ranked = |(index, peer): (usize, &Peer)| (rank(index, peer), index);
-        let mut order: Vec<(i32, usize)> = self.0.iter().enumerate().map(ranked).collect();
+        let mut order: Vec<(Rank, usize)> = self.0.iter().enumerate().map(ranked).collect();
         let best = order.iter().map(|(rank, _)| *rank).min();
         let mut is_changed = false;
         let mut total = 0;

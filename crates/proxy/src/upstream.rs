@@ -10,6 +10,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 
+use crate::affinity::InFlight;
 use crate::body::ResponseBody;
 use crate::circuit_breaker::{CircuitBreaker, FailureKind};
 use crate::client::{Client, RequestTarget, SendError};
@@ -31,6 +32,7 @@ pub(crate) struct Upstream {
     /// Maximum silence inside a response.
     pub(crate) idle_timeout: Duration,
     pub(crate) breaker: CircuitBreaker,
+    pub(crate) in_flight: InFlight,
     pub(crate) credentials: Credentials,
     pub(crate) stream_options_rejection: StreamOptionsRejection,
     client: Client,
@@ -173,6 +175,7 @@ impl Upstream {
             weight: config.weight,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),
+            in_flight: InFlight::default(),
             breaker: CircuitBreaker::new(Duration::from_secs(config.health_interval_seconds)),
             credentials: Credentials::new(&config.name, config.api_key.as_ref())
                 .ok_or_else(|| config.invalid("its key has characters that no header can carry"))?,
@@ -207,8 +210,11 @@ impl Upstream {
         request: &AttemptRequest<'_>,
         key: &Credential,
     ) -> Result<Response<ResponseBody>, SendError> {
+        let in_flight = self.in_flight.enter();
         let build = |target| self.http_request(request, key, target);
-        self.client.send(build).await
+        let mut response = self.client.send(build).await?;
+        response.body_mut().hold(in_flight);
+        Ok(response)
     }
 
     /// Sends a health check; `None` if none is configured.

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::affinity::{self, Affinity, Candidate};
 use crate::config::{UpstreamConfig, UpstreamConfigError};
 use crate::health_check::UpstreamTasks;
-use crate::round_robin::SmoothWeightedRoundRobin;
+use crate::round_robin::{Rank, SmoothWeightedRoundRobin};
 use crate::trust::SystemRoots;
 use crate::upstream::Upstream;
 
@@ -133,11 +134,15 @@ impl Upstreams {
         self.group(model).is_some()
     }
 
-    /// Returns the targets that serve `model`, in the order in which to try them: weighted round robin, with open circuits
-    /// last. `None` if no upstream serves the model.
-    #[must_use]
-    pub fn plan(&self, model: &str) -> Option<Vec<Target>> {
-        Some(self.group(model)?.plan(model))
+    /// Returns the targets that serve `model`, in the order in which to try them: by affinity if the request has one, else
+    /// weighted round robin, with open circuits last. `None` if no upstream serves the model. `affinity` is called only where
+    /// several upstreams serve it.
+    pub fn plan(
+        &self,
+        model: &str,
+        affinity: impl FnOnce() -> Option<Affinity>,
+    ) -> Option<Vec<Target>> {
+        Some(self.group(model)?.plan(model, affinity))
     }
 
     /// Returns the health of each upstream.
@@ -179,7 +184,11 @@ impl Group {
         }
     }
 
-    fn plan(&self, requested: &str) -> Vec<Target> {
+    fn plan(
+        &self,
+        requested: &str,
+        affinity: impl FnOnce() -> Option<Affinity>,
+    ) -> Vec<Target> {
         let target = |member: &Member| Target {
             upstream: Arc::clone(&member.upstream),
             model: member.model.clone().unwrap_or_else(|| requested.into()),
@@ -187,10 +196,13 @@ impl Group {
         if let [only] = self.members.as_slice() {
             return vec![target(only)];
         }
-        let order = {
+        let is_open = |index: usize| self.members[index].upstream.breaker.is_open();
+        let order = if let Some(affinity) = affinity() {
+            self.order_by_affinity(affinity, is_open)
+        } else {
             let round_robin = self.round_robin.lock();
             let mut round_robin = round_robin.unwrap_or_else(PoisonError::into_inner);
-            round_robin.order(|index| self.members[index].upstream.breaker.is_open())
+            round_robin.order(is_open)
         };
         let targets = order.into_iter().map(|index| target(&self.members[index]));
         let mut plan: Vec<Target> = targets.collect();
@@ -201,6 +213,36 @@ impl Group {
             plan[..=probed].rotate_right(1);
         }
         plan
+    }
+
+    /// Returns all members in the order in which to try them: those of the best rank by affinity, then the others by rank.
+    fn order_by_affinity(
+        &self,
+        affinity: Affinity,
+        is_open: impl Fn(usize) -> bool,
+    ) -> Vec<usize> {
+        let rank = |index: usize| Rank::of(is_open(index), self.members[index].upstream.weight == 0);
+        let mut ranked: Vec<(Rank, usize)> = (0..self.members.len())
+            .map(|index| (rank(index), index))
+            .collect();
+        ranked.sort_unstable();
+        let best = ranked.first().map(|(rank, _)| *rank);
+        let count = ranked.partition_point(|(rank, _)| Some(*rank) == best);
+        let indexes: Vec<usize> = ranked.into_iter().map(|(_, index)| index).collect();
+        let (near, far) = indexes.split_at(count);
+        let candidate = |index: &usize| {
+            let upstream = &self.members[*index].upstream;
+            Candidate {
+                name: &upstream.name,
+                weight: upstream.weight,
+                in_flight: upstream.in_flight.count(),
+            }
+        };
+        let candidates: Vec<Candidate<'_>> = near.iter().map(candidate).collect();
+        let near = affinity::order(affinity, &candidates)
+            .into_iter()
+            .map(|place| near[place]);
+        near.chain(far.iter().copied()).collect()
     }
 }
 
@@ -243,7 +285,7 @@ mod tests {
 
     fn planned(upstreams: &Upstreams, model: &str) -> Vec<(String, String)> {
         let names = |target: &Target| (target.upstream.name.clone(), target.model.to_string());
-        let plan = upstreams.plan(model).unwrap_or_default();
+        let plan = upstreams.plan(model, || None).unwrap_or_default();
         plan.iter().map(names).collect()
     }
 
@@ -273,6 +315,39 @@ mod tests {
             .map(|status| status.is_healthy)
             .collect();
         assert_eq!(statuses, [false, true, true]);
+    }
+
+    #[test]
+    fn requests_of_one_affinity_stay_together_while_their_upstream_has_room() {
+        let standby = UpstreamConfig {
+            weight: 0,
+            ..config("z", &["m"], &[])
+        };
+        let upstreams = upstreams(&[
+            config("a", &["m"], &[]),
+            config("b", &["m"], &[]),
+            config("c", &["m"], &[]),
+            standby,
+        ]);
+        let upstreams = upstreams.expect("upstreams");
+        let affinity = Affinity::of(&[b"a conversation"]);
+        let plan = || -> Vec<String> {
+            let plan = upstreams.plan("m", || Some(affinity)).expect("a plan");
+            let names = plan.iter().map(|target| target.upstream.name.clone());
+            names.collect()
+        };
+        let first = plan();
+        assert_eq!((first.len(), first[3].as_str()), (4, "z"));
+        assert!((0..5).all(|_| plan() == first));
+        let nearest = upstreams.all.iter().find(|it| it.name == first[0]);
+        let nearest = nearest.expect("an upstream");
+        // Of two requests in flight one upstream may have 2 × 1/3 × 1.25, rounded up.
+        let busy = nearest.in_flight.enter();
+        assert_eq!(plan()[0], first[1]);
+        drop(busy);
+        assert_eq!(plan(), first);
+        nearest.breaker.record_failure(FailureKind::Connect);
+        assert_eq!(plan(), [&first[1], &first[2], "z", &first[0]]);
     }
 
     #[tokio::test(start_paused = true)]

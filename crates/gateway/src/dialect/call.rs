@@ -8,7 +8,9 @@ use access::{HostedTool, HostedTools};
 use base::Result;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
+use proxy::Affinity;
 
+use super::affinity::AffinityFields;
 use super::edits::{Edit, ModelName, disable_store, stream_usage_edit};
 use super::estimate::{InputTokens, asks_for_stream};
 use super::input_text::InputText;
@@ -47,6 +49,7 @@ pub(crate) struct Call {
     pub(crate) unowned_ref: Option<&'static str>,
     /// The member that makes a model server store the request, whatever `store` says.
     pub(crate) stored_by: Option<&'static str>,
+    affinity: AffinityFields,
     /// The Content-Type of the body, for upstreams.
     pub(crate) content_type: HeaderValue,
     /// True if the body is JSON, false if it is a form.
@@ -97,6 +100,7 @@ impl Call {
             models: view.models,
             unowned_ref: view.unowned_ref,
             stored_by: conversation.map(|_| "conversation"),
+            affinity: AffinityFields::of(&fields)?,
             content_type,
             is_json: fields.is_json,
             file_parts: view.file_parts,
@@ -130,6 +134,11 @@ impl Call {
     /// Tokenizes the input.
     pub(crate) fn tokens(&self) -> i64 {
         self.text.tokens(&self.model)
+    }
+
+    /// Returns what the request has in common with others of its project that one upstream should get; `None` if nothing.
+    pub(crate) fn affinity(&self, project: &str) -> Option<Affinity> {
+        self.affinity.affinity(&self.body, project)
     }
 
     /// True if a model server would store the request and its answer.

@@ -18,6 +18,7 @@ pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
         "functions",
         "web_search_options",
         "store",
+        "prompt_cache_key",
         "max_completion_tokens",
         "max_tokens",
         "max_output_tokens",

@@ -4,6 +4,7 @@
 //! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `embeddings`, `images` and `responses`, a line
 //! in [`DIALECTS`], and a line in `PATHS` of `tests/it/endpoints.rs`, for the tests that every endpoint must pass.
 
+mod affinity;
 mod audio;
 mod call;
 mod completions;

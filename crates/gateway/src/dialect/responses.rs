@@ -17,6 +17,7 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "tools",
         "store",
         "conversation",
+        "prompt_cache_key",
         "stream",
         "max_output_tokens",
         "max_completion_tokens",

@@ -46,7 +46,9 @@ impl Pipeline {
         let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
         let mut call = Call::read(dialect, &context.head.headers, body).await?;
         context.observer.set_model(&call.model);
-        let plan = self.forwarder.plan(&call.model)?;
+        let plan = self
+            .forwarder
+            .plan(&call.model, || call.affinity(caller.project.id.as_str()))?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
         self.objects.ownership.check_call(&caller, &call).await?;

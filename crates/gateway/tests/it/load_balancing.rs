@@ -92,3 +92,33 @@ async fn share_of_an_unreachable_upstream_goes_to_the_others() {
     let asked = [world.upstream.asked().len(), second.asked().len()];
     assert_eq!(asked, [5, 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_with_one_prompt_cache_key_stay_at_one_upstream() {
+    let (world, others) = balanced_by([1, 1, 1]).await;
+    let body = |key: usize| format!(r#"{{"model":"real","prompt_cache_key":"key {key}"}}"#);
+    let mut per_key = Vec::new();
+    for key in 0..12 {
+        let before = asked(&world, &others);
+        for _ in 0..3 {
+            assert_eq!(world.chat(&body(key)).await.status, 200);
+        }
+        let after = asked(&world, &others);
+        let by_upstream = [0, 1, 2].map(|index| after[index] - before[index]);
+        let nearest = by_upstream.iter().position(|count| *count == 3);
+        per_key.push(nearest.unwrap_or_else(|| panic!("key {key}: {by_upstream:?}")));
+    }
+    for index in 0..3 {
+        let name = ["first", "second", "third"][index];
+        assert!(per_key.contains(&index), "{name} has no key of {per_key:?}");
+    }
+    // A failing upstream's keys move; they return with it.
+    let key = per_key.iter().position(|index| *index == 0);
+    let key = key.expect("a key of the first upstream");
+    world.upstream.replies(Reply::whole(503, "{}"));
+    assert_eq!(world.chat(&body(key)).await.status, 200);
+    world.upstream.replies(Reply::whole(200, COMPLETION));
+    let before = asked(&world, &others)[0];
+    assert_eq!(world.chat(&body(key)).await.status, 200);
+    assert_eq!(asked(&world, &others)[0], before + 1);
+}

@@ -1,0 +1,136 @@
+//! What requests of one conversation have in common, so that they can go to the same upstream.
+
+use std::ops::Range;
+
+use base::Result;
+use proxy::Affinity;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Fields;
+
+/// The most items at the start of a conversation that are looked at.
+const MAX_ITEMS: usize = 16;
+
+/// The members of a request by which it belongs to others: `prompt_cache_key`, else the start of the conversation.
+#[derive(Default)]
+pub(super) struct AffinityFields {
+    prompt_cache_key: Option<String>,
+    /// `instructions` and `input` of a request for a response, in its body.
+    start: Option<(Option<Range<usize>>, Range<usize>)>,
+}
+
+/// An item of `input`, as far as it matters here.
+#[derive(Deserialize)]
+struct InputItem<'a> {
+    role: Option<String>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+impl AffinityFields {
+    /// Returns the members of a request with these fields.
+    ///
+    /// # Errors
+    /// 400: `prompt_cache_key` is no string.
+    pub(super) fn of(fields: &Fields<'_>) -> Result<Self> {
+        let prompt_cache_key = fields.text("prompt_cache_key")?;
+        let range = |name| fields.get(name).map(|value| fields.range(value));
+        // Only responses carry state that one upstream alone can read: encrypted reasoning.
+        let start = range("input").map(|input| (range("instructions"), input));
+        Ok(Self {
+            start: start.filter(|_| prompt_cache_key.is_none()),
+            prompt_cache_key,
+        })
+    }
+
+    /// Returns the affinity of a request of a project; `None` if nothing says to which others it belongs.
+    pub(super) fn affinity(&self, body: &[u8], project: &str) -> Option<Affinity> {
+        let project = project.as_bytes();
+        if let Some(key) = &self.prompt_cache_key {
+            return Some(Affinity::of(&[project, b"key", key.as_bytes()]));
+        }
+        let (instructions, input) = self.start.as_ref()?;
+        let instructions = instructions.clone().map(|range| &body[range]);
+        let messages = first_messages(&body[input.clone()])?;
+        let mut values = vec![project, b"start", instructions.unwrap_or_default()];
+        values.extend(messages.iter().map(Vec::as_slice));
+        Some(Affinity::of(&values))
+    }
+}
+
+/// Returns the contents of the messages at the start of `input`, before the first item that a model has made: what stays
+/// the same while a conversation grows. A string is one message.
+fn first_messages(input: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if let Ok(text) = serde_json::from_slice::<String>(input) {
+        return Some(vec![text.into_bytes()]);
+    }
+    let items: Vec<&RawValue> = serde_json::from_slice(input).ok()?;
+    let items = items.into_iter().take(MAX_ITEMS);
+    let messages = items.map_while(|item| {
+        let item: InputItem<'_> = serde_json::from_str(item.get()).ok()?;
+        let is_sent = matches!(item.role?.as_str(), "user" | "system" | "developer");
+        let content = item.content.filter(|_| is_sent)?.get();
+        let text = serde_json::from_str::<String>(content).ok();
+        Some(text.unwrap_or_else(|| content.to_owned()).into_bytes())
+    });
+    let messages: Vec<Vec<u8>> = messages.collect();
+    (!messages.is_empty()).then_some(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+
+    fn affinity(path: &str, body: &str, project: &str) -> Option<Affinity> {
+        let dialect = Dialect::at(path).expect(path);
+        let fields = Fields::of_json(body.as_bytes(), dialect.fields).expect(body);
+        let fields = AffinityFields::of(&fields).expect(body);
+        fields.affinity(body.as_bytes(), project)
+    }
+
+    #[test]
+    fn the_turns_of_a_conversation_have_one_affinity() {
+        let of = |body: &str| affinity("/responses", body, "proj_1");
+        let first = of(r#"{"input":"Hello","instructions":"Be kind"}"#);
+        let next = r#"{"instructions":"Be kind","input":[{"role":"user","content":"Hel\u006co"},
+            {"type":"reasoning","encrypted_content":"x"},{"role":"assistant","content":"Hi"},
+            {"role":"user","content":"More"}]}"#;
+        assert!(first.is_some());
+        assert_eq!(of(next), first);
+        for other in [
+            r#"{"input":"Hello"}"#,
+            r#"{"input":"Hallo","instructions":"Be kind"}"#,
+            r#"{"input":[{"role":"user","content":"Hello"},{"role":"user","content":"You?"}],"instructions":"Be kind"}"#,
+        ] {
+            assert_ne!(of(other), first, "{other}");
+        }
+        let elsewhere = r#"{"input":"Hello","instructions":"Be kind"}"#;
+        assert_ne!(affinity("/responses", elsewhere, "proj_2"), first);
+        for none in [
+            r#"{"model":"m"}"#,
+            r#"{"input":[]}"#,
+            r#"{"input":[{"type":"item_reference","id":"x"}]}"#,
+        ] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_cache_key_comes_before_the_conversation() {
+        let of = |path, body| affinity(path, body, "proj_1");
+        let key = of(
+            "/responses",
+            r#"{"input":"a","prompt_cache_key":"k\u0031"}"#,
+        );
+        assert!(key.is_some());
+        let chat = r#"{"messages":[],"prompt_cache_key":"k1"}"#;
+        assert_eq!(of("/chat/completions", chat), key);
+        assert_eq!(
+            of("/responses", r#"{"input":"b","prompt_cache_key":"k1"}"#),
+            key
+        );
+        assert_eq!(of("/chat/completions", r#"{"messages":[]}"#), None);
+    }
+}
