@@ -4,7 +4,7 @@ use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 
-use base::ids::RequestId;
+use base::ids::{Id, RequestId};
 use base::{Error, Permission, Result, UnixTime};
 use bodies::{Capture, RequestInfo};
 use http::Response;
