@@ -1,7 +1,7 @@
 //! Programs of others that the tests are driven with: a Python and a Node that have the official clients, other Pythons that
 //! have the fuzzer and generators of clients, the parsers that servers read requests with, and a model server; and those that
-//! are measured beside ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/generators/`, `tests/readers/` and
-//! `tests/peers/`.
+//! are measured beside ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/generators/`, `tests/readers/`,
+//! `tests/third_party/` and `tests/peers/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -32,7 +32,12 @@ pub struct Clients {
     pub model_server: PathBuf,
     /// Reads requests as servers do, with the packages of `tests/readers`: a line in, a line out.
     pub readers: PathBuf,
+    /// Runs the programs of `tests/third_party` that the tests drive: the server's binary and their names in.
+    pub third_party: PathBuf,
 }
+
+/// Virtual environments of `tests/third_party`, each with the packages of the file of this name.
+const THIRD_PARTY_ENVIRONMENTS: [&str; 3] = ["agents", "langchain", "llama-index"];
 
 /// Makes them ready.
 pub fn prepare(root: &Path) -> Result<Clients> {
@@ -44,7 +49,46 @@ pub fn prepare(root: &Path) -> Result<Clients> {
         node,
         model_server,
         readers: readers(root)?,
+        third_party: third_party(root, &THIRD_PARTY_ENVIRONMENTS[..1])?,
     })
+}
+
+/// Installs all programs of `tests/third_party`, and returns what runs them.
+pub fn prepare_third_party(root: &Path) -> Result<PathBuf> {
+    third_party(root, &THIRD_PARTY_ENVIRONMENTS)
+}
+
+/// Installs the Node packages of `tests/third_party` and these virtual environments, and writes what runs them.
+fn third_party(root: &Path, environments: &[&str]) -> Result<PathBuf> {
+    let folder = workshop(root).join("third-party");
+    let lock = read(&root.join("tests/third_party/package-lock.json"))?;
+    let stamp = folder.join("pins");
+    let node = if is_stamped(&stamp, &lock) {
+        node(root)?.0
+    } else {
+        install_packages(root, "tests/third_party", &folder)?
+    };
+    fs::write(&stamp, &lock)?;
+    let mut tools = serde_json::Map::new();
+    tools.insert("node".to_owned(), text(&node)?.into());
+    tools.insert("packages".to_owned(), text(&folder)?.into());
+    for name in environments {
+        let requirements = format!("tests/third_party/{name}.txt");
+        let python = python_with(&requirements, &format!("third-party-{name}-venv"), root)?;
+        tools.insert((*name).to_owned(), text(&python)?.into());
+    }
+    let file = folder.join(format!("tools-{}.json", environments.len()));
+    fs::write(&file, serde_json::to_string_pretty(&tools)?)?;
+    let program = folder.join(format!("run-{}", environments.len()));
+    let python = python()?;
+    let [script, file] = [&root.join("tests/third_party/run.py"), &file].map(|path| quoted(path));
+    write_program(&program, &format!("exec {python} {script} {file} \"$@\""))?;
+    Ok(program)
+}
+
+fn text(path: &Path) -> Result<&str> {
+    let text = path.to_str();
+    text.with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Makes a Python in a folder of the workshop, with the packages that a file pins.

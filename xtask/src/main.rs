@@ -17,6 +17,7 @@ mod postgres;
 mod record_upgrade;
 mod step;
 mod test;
+mod third_party;
 mod tidy;
 
 use std::process::ExitCode;
@@ -51,6 +52,9 @@ enum Command {
     FuzzRequests(FuzzOptions),
     /// Look for bytes that a parser of the gateway reads wrongly.
     FuzzParsers(fuzz_parsers::ParserOptions),
+    /// Run other people's programs against the server, and compare what they got with what is recorded.
+    #[command(name = "strangers")]
+    ThirdParty(third_party::ThirdPartyOptions),
     /// Kill the server at random moments, and look whether everything is there once.
     Kill(kill::KillOptions),
     /// Compare our OpenAPI document with the published one.
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::FuzzMutations(options) => fuzz::run(&Target::MUTATIONS, &options),
         Command::FuzzRequests(options) => fuzz::run(&Target::REQUESTS, &options),
         Command::FuzzParsers(options) => fuzz_parsers::run(&options),
+        Command::ThirdParty(options) => third_party::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),

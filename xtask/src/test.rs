@@ -119,6 +119,7 @@ fn set_environment(command: &mut Command, environment: &Environment, url: Option
         .env("ORGPLANE_TEST_NODE", &clients.node)
         .env("ORGPLANE_TEST_MODEL_SERVER", &clients.model_server)
         .env("ORGPLANE_TEST_READERS", &clients.readers)
+        .env("ORGPLANE_TEST_THIRD_PARTY", &clients.third_party)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("ORGPLANE_TEST_DATABASE")
         .envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering as AtomicOrdering};
 
 /// The share of the requests in flight that an upstream may have of requests with an affinity, as a multiple of the share
 /// that its weight gives it. A lower factor spreads better, a higher one keeps more requests together.
-const LOAD_FACTOR: f64 = 1.25;
+const MAX_LOAD_FACTOR: f64 = 1.25;
 
-/// What requests that belong together have in common, as a hash.
+/// A hash of what requests that belong together have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Affinity(u64);
 
@@ -54,7 +54,7 @@ pub(crate) fn order(affinity: Affinity, candidates: &[Candidate<'_>]) -> Vec<usi
         .sum();
     let has_room = |candidate: &Candidate<'_>| {
         let share = (in_flight + 1.0) * weight(candidate) / all;
-        f64::from(candidate.in_flight) < (share * LOAD_FACTOR).ceil()
+        f64::from(candidate.in_flight) < (share * MAX_LOAD_FACTOR).ceil()
     };
     let mut order: Vec<(bool, f64, usize)> = candidates
         .iter()
@@ -157,7 +157,7 @@ mod tests {
             let all: u32 = weights.iter().sum();
             for (count, weight) in in_flight.iter().zip(&weights) {
                 let share = f64::from(requests) * f64::from(*weight) / f64::from(all);
-                prop_assert!(f64::from(*count) <= (share * LOAD_FACTOR).ceil());
+                prop_assert!(f64::from(*count) <= (share * MAX_LOAD_FACTOR).ceil());
             }
         }
 

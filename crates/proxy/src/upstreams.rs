@@ -184,11 +184,7 @@ impl Group {
         }
     }
 
-    fn plan(
-        &self,
-        requested: &str,
-        affinity: impl FnOnce() -> Option<Affinity>,
-    ) -> Vec<Target> {
+    fn plan(&self, requested: &str, affinity: impl FnOnce() -> Option<Affinity>) -> Vec<Target> {
         let target = |member: &Member| Target {
             upstream: Arc::clone(&member.upstream),
             model: member.model.clone().unwrap_or_else(|| requested.into()),
@@ -216,12 +212,9 @@ impl Group {
     }
 
     /// Returns all members in the order in which to try them: those of the best rank by affinity, then the others by rank.
-    fn order_by_affinity(
-        &self,
-        affinity: Affinity,
-        is_open: impl Fn(usize) -> bool,
-    ) -> Vec<usize> {
-        let rank = |index: usize| Rank::of(is_open(index), self.members[index].upstream.weight == 0);
+    fn order_by_affinity(&self, affinity: Affinity, is_open: impl Fn(usize) -> bool) -> Vec<usize> {
+        let rank =
+            |index: usize| Rank::of(is_open(index), self.members[index].upstream.weight == 0);
         let mut ranked: Vec<(Rank, usize)> = (0..self.members.len())
             .map(|index| (rank(index), index))
             .collect();

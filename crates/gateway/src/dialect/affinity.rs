@@ -1,4 +1,4 @@
-//! What requests of one conversation have in common, so that they can go to the same upstream.
+//! Affinity of a request: its `prompt_cache_key`, or the start of its conversation, by which requests go to the same upstream.
 
 use std::ops::Range;
 

@@ -40,6 +40,7 @@ mod small_disk;
 mod stop;
 mod stored;
 mod telemetry;
+mod third_party;
 mod threat_model;
 mod tls;
 mod typed_client;

@@ -1,0 +1,30 @@
+//! `cargo xtask strangers`: programs that people point at the gateway, unchanged and from their registries, run against the built
+//! server with a model server that this project did not write.
+//!
+//! What each program got, the ledger, the limits and the costs must agree with what the model server reported. The programs
+//! are pinned and driven in `tests/third_party`.
+
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::clients;
+use crate::environment::{cargo, root};
+use crate::step::run as run_command;
+
+/// Options of the command.
+#[derive(Args)]
+pub struct ThirdPartyOptions {
+    /// The programs to run: codex, agents, agents-js, langchain, llama-index, ai-sdk. All of them if none is named.
+    names: Vec<String>,
+}
+
+/// Builds the server and runs the programs. Fails if one of them does, or if something recorded differs.
+pub fn run(options: &ThirdPartyOptions) -> Result<()> {
+    let root = root()?;
+    let programs = clients::prepare_third_party(&root)?;
+    run_command(cargo(&root).args(["build", "--locked", "--quiet", "-p", "orgplane"]))?;
+    let server = root.join("target/debug/orgplane");
+    run_command(Command::new(programs).arg(server).args(&options.names))
+}
