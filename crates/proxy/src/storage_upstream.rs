@@ -1,4 +1,4 @@
-//! Storage upstream: the one that stores the files, batches and vector stores that clients create.
+//! Storage upstream: the one that stores the files, batches, vector stores and containers that clients create.
 
 use std::sync::Arc;
 

@@ -41,7 +41,7 @@ pub(crate) struct Call {
     tools: RequestedTools,
     /// True if the request names a stored prompt.
     pub(crate) has_prompt: bool,
-    /// The files and vector stores that the request names.
+    /// The files, vector stores and containers that the request names.
     pub(crate) object_refs: ObjectRefs,
     /// The models that the tools of the request name.
     pub(crate) models: Vec<String>,

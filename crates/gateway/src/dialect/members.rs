@@ -19,7 +19,7 @@ pub(super) enum MemberKind {
     Tool,
     /// The name of a model.
     Model,
-    /// The ids of files or vector stores.
+    /// The ids of files, vector stores or containers.
     ObjectRef(ObjectKind),
     /// The id of another object that a model server stores.
     UnownedRef,
@@ -60,7 +60,7 @@ impl MemberKind {
         ("vector_store_id", Self::ObjectRef(ObjectKind::VectorStore)),
         ("vector_store_ids", Self::ObjectRef(ObjectKind::VectorStore)),
         ("container", Self::Container),
-        ("container_id", Self::UnownedRef),
+        ("container_id", Self::ObjectRef(ObjectKind::Container)),
         ("skill_id", Self::UnownedRef),
         ("previous_response_id", Self::UnownedRef),
         ("comparison_response_id", Self::UnownedRef),

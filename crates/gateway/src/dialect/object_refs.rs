@@ -1,4 +1,4 @@
-//! The files and vector stores that a request names.
+//! The files, vector stores and containers that a request names.
 
 use std::collections::BTreeSet;
 
@@ -19,17 +19,20 @@ pub(crate) struct ObjectRefs {
     pub(crate) files: BTreeSet<String>,
     #[serde(default)]
     pub(crate) vector_stores: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) containers: BTreeSet<String>,
 }
 
 impl ObjectRefs {
     /// True if no object is named.
     pub(crate) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.vector_stores.is_empty()
+        self.max_count() == 0
     }
 
     /// Returns the number of ids of the kind that has the most.
     pub(crate) fn max_count(&self) -> usize {
-        self.files.len().max(self.vector_stores.len())
+        let counts = [&self.files, &self.vector_stores, &self.containers].map(BTreeSet::len);
+        counts.into_iter().max().unwrap_or(0)
     }
 
     /// Adds the ids that another request names.
@@ -40,12 +43,16 @@ impl ObjectRefs {
         for id in &other.vector_stores {
             self.add(ObjectKind::VectorStore, id);
         }
+        for id in &other.containers {
+            self.add(ObjectKind::Container, id);
+        }
     }
 
     pub(super) fn add(&mut self, kind: ObjectKind, id: &str) {
         let ids = match kind {
             ObjectKind::File if !id.starts_with(CONTAINER_FILE_PREFIX) => &mut self.files,
             ObjectKind::VectorStore => &mut self.vector_stores,
+            ObjectKind::Container => &mut self.containers,
             _ => return,
         };
         // One id beyond the maximum is enough to refuse the request.

@@ -27,7 +27,7 @@ const MAX_MODELS: usize = 16;
 #[derive(Default)]
 pub(crate) struct RequestView {
     pub(super) tools: RequestedTools,
-    /// The files and vector stores that are named.
+    /// The files, vector stores and containers that are named.
     pub(crate) object_refs: ObjectRefs,
     /// The first member that names an object at a model server whose owner cannot be known, like a conversation.
     pub(crate) unowned_ref: Option<&'static str>,
@@ -189,11 +189,14 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             MemberKind::UnownedObject => self.value(ObjectRole::Unowned(name)),
             MemberKind::Container => match next {
                 Some(b'{') => self.object(ObjectRole::Environment),
-                Some(b'"' | b'n') => self.unowned(name, is_string),
+                Some(b'"' | b'n') => self.object_refs(name, ObjectKind::Container),
                 _ => Err(must_be(name, "a string or an object")),
             },
             MemberKind::Environment => self.value(ObjectRole::Environment),
             MemberKind::Variables => self.value(ObjectRole::Variables),
+            MemberKind::Id if is_string && object.role == ObjectRole::Environment => {
+                self.object_refs(name, ObjectKind::Container)
+            }
             MemberKind::Id => {
                 object.has_id = next != Some(b'n');
                 self.value(ObjectRole::Plain)
@@ -276,7 +279,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         Ok(())
     }
 
-    /// Reads the id of a file or a vector store, or a list of ids.
+    /// Reads the id of a file, a vector store or a container, or a list of ids.
     fn object_refs(&mut self, name: &'static str, kind: ObjectKind) -> Result<()> {
         let is_list = name.ends_with('s');
         match self.json.peek() {
@@ -284,7 +287,9 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             Some(b'"') if !is_list => {
                 let id = self.json.string()?.decoded();
                 self.fields.view.object_refs.add(kind, &id);
-                self.fields.view.files.add_remote();
+                if kind != ObjectKind::Container {
+                    self.fields.view.files.add_remote();
+                }
                 Ok(())
             }
             Some(b'[') if is_list => {

@@ -24,7 +24,7 @@ use crate::percent;
 
 /// The maximum number of objects on a page.
 const MAX_PAGE_LIMIT: i64 = 100;
-/// The default number of batches or vector stores on a page; of files it is the maximum.
+/// The default number of objects on a page; of files it is the maximum.
 const DEFAULT_PAGE_LIMIT: i64 = 20;
 /// The maximum number of objects that are fetched at the same time for a list.
 const MAX_CONCURRENT_FETCHES: usize = 8;
@@ -36,6 +36,7 @@ const MAX_PAGES: usize = 10;
 /// The parameters of a list.
 struct ListQuery {
     page: PageRequest,
+    /// Purpose of the files, or name of the containers.
     purpose: Option<String>,
 }
 
@@ -228,7 +229,7 @@ impl ListQuery {
     fn read(kind: ObjectKind, query: Option<&str>) -> Result<Self> {
         let limit = match kind {
             ObjectKind::File => MAX_PAGE_LIMIT,
-            ObjectKind::Batch | ObjectKind::VectorStore => DEFAULT_PAGE_LIMIT,
+            _ => DEFAULT_PAGE_LIMIT,
         };
         let mut page = PageRequest {
             limit,
@@ -252,10 +253,10 @@ impl ListQuery {
                 ("limit", _) => {
                     page.limit = text.map_or(Ok(page.limit), |text| read_limit(&text))?;
                 }
-                ("order", ObjectKind::File | ObjectKind::VectorStore) => {
+                ("order", ObjectKind::File | ObjectKind::VectorStore | ObjectKind::Container) => {
                     page.order = read_order(text.as_deref())?;
                 }
-                ("purpose", ObjectKind::File) => purpose = text,
+                ("purpose", ObjectKind::File) | ("name", ObjectKind::Container) => purpose = text,
                 _ => {
                     let message = format!("{shown} is not a parameter of this list.");
                     return Err(Error::invalid(shown, message));
@@ -302,6 +303,8 @@ mod tests {
             (ObjectKind::File, "before=x", "before"),
             (ObjectKind::Batch, "order=asc", "order"),
             (ObjectKind::Batch, "purpose=batch", "purpose"),
+            (ObjectKind::Container, "before=x", "before"),
+            (ObjectKind::File, "name=x", "name"),
             (ObjectKind::File, "limit=0", "limit"),
             (ObjectKind::File, "limit=-1", "limit"),
             (ObjectKind::File, "limit=x", "limit"),

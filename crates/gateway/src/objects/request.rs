@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use base::Result;
 use bytes::Bytes;
-use http::{Method, Response, request};
+use http::{HeaderMap, Method, Response, request};
 
 use super::quota::QuotaShare;
 use super::upstream::{PassthroughBody, is_plausible};
 use crate::caller::Caller;
+use crate::dialect::is_form;
 use crate::limits::RateLimitStatus;
 use crate::object_kind::ObjectKind;
 use crate::query::no_query;
@@ -31,7 +32,9 @@ pub(crate) enum ObjectResponse {
 }
 
 /// The parameters of lists of what is in a vector store.
-const VECTOR_STORE_FILE_PARAMETERS: [&str; 5] = ["limit", "order", "after", "before", "filter"];
+const VECTOR_STORE_FILE_PARAMETERS: &[&str] = &["limit", "order", "after", "before", "filter"];
+/// The parameters of lists of what is in a container.
+const CONTAINER_FILE_PARAMETERS: &[&str] = &["limit", "order", "after"];
 
 /// The path of a request about objects.
 pub(crate) struct ObjectRoute {
@@ -53,6 +56,8 @@ impl ObjectRoute {
             "files" => ObjectKind::File,
             "batches" => ObjectKind::Batch,
             "vector_stores" => ObjectKind::VectorStore,
+            "uploads" => ObjectKind::Upload,
+            "containers" => ObjectKind::Container,
             _ => return None,
         };
         let segments: Vec<&str> = segments.collect();
@@ -60,10 +65,17 @@ impl ObjectRoute {
             return None;
         }
         let methods: &[Method] = match (kind, segments.as_slice()) {
-            (_, []) | (ObjectKind::VectorStore, [_, "files"]) => &[GET, POST],
-            (ObjectKind::File, [_]) => &[GET, DELETE],
+            (ObjectKind::Upload, [] | [_, "parts" | "complete" | "cancel"]) => &[POST],
+            (ObjectKind::Upload, _) => return None,
+            (_, []) | (ObjectKind::VectorStore | ObjectKind::Container, [_, "files"]) => {
+                &[GET, POST]
+            }
+            (ObjectKind::File, [_]) | (ObjectKind::Container, [_] | [_, "files", _]) => {
+                &[GET, DELETE]
+            }
             (ObjectKind::Batch, [_])
             | (ObjectKind::File, [_, "content"])
+            | (ObjectKind::Container, [_, "files", _, "content"])
             | (
                 ObjectKind::VectorStore,
                 [_, "files", _, "content"]
@@ -88,6 +100,20 @@ impl ObjectRoute {
         Some((methods, Self { kind, id, rest }))
     }
 
+    /// True if a request adds a part to an upload.
+    pub(crate) fn is_part(&self) -> bool {
+        self.kind == ObjectKind::Upload && self.rest == "/parts"
+    }
+
+    /// True if the body of a request with these headers is a form.
+    pub(crate) fn takes_form(&self, headers: &HeaderMap) -> bool {
+        match self.kind {
+            ObjectKind::File => true,
+            ObjectKind::Container => self.rest == "/files" && is_form(headers),
+            _ => false,
+        }
+    }
+
     /// True if a request with this method only releases resources of the upstream.
     pub(crate) fn is_release(&self, method: &Method) -> bool {
         *method == Method::DELETE || self.rest.ends_with("/cancel")
@@ -102,15 +128,17 @@ impl ObjectRoute {
         if method == Method::GET && self.id.is_none() {
             return Ok(());
         }
-        let is_file_list = method == Method::GET
-            && self.kind == ObjectKind::VectorStore
-            && self.rest.ends_with("/files");
-        if !is_file_list {
+        let known = match self.kind {
+            ObjectKind::VectorStore => VECTOR_STORE_FILE_PARAMETERS,
+            ObjectKind::Container => CONTAINER_FILE_PARAMETERS,
+            _ => &[],
+        };
+        if method != Method::GET || !self.rest.ends_with("/files") {
             return no_query(query);
         }
         for pair in query.unwrap_or_default().split('&') {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-            if !name.is_empty() && !VECTOR_STORE_FILE_PARAMETERS.contains(&name) {
+            if !name.is_empty() && !known.contains(&name) {
                 return no_query(Some(pair));
             }
         }
@@ -141,6 +169,15 @@ mod tests {
             ("/vector_stores/vs_1/file_batches/b", "GET"),
             ("/vector_stores/vs_1/file_batches/b/cancel", "POST"),
             ("/vector_stores/vs_1/file_batches/b/files", "GET"),
+            ("/uploads", "POST"),
+            ("/uploads/upload_1/parts", "POST"),
+            ("/uploads/upload_1/complete", "POST"),
+            ("/uploads/upload_1/cancel", "POST"),
+            ("/containers", "GET POST"),
+            ("/containers/cntr_1", "GET DELETE"),
+            ("/containers/cntr_1/files", "GET POST"),
+            ("/containers/cntr_1/files/cfile_1", "GET DELETE"),
+            ("/containers/cntr_1/files/cfile_1/content", "GET"),
         ] {
             let (known, route) = ObjectRoute::at(path).expect(path);
             let known: Vec<&str> = known.iter().map(Method::as_str).collect();
@@ -157,7 +194,12 @@ mod tests {
             "/files/a/other",
             "/vector_stores/vs_1/../files",
             "/vector_stores/vs_1/files/f/content/more",
-            "/uploads",
+            "/uploads/upload_1",
+            "/uploads/upload_1/parts/part_1",
+            "/uploads/../files/parts",
+            "/containers/cntr_1/../cntr_2",
+            "/containers/cntr_1/files/cfile_1/content/more",
+            "/containers/cntr_1/content",
         ] {
             assert!(ObjectRoute::at(path).is_none(), "{path}");
         }

@@ -51,7 +51,10 @@ impl Pipeline {
             .plan(&call.model, || call.affinity(caller.project.id.as_str()))?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
-        self.objects.ownership.check_call(&caller, &call).await?;
+        self.objects
+            .ownership
+            .check_call(&caller, &mut call)
+            .await?;
         policy.apply_retention(&mut call)?;
         let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;

@@ -1,7 +1,9 @@
-//! Files, batches and vector stores of two projects that share an upstream's account.
+//! Files, uploads, batches, vector stores and containers of two projects that share an upstream's account.
 
 mod batches;
+mod containers;
 mod files;
+mod guessed_ids;
 mod lists;
 mod metering;
 mod newer_schema;
@@ -11,6 +13,7 @@ mod quota;
 mod reported_usage;
 mod reservations;
 mod storage_server;
+mod uploads;
 mod vector_stores;
 
 use bytes::Bytes;

@@ -42,7 +42,7 @@ pub struct Upstream {
     /// Aliases that clients may request, mapped to the model names of the upstream.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
-    /// True if files, batches and vector stores are stored at this upstream; at most one.
+    /// True if files, batches, vector stores and containers are stored at this upstream; at most one.
     #[serde(default)]
     pub stores: bool,
     /// Weight in weighted round robin; 0 makes it a standby.
