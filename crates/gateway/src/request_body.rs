@@ -229,7 +229,7 @@ mod tests {
             .expect("nothing is always there")
     }
 
-    async fn read(body: impl http_body::Body<Data = Bytes>) -> Result<Bytes> {
+    async fn read(body: impl RequestBody) -> Result<Bytes> {
         super::read(&HeaderMap::new(), body, memory(MAX_REQUEST_BYTES as u64)).await
     }
 

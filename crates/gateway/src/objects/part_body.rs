@@ -56,9 +56,14 @@ impl PartBody {
         if let Some(coding) = Coding::of(headers)? {
             return Err(Error::unsupported_coding(coding.as_str()));
         }
+        let form = FileFormScanner::new(headers, PART_FIELD, MAX_PART_BYTES)?;
+        if body.size_hint().exact() == Some(0) {
+            // It would never be polled.
+            form.end()?;
+        }
         Ok(Self {
             body: Some(body.map_err(|_| ()).boxed_unsync()),
-            form: FileFormScanner::new(headers, PART_FIELD, MAX_PART_BYTES)?,
+            form,
             held: None,
             timer: None,
             waited: Duration::ZERO,

@@ -13,6 +13,7 @@ mod quota;
 mod reported_usage;
 mod reservations;
 mod storage_server;
+mod upload_parts;
 mod uploads;
 mod vector_stores;
 

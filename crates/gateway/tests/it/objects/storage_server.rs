@@ -279,7 +279,8 @@ async fn answer(
     state: Arc<Mutex<StorageState>>,
 ) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
+    // Nobody waits for the answer to a body that has broken off.
+    let body = body.collect().await.unwrap_or_default().to_bytes();
     assert_eq!(head.headers["authorization"], format!("Bearer {KEY}"));
     assert!(!head.headers.contains_key("idempotency-key"));
     let gate = state.lock().expect("a lock").gate.take();
