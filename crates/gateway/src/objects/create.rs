@@ -202,7 +202,8 @@ impl Objects {
             None => storage,
             Some(upstream) => self.client.0.by_name(&upstream).unwrap_or(storage),
         };
-        let files = count_files(&body)?;
+        let (files, uplift) = (count_files(&body)?, target.billing().uplift);
+        let spend = self.reservations.reserve_storage(caller, files, uplift);
         let new = NewObject {
             owner,
             kind: ObjectKind::VectorStore,
@@ -211,7 +212,7 @@ impl Objects {
             // By then its first files have been added.
             due_at: Some(self.clock.now().plus(SECONDS_PER_HOUR)),
             limits: None,
-            spend: self.reservations.reserve_storage(caller, files).await?,
+            spend: spend.await?,
         };
         let upstream_request = UpstreamRequest::of_client(request.head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
@@ -256,8 +257,11 @@ impl Objects {
             .check_refs(&owner, &input.object_refs)
             .await?;
         let now = self.clock.now();
-        let spend = self.reservations.reserve_batch(caller, &mut input, now);
-        let spend = spend.await?;
+        let uplift = target.billing().uplift;
+        let reserving = self
+            .reservations
+            .reserve_batch(caller, &mut input, now, uplift);
+        let spend = reserving.await?;
         let limits = self.reserve_tokens(caller, &input, request.rate_limit_status)?;
         let new = NewObject {
             owner,

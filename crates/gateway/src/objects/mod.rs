@@ -6,6 +6,7 @@
 
 mod batch_input;
 mod batch_status;
+mod batch_usage;
 mod cache;
 mod create;
 mod list;

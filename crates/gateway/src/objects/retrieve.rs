@@ -45,7 +45,9 @@ impl Objects {
                 spend = match route.rest.as_str() {
                     "/files" | "/file_batches" => {
                         let files = count_files(&body)?;
-                        self.reservations.reserve_storage(caller, files).await?
+                        let uplift = upstream.billing().uplift;
+                        let spend = self.reservations.reserve_storage(caller, files, uplift);
+                        spend.await?
                     }
                     "/search" => {
                         self.reservations.check_not_exhausted(caller)?;

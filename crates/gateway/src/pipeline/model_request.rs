@@ -119,6 +119,7 @@ impl Pipeline {
             id: context.id.clone(),
             caller,
             model: Arc::clone(&first.model),
+            billing: first.billing(),
             estimate: take(&mut call.estimate),
             admitted_at: now,
         };

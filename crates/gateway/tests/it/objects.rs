@@ -1,5 +1,6 @@
 //! Files, batches and vector stores of two projects that share an upstream's account.
 
+mod batch_prices;
 mod batches;
 mod files;
 mod lists;
