@@ -139,6 +139,7 @@ fn pipeline(
         spend: options.spend,
         prices: options.prices,
         facts,
+        unpriced: options.unpriced,
         clock: clock.clone(),
     });
     let objects = Arc::new(Objects {

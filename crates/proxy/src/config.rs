@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use base::money::Factor;
 use egress::Proxy;
 
 use crate::api_key::UpstreamKey;
@@ -26,7 +27,25 @@ pub enum StreamUsage {
     Never,
 }
 
-/// Address, credentials, models and timeouts of an upstream.
+/// Effect of an upstream on the price of what it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamBilling {
+    /// Factor on every price.
+    pub uplift: Factor,
+    /// True if the cost that an answer reports replaces the prices.
+    pub reports_cost: bool,
+}
+
+impl Default for UpstreamBilling {
+    fn default() -> Self {
+        Self {
+            uplift: Factor::ONE,
+            reports_cost: false,
+        }
+    }
+}
+
+/// Address, credentials, models, timeouts and billing of an upstream.
 #[derive(Clone)]
 pub struct UpstreamConfig {
     /// Name in logs and metrics; unique.
@@ -62,6 +81,8 @@ pub struct UpstreamConfig {
     pub health_interval_seconds: u64,
     /// True if HTTP/2 is spoken with prior knowledge. For `http://` only, since TLS negotiates the protocol.
     pub http2: bool,
+    /// Effect on the price of what the upstream serves.
+    pub billing: UpstreamBilling,
 }
 
 /// Reason why upstreams cannot be used as configured, in words for the operator.
@@ -101,6 +122,7 @@ impl UpstreamConfig {
             health_path: "/models".to_owned(),
             health_interval_seconds: 30,
             http2: false,
+            billing: UpstreamBilling::default(),
         }
     }
 

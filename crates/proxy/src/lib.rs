@@ -45,7 +45,9 @@ mod upstreams;
 pub use affinity::Affinity;
 pub use api_key::UpstreamKey;
 pub use body::ResponseBody;
-pub use config::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamConfigError};
+pub use config::{
+    CaCertificates, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamConfigError,
+};
 pub use error_cause::ErrorCause;
 pub use file_stamp::FileStamp;
 pub use forward::ForwardError;

@@ -13,7 +13,9 @@ use crate::affinity::InFlight;
 use crate::body::ResponseBody;
 use crate::circuit_breaker::{CircuitBreaker, FailureKind};
 use crate::client::{Client, RequestTarget, SendError};
-use crate::config::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamConfigError};
+use crate::config::{
+    CaCertificates, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamConfigError,
+};
 use crate::credentials::{Credential, Credentials};
 use crate::exhaustion::ExhaustionLog;
 use crate::file_stamp::FileStamp;
@@ -27,6 +29,7 @@ use crate::trust::{SystemRoots, client_config};
 pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) weight: u32,
+    pub(crate) billing: UpstreamBilling,
     /// Maximum time from a request to the last byte of its response.
     pub(crate) timeout: Duration,
     /// Maximum silence inside a response.
@@ -180,6 +183,7 @@ impl Upstream {
         Ok(Self {
             name: config.name.clone(),
             weight: config.weight,
+            billing: config.billing,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),
             in_flight: InFlight::default(),

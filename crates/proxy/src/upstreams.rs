@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::affinity::{self, Affinity, Candidate};
-use crate::config::{UpstreamConfig, UpstreamConfigError};
+use crate::config::{UpstreamBilling, UpstreamConfig, UpstreamConfigError};
 use crate::health_check::UpstreamTasks;
 use crate::round_robin::{Rank, SmoothWeightedRoundRobin};
 use crate::trust::SystemRoots;
@@ -58,6 +58,12 @@ impl Target {
     #[must_use]
     pub fn upstream_name(&self) -> &str {
         &self.upstream.name
+    }
+
+    /// Returns the effect of the upstream on prices.
+    #[must_use]
+    pub fn billing(&self) -> UpstreamBilling {
+        self.upstream.billing
     }
 }
 

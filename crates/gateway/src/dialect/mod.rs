@@ -30,7 +30,7 @@ mod responses;
 mod strict_json;
 mod usage_accumulator;
 
-use base::Result;
+use base::{NanoDollars, Result};
 use bodies::{BodyContents, Content};
 use http::HeaderMap;
 use usage::{Metric, Quantities, UsageKind};
@@ -40,7 +40,7 @@ pub(crate) use content_type::{JSON, check_json, form_type, is_form};
 pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
 pub(crate) use file_form::FileFormScanner;
-pub(crate) use max_usage::MaxUsage;
+pub(crate) use max_usage::{CostBasis, MaxUsage};
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
 pub(crate) use usage_accumulator::UsageAccumulator;
@@ -138,6 +138,8 @@ pub(crate) struct MeasuredUsage {
     pub(crate) estimated: bool,
     pub(crate) service_tier: Option<String>,
     pub(crate) size: Option<String>,
+    /// The cost that the answer reported.
+    pub(crate) cost: Option<NanoDollars>,
     /// The hosted tools that were used.
     pub(crate) hosted_tools: HostedToolUsage,
 }
@@ -181,6 +183,7 @@ impl Dialect {
     ) -> MeasuredUsage {
         let mut usage = (self.measure)(estimate, model, accumulator);
         usage.hosted_tools = accumulator.hosted_tools(&estimate.known_containers);
+        usage.cost = accumulator.cost;
         let mut amounts = Metric::ALL
             .iter()
             .filter(|it| **it != Metric::NumModelRequests);

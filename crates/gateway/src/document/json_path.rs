@@ -14,7 +14,13 @@ pub(crate) enum JsonPath {
     StatusCode,
     Usage,
     InputDetails,
+    /// The kinds of the cached tokens.
+    CachedDetails,
+    /// The lifetimes of the tokens written to the cache.
+    CacheWriteDetails,
     OutputDetails,
+    /// The cost in US dollars.
+    Cost,
     Tokens(UsageField),
     Seconds,
     /// An extension object of a server that has the usage.
@@ -81,7 +87,11 @@ impl JsonPath {
                 _ => Self::Skipped,
             },
             Self::Usage | Self::ExtensionUsage => of_usage(key),
-            Self::InputDetails => UsageField::of_input(key).map_or(Self::Skipped, Self::Tokens),
+            Self::InputDetails => of_input_details(key),
+            Self::CachedDetails => UsageField::of_cached(key).map_or(Self::Skipped, Self::Tokens),
+            Self::CacheWriteDetails => {
+                UsageField::of_cache_write(key).map_or(Self::Skipped, Self::Tokens)
+            }
             Self::OutputDetails => UsageField::of_output(key).map_or(Self::Skipped, Self::Tokens),
             Self::Extension if key == b"usage" => Self::ExtensionUsage,
             Self::Error if matches!(key, b"code" | b"type" | b"status") => Self::ErrorCode,
@@ -178,7 +188,16 @@ fn of_usage(key: &[u8]) -> JsonPath {
             JsonPath::OutputDetails
         }
         b"seconds" => JsonPath::Seconds,
+        b"cost" => JsonPath::Cost,
         key => UsageField::of_usage(key).map_or(JsonPath::Skipped, JsonPath::Tokens),
+    }
+}
+
+fn of_input_details(key: &[u8]) -> JsonPath {
+    match key {
+        b"cached_tokens_details" => JsonPath::CachedDetails,
+        b"cache_write_tokens_details" => JsonPath::CacheWriteDetails,
+        key => UsageField::of_input(key).map_or(JsonPath::Skipped, JsonPath::Tokens),
     }
 }
 

@@ -147,6 +147,7 @@ impl Document {
         match path {
             JsonPath::Tokens(field) => self.open_usage.set(field, token),
             JsonPath::Seconds => self.open_usage.set_seconds(token),
+            JsonPath::Cost => self.open_usage.set_cost(token),
             JsonPath::Duration => self.duration = parse_finite(token),
             JsonPath::StatusCode => {
                 self.status_code = std::str::from_utf8(token)

@@ -1,6 +1,7 @@
 //! The object `usage` of an answer, under all the names that model servers have for the same amounts.
 
-use usage::{MAX_QUANTITY, Metric, Quantities};
+use base::NanoDollars;
+use usage::{MAX_EVENT_COST, MAX_QUANTITY, Metric, Quantities};
 
 /// The usage that a document reports. A value that is not a whole number from 0 to [`MAX_QUANTITY`] counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -8,6 +9,8 @@ pub(crate) struct ReportedUsage {
     amounts: [Option<i64>; UsageField::FIELD_COUNT],
     /// The duration of the audio that was transcribed.
     pub(crate) seconds: Option<f64>,
+    /// The cost of the request.
+    pub(crate) cost: Option<NanoDollars>,
 }
 
 /// A field of [`ReportedUsage`].
@@ -34,10 +37,18 @@ pub(crate) enum UsageField {
     OutputAudio,
     OutputImage,
     OutputText,
+    /// A part of the cached tokens, and of the audio tokens of the input.
+    CachedAudio,
+    /// A part of the cached tokens, and of the image tokens of the input.
+    CachedImage,
+    /// A part of the tokens written to the cache: those that are kept for 30 minutes.
+    CacheWrite30m,
+    /// A part of the tokens written to the cache: those that are kept for 12 hours.
+    CacheWrite12h,
 }
 
 impl UsageField {
-    const FIELD_COUNT: usize = Self::OutputText as usize + 1;
+    const FIELD_COUNT: usize = Self::CacheWrite12h as usize + 1;
 
     /// Returns the field that the member `key` of `usage` is.
     pub(crate) fn of_usage(key: &[u8]) -> Option<Self> {
@@ -64,6 +75,24 @@ impl UsageField {
             b"audio_tokens" => Self::InputAudio,
             b"image_tokens" => Self::InputImage,
             b"text_tokens" => Self::InputText,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of the details of cached tokens is.
+    pub(crate) fn of_cached(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"audio_tokens" => Self::CachedAudio,
+            b"image_tokens" => Self::CachedImage,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of the details of cache writes is.
+    pub(crate) fn of_cache_write(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"ttl_30m_tokens" => Self::CacheWrite30m,
+            b"ttl_12h_tokens" => Self::CacheWrite12h,
             _ => return None,
         })
     }
@@ -110,6 +139,11 @@ impl ReportedUsage {
         self.seconds = parse_finite(word).or(self.seconds);
     }
 
+    /// Sets the cost from its JSON text. A value that is no number of dollars from 0 on leaves it as it is.
+    pub(crate) fn set_cost(&mut self, word: &[u8]) {
+        self.cost = parse_dollars(word).or(self.cost);
+    }
+
     fn get(&self, field: UsageField) -> Option<i64> {
         self.amounts[field as usize]
     }
@@ -134,10 +168,23 @@ impl ReportedUsage {
             .max(self.get(UsageField::CacheRead));
         let cached = cached.map(|cached| cached.min(all));
         let fresh = all - cached.unwrap_or(0);
+        let [write_30m, write_12h] =
+            [UsageField::CacheWrite30m, UsageField::CacheWrite12h].map(|field| self.get(field));
+        let lifetimes = write_30m.or(write_12h).is_some();
+        let lifetimes = lifetimes.then(|| write_30m.unwrap_or(0) + write_12h.unwrap_or(0));
         let cache_write = self
             .get(UsageField::CacheWrite)
-            .max(self.get(UsageField::CacheCreation));
+            .max(self.get(UsageField::CacheCreation))
+            .max(lifetimes);
         let cache_write = cache_write.map(|amount| amount.min(fresh));
+        let write_12h = write_12h.map(|amount| amount.min(cache_write.unwrap_or(0)));
+        let write_30m =
+            write_30m.map(|amount| amount.min(cache_write.unwrap_or(0) - write_12h.unwrap_or(0)));
+        // Audio and image tokens of the input are counted without the cached ones.
+        let [cached_audio, cached_image] = [UsageField::CachedAudio, UsageField::CachedImage]
+            .map(|field| Some(self.get(field)?.min(cached.unwrap_or(0))));
+        let without =
+            |field, cached: Option<i64>| Some((self.get(field)? - cached.unwrap_or(0)).max(0));
         let uncached = cached.map(|_| fresh - cache_write.unwrap_or(0));
         let of_input = |part: Option<i64>| part.filter(|_| input.is_some());
         let mut quantities = Quantities::default().with(Metric::NumModelRequests, 1);
@@ -146,9 +193,19 @@ impl ReportedUsage {
             (Metric::OutputTokens, output),
             (Metric::InputCachedTokens, of_input(cached)),
             (Metric::InputCacheWriteTokens, of_input(cache_write)),
+            (Metric::InputCacheWrite30mTokens, of_input(write_30m)),
+            (Metric::InputCacheWrite12hTokens, of_input(write_12h)),
             (Metric::InputUncachedTokens, of_input(uncached)),
-            (Metric::InputAudioTokens, self.get(UsageField::InputAudio)),
-            (Metric::InputImageTokens, self.get(UsageField::InputImage)),
+            (
+                Metric::InputAudioTokens,
+                without(UsageField::InputAudio, cached_audio),
+            ),
+            (
+                Metric::InputImageTokens,
+                without(UsageField::InputImage, cached_image),
+            ),
+            (Metric::InputCachedAudioTokens, of_input(cached_audio)),
+            (Metric::InputCachedImageTokens, of_input(cached_image)),
             (Metric::InputTextTokens, self.get(UsageField::InputText)),
             (Metric::OutputAudioTokens, self.get(UsageField::OutputAudio)),
             (Metric::OutputImageTokens, self.get(UsageField::OutputImage)),
@@ -198,6 +255,22 @@ impl ReportedUsage {
         let is_extra = is_anthropic || input.is_some_and(|input| read > input);
         (if is_extra { caches } else { 0 }, 0)
     }
+}
+
+/// Reads a number of US dollars from 0 on: exactly if it has at most 9 decimals, else rounded to the billionth. A cost
+/// beyond the bound of an event is the bound.
+fn parse_dollars(word: &[u8]) -> Option<NanoDollars> {
+    const NANOS_PER_DOLLAR: f64 = 1e9;
+    let text = std::str::from_utf8(word).ok()?.trim();
+    let exact = NanoDollars::parse(text);
+    let rounded = || {
+        let dollars = parse_finite(word).filter(|dollars| *dollars >= 0.0)?;
+        let nanos = (dollars * NANOS_PER_DOLLAR).round_ties_even();
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and is bounded")]
+        Some(NanoDollars(nanos as i64))
+    };
+    let cost = exact.or_else(rounded)?;
+    Some(cost.min(MAX_EVENT_COST))
 }
 
 /// Reads a finite number.
@@ -282,6 +355,25 @@ mod tests {
         }
         let written = with(&[("in.cached_tokens", "60"), ("in.cache_write_tokens", "50")]);
         assert_eq!(written, [Some(100), Some(40), Some(60), Some(40)]);
+    }
+
+    #[test]
+    fn cost_is_a_number_of_dollars_from_0_on() {
+        for (word, nanos) in [
+            ("0.000123456", Some(123_456)),
+            ("0", Some(0)),
+            ("1.5e-7", Some(150)),
+            ("0.0000000015", Some(2)),
+            ("0.0000000025", Some(2)),
+            ("-0.1", None),
+            ("NaN", None),
+            ("null", None),
+            ("1e300", Some(MAX_EVENT_COST.0)),
+        ] {
+            let mut usage = ReportedUsage::default();
+            usage.set_cost(word.as_bytes());
+            assert_eq!(usage.cost.map(|cost| cost.0), nanos, "{word}");
+        }
     }
 
     #[test]

@@ -35,6 +35,12 @@ pub(super) struct BatchInput {
     /// Maximum usage of all requests; `None` if an older version has read the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) most: Option<MaxUsage>,
+    /// Maximum tokens of each request; `None` if an older version has read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) longest: Option<MaxUsage>,
+    /// Numbers of input tokens above which a request has other prices, in ascending order, as of the batch's creation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) bands: Vec<i64>,
     /// Spend reservation for the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reservation: Option<SpendReservationId>,
@@ -149,6 +155,7 @@ impl BatchInputReader {
         input.tokens = input.tokens.saturating_add(call.tokens());
         let most = call.max_usage(dialect);
         let most = most.map_err(|error| wrong(&error.message))?;
+        input.longest.get_or_insert_default().widen(&most);
         input.most.get_or_insert_default().add(most);
         if let Some(name) = call.unowned_ref {
             return Err(wrong(&unknown_owner(name).message));

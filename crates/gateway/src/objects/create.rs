@@ -120,7 +120,7 @@ impl Objects {
         self.record(&object, target).await?;
         if let Some(session) = new.session {
             // Written soon, whether or not that is waited for.
-            drop(session.record(session_event(&object)));
+            drop(session.record(session_event(&object, self.client.billing_of(&object))));
         }
         if let Some(spend) = &spend
             && object.kind == ObjectKind::Batch
@@ -223,7 +223,9 @@ impl Objects {
         let files = self.ownership.check_files(&owner, &body, None).await?;
         let keeper = files.upstream.and_then(|name| self.client.0.by_name(&name));
         let target = keeper.unwrap_or(storage);
-        let spend = self.reservations.reserve_storage(caller, files.max_bytes);
+        let spend =
+            self.reservations
+                .reserve_storage(caller, files.max_bytes, target.billing().uplift);
         let new = NewObject {
             // By then its first files have been added.
             due_at: Some(self.clock.now().plus(SECONDS_PER_HOUR)),
@@ -270,8 +272,11 @@ impl Objects {
             .check_refs(&owner, &input.object_refs)
             .await?;
         let now = self.clock.now();
-        let spend = self.reservations.reserve_batch(caller, &mut input, now);
-        let spend = spend.await?;
+        let uplift = target.billing().uplift;
+        let reserving = self
+            .reservations
+            .reserve_batch(caller, &mut input, now, uplift);
+        let spend = reserving.await?;
         let limits = self.reserve_tokens(caller, &input, request.rate_limit_status)?;
         let new = NewObject {
             work: Some(input.to_text()?),

@@ -122,6 +122,7 @@ impl Pipeline {
             id: context.id.clone(),
             caller,
             model: Arc::clone(&first.model),
+            billing: first.billing(),
             estimate: take(&mut call.estimate),
             admitted_at: now,
         };

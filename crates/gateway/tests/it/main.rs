@@ -20,6 +20,7 @@ mod metrics;
 mod nodes;
 mod objects;
 mod permissions;
+mod prices;
 mod properties;
 mod proxies;
 mod readings;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
+use base::money::Factor;
 use egress::{Proxies, Proxy};
-use gateway::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey};
+use gateway::{CaCertificates, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use usage::MAX_UPLIFT_BILLIONTHS;
 
 use super::{Config, without_password};
 
@@ -66,6 +68,12 @@ pub struct Upstream {
     /// True to use HTTP/2 without negotiation on `http://`.
     #[serde(default)]
     pub http2: bool,
+    /// Factor on every price of what the upstream serves, such as `"1.1"` for processing in a region.
+    #[serde(default = "usual::uplift")]
+    pub uplift: String,
+    /// True if the cost that an answer reports in `usage.cost` (US dollars) replaces the prices of the request.
+    #[serde(default)]
+    pub reports_cost: bool,
 }
 
 /// Rule for requesting usage reports of streams.
@@ -101,6 +109,10 @@ mod usual {
 
     pub(super) fn health_path() -> String {
         config().health_path
+    }
+
+    pub(super) fn uplift() -> String {
+        config().billing.uplift.to_string()
     }
 
     pub(super) fn health_interval_seconds() -> u64 {
@@ -155,6 +167,10 @@ impl Upstream {
             health_path: self.health_path.clone(),
             health_interval_seconds: self.health_interval_seconds,
             http2: self.http2,
+            billing: UpstreamBilling {
+                uplift: self.uplift()?,
+                reports_cost: self.reports_cost,
+            },
         })
     }
 
@@ -177,6 +193,19 @@ impl Upstream {
             api_key_command: command,
             ..self.clone()
         }
+    }
+
+    /// Returns the factor on prices.
+    fn uplift(&self) -> anyhow::Result<Factor> {
+        let uplift = Factor::parse(&self.uplift);
+        let uplift =
+            uplift.filter(|uplift| (1..=MAX_UPLIFT_BILLIONTHS).contains(&uplift.billionths()));
+        uplift.ok_or_else(|| {
+            anyhow!(
+                "upstream '{}': uplift must be a factor as a decimal string, such as \"1.1\", more than 0 and at most 100",
+                self.name
+            )
+        })
     }
 
     async fn api_key(&self) -> anyhow::Result<Option<UpstreamKey>> {
@@ -245,8 +274,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn uplift_is_a_factor_of_at_most_100() {
+        let config = resolve("uplift = '1.1'\nreports_cost = true").await;
+        let billing = config.expect("a configuration").billing;
+        assert_eq!(
+            (billing.uplift.to_string(), billing.reports_cost),
+            ("1.1".to_owned(), true)
+        );
+        for wrong in ["'0'", "'-1'", "'100.1'", "'x'", "''"] {
+            let error = resolve(&format!("uplift = {wrong}")).await;
+            let error = error.err().unwrap_or_default();
+            assert!(
+                error.contains("upstream 'a': uplift must be"),
+                "{wrong}: {error}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_not_said_is_as_the_gateway_says() {
         let config = resolve("").await.expect("a configuration");
+        assert_eq!(config.billing, UpstreamBilling::default());
         assert_eq!((config.weight, config.timeout_seconds), (1, 600));
         assert_eq!(
             (config.connect_timeout_seconds, config.idle_timeout_seconds),
