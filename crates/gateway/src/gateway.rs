@@ -15,6 +15,7 @@ use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimiter;
+use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{
@@ -178,6 +179,7 @@ fn pipeline(
         metrics,
         tracer: options.tracer,
         models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
+        message_models: MessageModels::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,
         clock,

@@ -24,6 +24,8 @@ mod gateway;
 mod headers;
 mod in_flight;
 mod limits;
+mod message_models;
+mod messages_api;
 mod metered_answer;
 mod metrics;
 mod models;
@@ -55,8 +57,8 @@ pub use object_kind::ObjectKind;
 pub use objects::{ObjectOwner, ObjectRepository, UpstreamObject};
 pub use options::{Durability, GatewayOptions, StartError};
 pub use proxy::{
-    CaCertificates, FileStamp, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamConfigError,
-    UpstreamKey, UpstreamStatus,
+    ApiFormat, CaCertificates, FileStamp, KeyHeader, StreamUsage, UpstreamBilling, UpstreamConfig,
+    UpstreamConfigError, UpstreamKey, UpstreamStatus,
 };
 pub use request_body::MAX_REQUEST_BYTES;
 pub use response_body::Body;

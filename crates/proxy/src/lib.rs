@@ -24,6 +24,7 @@ mod credentials;
 mod error_cause;
 mod exhaustion;
 mod file_stamp;
+mod format;
 mod forward;
 mod headers;
 mod health_check;
@@ -50,6 +51,7 @@ pub use config::{
 };
 pub use error_cause::ErrorCause;
 pub use file_stamp::FileStamp;
+pub use format::{ApiFormat, KeyHeader};
 pub use forward::ForwardError;
 pub use health_check::UpstreamTasks;
 pub use request_body::{RequestBody, RequestBroken};

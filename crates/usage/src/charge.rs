@@ -252,9 +252,10 @@ fn fallbacks(name: ItemName) -> &'static [ItemName] {
         I::InputCachedAudioTokens | I::InputCachedImageTokens => {
             &[I::InputCachedTokens, I::InputTokens]
         }
-        I::InputCacheWrite30mTokens | I::InputCacheWrite12hTokens => {
-            &[I::InputCacheWriteTokens, I::InputTokens]
-        }
+        I::InputCacheWrite30mTokens
+        | I::InputCacheWrite12hTokens
+        | I::InputCacheWrite5mTokens
+        | I::InputCacheWrite1hTokens => &[I::InputCacheWriteTokens, I::InputTokens],
         I::InputCachedTokens
         | I::InputCacheWriteTokens
         | I::InputAudioTokens
@@ -262,6 +263,26 @@ fn fallbacks(name: ItemName) -> &'static [ItemName] {
         _ => &[],
     }
 }
+
+/// The tokens written to a cache by lifetime, the longest first: where they exceed the sum, the shorter ones give way.
+const CACHE_WRITES: [(Metric, ItemName); 4] = [
+    (
+        Metric::InputCacheWrite12hTokens,
+        ItemName::InputCacheWrite12hTokens,
+    ),
+    (
+        Metric::InputCacheWrite1hTokens,
+        ItemName::InputCacheWrite1hTokens,
+    ),
+    (
+        Metric::InputCacheWrite30mTokens,
+        ItemName::InputCacheWrite30mTokens,
+    ),
+    (
+        Metric::InputCacheWrite5mTokens,
+        ItemName::InputCacheWrite5mTokens,
+    ),
+];
 
 /// Returns the tokens of an event by item, each token once. Tokens of an item without a price count as text.
 fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(ItemName, i64)> {
@@ -283,16 +304,7 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
     // Cache writes of a lifetime without a price of its own are charged as those of an unknown lifetime.
     let mut written = all.or_zero(Metric::InputCacheWriteTokens).min(input);
     input -= written;
-    let write_12h = part(
-        &mut written,
-        Metric::InputCacheWrite12hTokens,
-        I::InputCacheWrite12hTokens,
-    );
-    let write_30m = part(
-        &mut written,
-        Metric::InputCacheWrite30mTokens,
-        I::InputCacheWrite30mTokens,
-    );
+    let writes = CACHE_WRITES.map(|(metric, name)| part(&mut written, metric, name));
     if !has_price(I::InputCacheWriteTokens) {
         input += std::mem::take(&mut written);
     }
@@ -314,12 +326,15 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
     let mut output = all.or_zero(Metric::OutputTokens);
     let output_audio = part(&mut output, Metric::OutputAudioTokens, I::OutputAudioTokens);
     let output_image = part(&mut output, Metric::OutputImageTokens, I::OutputImageTokens);
+    let [write_12h, write_1h, write_30m, write_5m] = writes;
     vec![
         (I::InputTokens, input),
         (I::InputCachedTokens, cached),
         (I::InputCacheWriteTokens, written),
         write_30m,
         write_12h,
+        write_5m,
+        write_1h,
         audio,
         cached_audio,
         image,

@@ -74,6 +74,12 @@ names! {
         /// The cost that the upstream reported, in billionths of a US dollar. Replaces prices; no report has it.
         #[serde(rename = "reported_cost_billionths")]
         ReportedCost = "reported_cost_billionths",
+        /// Tokens written to a cache for five minutes. Decides on prices; reports have them among all cache writes.
+        #[serde(rename = "input_cache_write_5m_tokens")]
+        InputCacheWrite5mTokens = "input_cache_write_5m_tokens",
+        /// Tokens written to a cache for an hour. Decides on prices; reports have them among all cache writes.
+        #[serde(rename = "input_cache_write_1h_tokens")]
+        InputCacheWrite1hTokens = "input_cache_write_1h_tokens",
     }
 }
 
@@ -110,7 +116,11 @@ impl Metric {
     pub fn is_for_prices(self) -> bool {
         matches!(
             self,
-            Self::LongestInputTokens | Self::UpliftBillionths | Self::ReportedCost
+            Self::LongestInputTokens
+                | Self::UpliftBillionths
+                | Self::ReportedCost
+                | Self::InputCacheWrite5mTokens
+                | Self::InputCacheWrite1hTokens
         )
     }
 }

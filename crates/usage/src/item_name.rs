@@ -31,6 +31,8 @@ names! {
         InputCachedImageTokens = "input_cached_image_tokens",
         /// The cost of requests as their upstream reported it.
         ReportedCost = "reported_cost",
+        InputCacheWrite5mTokens = "input_cache_write_5m_tokens",
+        InputCacheWrite1hTokens = "input_cache_write_1h_tokens",
     }
 }
 
@@ -73,6 +75,8 @@ impl ItemName {
             Self::VectorStores => "storage",
             Self::InputCacheWrite30mTokens => "cache_write_30m",
             Self::InputCacheWrite12hTokens => "cache_write_12h",
+            Self::InputCacheWrite5mTokens => "cache_write_5m",
+            Self::InputCacheWrite1hTokens => "cache_write_1h",
             Self::InputCachedImageTokens => "cached_input_image",
             Self::ReportedCost => "reported_cost",
         }

@@ -17,6 +17,8 @@ const SOLD_BY: &[(Metric, &[ItemName])] = &[
             ItemName::InputCacheWriteTokens,
             ItemName::InputCacheWrite30mTokens,
             ItemName::InputCacheWrite12hTokens,
+            ItemName::InputCacheWrite5mTokens,
+            ItemName::InputCacheWrite1hTokens,
             ItemName::InputAudioTokens,
             ItemName::InputCachedAudioTokens,
             ItemName::InputImageTokens,

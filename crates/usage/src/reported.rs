@@ -64,10 +64,13 @@ pub struct ReportedEvent<'a> {
     /// 1 when not given.
     num_model_requests: Option<i64>,
     input_cached_tokens: Option<i64>,
-    /// Includes those of the two lifetimes.
+    /// Includes those of each lifetime.
     input_cache_write_tokens: Option<i64>,
     input_cache_write_30m_tokens: Option<i64>,
     input_cache_write_12h_tokens: Option<i64>,
+    /// Decides on the price only, as the next one: no report has them apart.
+    input_cache_write_5m_tokens: Option<i64>,
+    input_cache_write_1h_tokens: Option<i64>,
     input_uncached_tokens: Option<i64>,
     input_text_tokens: Option<i64>,
     output_text_tokens: Option<i64>,
@@ -314,6 +317,8 @@ impl<'a> ReportedEvent<'a> {
             Metric::LongestInputTokens => self.longest_input_tokens,
             Metric::UpliftBillionths => self.uplift_billionths,
             Metric::ReportedCost => self.reported_cost_billionths,
+            Metric::InputCacheWrite5mTokens => self.input_cache_write_5m_tokens,
+            Metric::InputCacheWrite1hTokens => self.input_cache_write_1h_tokens,
         }
     }
 
@@ -359,19 +364,22 @@ impl<'a> ReportedEvent<'a> {
 
 /// Checks that the cache writes include those of each lifetime; sets them to the sum of the lifetimes if they are absent.
 fn check_cache_writes(quantities: &mut Quantities) -> Result<(), String> {
-    let (short, long) = (
-        quantities.get(Metric::InputCacheWrite30mTokens),
-        quantities.get(Metric::InputCacheWrite12hTokens),
-    );
-    if short.or(long).is_none() {
+    let lifetimes = [
+        Metric::InputCacheWrite30mTokens,
+        Metric::InputCacheWrite12hTokens,
+        Metric::InputCacheWrite5mTokens,
+        Metric::InputCacheWrite1hTokens,
+    ];
+    let lifetimes = lifetimes.map(|metric| quantities.get(metric));
+    if lifetimes.iter().all(Option::is_none) {
         return Ok(());
     }
-    let parts = short.unwrap_or(0) + long.unwrap_or(0);
+    let parts: i64 = lifetimes.iter().flatten().sum();
     match quantities.get(Metric::InputCacheWriteTokens) {
         None => quantities.set(Metric::InputCacheWriteTokens, parts),
         Some(all) if all < parts => {
             return Err(
-                "input_cache_write_tokens must include input_cache_write_30m_tokens and input_cache_write_12h_tokens"
+                "input_cache_write_tokens must include the tokens of each lifetime, such as input_cache_write_30m_tokens"
                     .to_owned(),
             );
         }

@@ -17,7 +17,6 @@ use usage::Outcome;
 pub(crate) use document_reader::DocumentReader;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
-use crate::document::JsonPath;
 use crate::sse::EventScanner;
 use content_coding::{AnswerCoding, Decoder};
 use content_sniffing::{DeclaredType, SniffedType};
@@ -92,7 +91,7 @@ impl Answer {
             hides_usage,
             is_streamed,
             accumulator: UsageAccumulator::default(),
-            documents: DocumentReader::new(JsonPath::Root),
+            documents: DocumentReader::new(dialect.root),
             length: 0,
             is_whole_object: is_opaque,
             is_ended: false,

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use base::money::Factor;
 use base::{Error, NanoDollars, Result, UnixTime};
+use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
 use usage::{
     CostBounds, ItemName, Metric, ModelFact, ModelFacts, PriceBook, Quantities, RequestedTier,
@@ -131,7 +132,7 @@ impl MaxUsage {
         if self.has_unbounded_tools
             && (prices.sells(model, at, Metric::InputTokens) || sells_calls())
         {
-            return Err(unbounded_tools());
+            return Err(unbounded_tools(basis.dialect));
         }
         let quantities = self.max_quantities(basis)?;
         let input = quantities.or_zero(Metric::InputTokens);
@@ -216,7 +217,12 @@ impl MaxUsage {
     }
 }
 
-fn unbounded_tools() -> Error {
+fn unbounded_tools(dialect: &Dialect) -> Error {
+    if dialect.api == ApiFormat::Anthropic {
+        let message = "max_uses is missing: under a spend limit, each tool that the model server runs must say how often it \
+                       may be used at the most.";
+        return Error::invalid("max_uses", message);
+    }
     let message = "max_tool_calls is missing: under a spend limit, a request with hosted tools must say how many calls of \
                    them it may make at the most.";
     Error::invalid("max_tool_calls", message)

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use base::Result;
+use proxy::ApiFormat;
 use usage::UsageKind;
 
 use super::fields::json_number;
 use super::images::EDIT;
 use super::input_content::{ContentPath, InputContent, ToolKinds};
 use super::max_usage::MaxUsage;
+use super::message_bounds::MessageBounds;
 use super::requested_tools::searches_web;
 use super::strict_json::JsonReader;
 use super::{Call, Dialect};
@@ -78,6 +80,9 @@ impl Call {
     /// # Errors
     /// 400: a field that bounds it is not a number.
     pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
+        if dialect.api == ApiFormat::Anthropic {
+            return Ok(MessageBounds::of(self.sent())?.max_usage());
+        }
         let bounds = if self.is_json {
             RequestBounds::of(dialect, self.sent())?
         } else {

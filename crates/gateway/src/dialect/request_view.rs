@@ -12,7 +12,9 @@ use super::Fields;
 use super::input_text::{FileMember, InlineFiles};
 use super::members::{self, Member, MemberKind};
 use super::object_refs::ObjectRefs;
-use super::requested_tools::{RequestedTools, hosted_tool};
+use super::requested_tools::{
+    RequestedTools, hosted_tool, hosted_tool_of_messages, is_client_tool_of_messages,
+};
 use super::strict_json::{JsonReader, JsonString};
 use crate::object_kind::ObjectKind;
 
@@ -65,7 +67,9 @@ enum ObjectRole {
 #[derive(Default)]
 struct ObjectState<'a> {
     role: ObjectRole,
-    /// A bit for each of [`MemberKind::NAMED`] that the object has.
+    /// True if the body is in Anthropic's format.
+    is_message: bool,
+    /// A bit for each of [`MemberKind::NAMED`], then [`MemberKind::NAMED_IN_MESSAGES`], that the object has.
     seen: u64,
     object_type: Option<Cow<'a, str>>,
     has_invalid_type: bool,
@@ -97,7 +101,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
 
     /// Reads the top-level members.
     fn body(&mut self, body: &'a [u8]) -> Result<()> {
-        let mut object = ObjectState::new(ObjectRole::Plain);
+        let mut object = ObjectState::new(ObjectRole::Plain, self.fields.is_message);
         let mut count = 0;
         self.json.open()?;
         while self.json.next(b'}')? {
@@ -146,7 +150,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     fn object(&mut self, role: ObjectRole) -> Result<()> {
-        let mut object = ObjectState::new(role);
+        let mut object = ObjectState::new(role, self.fields.is_message);
         self.json.open()?;
         while self.json.next(b'}')? {
             let name = self.json.name()?;
@@ -193,6 +197,8 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 _ => Err(must_be(name, "a string or an object")),
             },
             MemberKind::Environment => self.value(ObjectRole::Environment),
+            MemberKind::Thread => self.unowned(name, next != Some(b'n')),
+            MemberKind::Source if next == Some(b'{') => self.object(ObjectRole::FileUrl),
             MemberKind::Variables => self.value(ObjectRole::Variables),
             MemberKind::Id if is_string && object.role == ObjectRole::Environment => {
                 self.object_refs(name, ObjectKind::Container)
@@ -217,6 +223,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 Ok(())
             }
             MemberKind::Plain
+            | MemberKind::Source
             | MemberKind::Model
             | MemberKind::Url
             | MemberKind::FileContent
@@ -338,9 +345,21 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         match role {
             ObjectRole::Tool => {
                 self.fields.view.tools.is_ambiguous |= object.has_invalid_type;
-                if let Some(tool) = hosted_tool(object_type) {
+                let tool = match self.fields.is_message {
+                    true => hosted_tool_of_messages(object_type),
+                    false => hosted_tool(object_type),
+                };
+                if let Some(tool) = tool {
                     self.fields.view.tools.add(tool);
+                } else if self.fields.is_message && !is_client_tool_of_messages(object_type) {
+                    self.fields.view.tools.add_unknown(object_type);
                 }
+            }
+            ObjectRole::Environment if self.fields.is_message => {
+                if object.has_id {
+                    self.add_unowned("container");
+                }
+                self.fields.view.tools.add(HostedTool::CodeInterpreter);
             }
             // Containers of the provider. Some servers ignore the case of a type.
             ObjectRole::Environment
@@ -371,9 +390,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
 }
 
 impl ObjectState<'_> {
-    fn new(role: ObjectRole) -> Self {
+    fn new(role: ObjectRole, is_message: bool) -> Self {
         Self {
             role,
+            is_message,
             ..Self::default()
         }
     }
@@ -383,8 +403,12 @@ impl ObjectState<'_> {
     /// # Errors
     /// 400: the member is given twice, or is spelt so that only some servers know it.
     fn member(&mut self, name: &str) -> Result<Member> {
-        let names = MemberKind::NAMED.iter().map(|(name, _)| name);
-        let Some(index) = members::find(name, names)? else {
+        let more = match self.is_message {
+            true => &MemberKind::NAMED_IN_MESSAGES[..],
+            false => &[],
+        };
+        let all = || MemberKind::NAMED.iter().chain(more);
+        let Some(index) = members::find(name, all().map(|(name, _)| name))? else {
             return Ok(("", members::other(name)));
         };
         let bit = 1 << index;
@@ -392,7 +416,7 @@ impl ObjectState<'_> {
             return Err(members::duplicate(name));
         }
         self.seen |= bit;
-        Ok(MemberKind::NAMED[index])
+        Ok(*all().nth(index).expect("an index of one of them"))
     }
 }
 

@@ -14,6 +14,10 @@ use crate::document::{
 pub(crate) struct UsageAccumulator {
     /// The quantities of the last report, with those that only earlier ones had.
     pub(super) reported: Option<Quantities>,
+    /// The report of an answer in Anthropic's format, each amount as its latest report has it.
+    pub(super) cumulative: ReportedUsage,
+    /// True if an answer in Anthropic's format has reported the usage of its end.
+    pub(super) has_final_usage: bool,
     pub(super) service_tier: Option<String>,
     /// The cost of the last report that has one.
     pub(super) cost: Option<NanoDollars>,

@@ -1,5 +1,6 @@
 //! The paths to the values of an answer that matter for its usage.
 
+use super::message_path::MessagePath;
 use super::reported_usage::UsageField;
 
 /// The path to a value.
@@ -52,6 +53,8 @@ pub(crate) enum JsonPath {
     Data,
     Results,
     Duration,
+    /// A value of an answer in Anthropic's format.
+    Message(MessagePath),
     /// A short text that is kept.
     Field(TextField),
     /// A member without a known meaning.
@@ -67,6 +70,8 @@ pub(crate) enum TextField {
     Object,
     Status,
     ServiceTier,
+    /// The speed of a sampling.
+    Speed,
     Size,
     ItemType,
     ActionType,
@@ -79,6 +84,7 @@ impl JsonPath {
     pub(crate) fn member(self, key: &[u8]) -> Self {
         match self {
             Self::Root => of_document(key),
+            Self::Message(path) => path.member(key),
             Self::Response => of_response(key),
             Self::BatchLine if key == b"response" => Self::BatchResponse,
             Self::BatchResponse => match key {
@@ -118,6 +124,7 @@ impl JsonPath {
     /// Returns the path to an element of the array at this path.
     pub(crate) fn element(self) -> Self {
         match self {
+            Self::Message(path) => path.element(),
             Self::Choices => Self::Choice,
             Self::Output => Self::Item,
             Self::Content | Self::OtherContent | Self::ItemPart => self,
@@ -129,7 +136,10 @@ impl JsonPath {
 
     /// True if a string at this path is generated text.
     pub(crate) fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::ItemText | Self::Delta)
+        matches!(
+            self,
+            Self::Text | Self::ItemText | Self::Delta | Self::Message(MessagePath::Input)
+        )
     }
 
     /// True if a string at this path is short and is kept as a whole.
@@ -142,6 +152,7 @@ impl JsonPath {
                 | Self::ErrorCode
                 | Self::FinishReason
                 | Self::Field(_)
+                | Self::Message(MessagePath::IterationTokens(_) | MessagePath::TokenCount)
         )
     }
 }

@@ -45,10 +45,25 @@ pub(crate) enum UsageField {
     CacheWrite30m,
     /// A part of the tokens written to the cache: those that are kept for 12 hours.
     CacheWrite12h,
+    /// A part of [`UsageField::CacheCreation`]: the tokens that are kept for five minutes.
+    CacheCreation5m,
+    /// A part of [`UsageField::CacheCreation`]: the tokens that are kept for an hour.
+    CacheCreation1h,
+    /// The number of web searches, in Anthropic's format.
+    WebSearches,
 }
 
+/// The parts of the tokens written to a cache, by lifetime, the longest first: where they exceed the sum, the shorter ones give
+/// way.
+const CACHE_WRITES: [(UsageField, Metric); 4] = [
+    (UsageField::CacheWrite12h, Metric::InputCacheWrite12hTokens),
+    (UsageField::CacheCreation1h, Metric::InputCacheWrite1hTokens),
+    (UsageField::CacheWrite30m, Metric::InputCacheWrite30mTokens),
+    (UsageField::CacheCreation5m, Metric::InputCacheWrite5mTokens),
+];
+
 impl UsageField {
-    const FIELD_COUNT: usize = Self::CacheWrite12h as usize + 1;
+    const FIELD_COUNT: usize = Self::WebSearches as usize + 1;
 
     /// Returns the field that the member `key` of `usage` is.
     pub(crate) fn of_usage(key: &[u8]) -> Option<Self> {
@@ -63,6 +78,26 @@ impl UsageField {
             b"cache_write_tokens" => Self::CacheWrite,
             b"cache_creation_input_tokens" => Self::CacheCreation,
             b"reasoning_tokens" => Self::Reasoning,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of `usage` is in Anthropic's format.
+    pub(super) fn of_message(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"input_tokens" => Self::Input,
+            b"output_tokens" => Self::Output,
+            b"cache_read_input_tokens" => Self::CacheRead,
+            b"cache_creation_input_tokens" => Self::CacheCreation,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of `cache_creation` is.
+    pub(super) fn of_cache_creation(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"ephemeral_5m_input_tokens" => Self::CacheCreation5m,
+            b"ephemeral_1h_input_tokens" => Self::CacheCreation1h,
             _ => return None,
         })
     }
@@ -148,6 +183,32 @@ impl ReportedUsage {
         self.amounts[field as usize]
     }
 
+    /// Adds the usage of a sampling that the usage does not include.
+    pub(super) fn add_iteration(&mut self, other: &Self) {
+        for (mine, theirs) in self.amounts.iter_mut().zip(other.amounts) {
+            if let Some(theirs) = theirs {
+                *mine = Some(mine.unwrap_or(0).saturating_add(theirs));
+            }
+        }
+    }
+
+    /// Raises each amount to that of a later report, which includes what was reported before.
+    pub(crate) fn raise_to(&mut self, later: &Self) {
+        for (mine, theirs) in self.amounts.iter_mut().zip(later.amounts) {
+            *mine = (*mine).max(theirs);
+        }
+    }
+
+    /// True if output tokens are reported.
+    pub(crate) fn has_output(&self) -> bool {
+        self.get(UsageField::Output).is_some()
+    }
+
+    /// Returns the number of web searches that Anthropic's format reports.
+    pub(crate) fn web_searches(&self) -> i64 {
+        self.get(UsageField::WebSearches).unwrap_or(0)
+    }
+
     /// Returns the input tokens of an endpoint that has no output to count.
     pub(crate) fn input_alone(&self) -> Option<i64> {
         let input = self.get(UsageField::Prompt).or(self.get(UsageField::Input));
@@ -168,18 +229,14 @@ impl ReportedUsage {
             .max(self.get(UsageField::CacheRead));
         let cached = cached.map(|cached| cached.min(all));
         let fresh = all - cached.unwrap_or(0);
-        let [write_30m, write_12h] =
-            [UsageField::CacheWrite30m, UsageField::CacheWrite12h].map(|field| self.get(field));
-        let lifetimes = write_30m.or(write_12h).is_some();
-        let lifetimes = lifetimes.then(|| write_30m.unwrap_or(0) + write_12h.unwrap_or(0));
+        let lifetimes = CACHE_WRITES.map(|(field, metric)| (metric, self.get(field)));
+        let all_lifetimes = lifetimes.iter().filter_map(|(_, amount)| *amount);
+        let all_lifetimes = all_lifetimes.reduce(|sum, amount| sum + amount);
         let cache_write = self
             .get(UsageField::CacheWrite)
             .max(self.get(UsageField::CacheCreation))
-            .max(lifetimes);
+            .max(all_lifetimes);
         let cache_write = cache_write.map(|amount| amount.min(fresh));
-        let write_12h = write_12h.map(|amount| amount.min(cache_write.unwrap_or(0)));
-        let write_30m =
-            write_30m.map(|amount| amount.min(cache_write.unwrap_or(0) - write_12h.unwrap_or(0)));
         // Audio and image tokens of the input are counted without the cached ones.
         let [cached_audio, cached_image] = [UsageField::CachedAudio, UsageField::CachedImage]
             .map(|field| Some(self.get(field)?.min(cached.unwrap_or(0))));
@@ -193,8 +250,6 @@ impl ReportedUsage {
             (Metric::OutputTokens, output),
             (Metric::InputCachedTokens, of_input(cached)),
             (Metric::InputCacheWriteTokens, of_input(cache_write)),
-            (Metric::InputCacheWrite30mTokens, of_input(write_30m)),
-            (Metric::InputCacheWrite12hTokens, of_input(write_12h)),
             (Metric::InputUncachedTokens, of_input(uncached)),
             (
                 Metric::InputAudioTokens,
@@ -214,6 +269,9 @@ impl ReportedUsage {
             if let Some(amount) = amount {
                 quantities.set(metric, amount);
             }
+        }
+        if input.is_some() {
+            set_parts(&mut quantities, lifetimes, cache_write.unwrap_or(0));
         }
         Some(quantities)
     }
@@ -238,7 +296,9 @@ impl ReportedUsage {
     fn not_included(&self, input: Option<i64>, output: Option<i64>) -> (i64, i64) {
         let amount = |field| self.get(field).unwrap_or(0);
         let read = amount(UsageField::CacheRead);
-        let caches = read + amount(UsageField::CacheCreation);
+        let lifetimes = [UsageField::CacheCreation5m, UsageField::CacheCreation1h];
+        let lifetimes = lifetimes.into_iter().map(amount).sum();
+        let caches = read + amount(UsageField::CacheCreation).max(lifetimes);
         let reasoning = amount(UsageField::Reasoning);
         if let (Some(input), Some(output), Some(total)) =
             (input, output, self.get(UsageField::Total))
@@ -254,6 +314,20 @@ impl ReportedUsage {
             self.get(UsageField::Prompt).is_none() && self.get(UsageField::Cached).is_none();
         let is_extra = is_anthropic || input.is_some_and(|input| read > input);
         (if is_extra { caches } else { 0 }, 0)
+    }
+}
+
+/// Sets the parts of a sum, which may not exceed it: where they do, the later ones give way.
+fn set_parts<const N: usize>(
+    quantities: &mut Quantities,
+    parts: [(Metric, Option<i64>); N],
+    mut sum: i64,
+) {
+    for (metric, amount) in parts {
+        let Some(amount) = amount else { continue };
+        let amount = amount.min(sum);
+        sum -= amount;
+        quantities.set(metric, amount);
     }
 }
 

@@ -8,6 +8,7 @@ use base::ids::SpendReservationId;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::HeaderMap;
+use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
 
 use super::ownership::unknown_owner;
@@ -215,7 +216,8 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
         return Err("its method is not POST".to_owned());
     }
     let path = url.strip_prefix("/v1").unwrap_or_default();
-    let dialect = Dialect::at(path).filter(|dialect| dialect.takes_json());
+    let is_batched = |dialect: &&Dialect| dialect.takes_json() && dialect.api == ApiFormat::OpenAi;
+    let dialect = Dialect::at(path).filter(is_batched);
     let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
     let body = file.slice_ref(body);
     let call = Call::parse(dialect, &HeaderMap::new(), body);

@@ -84,7 +84,7 @@ impl Ownership {
     /// 404 naming the field: an object is not of the caller's project. 400: too many objects are named, or one whose owner
     /// cannot be known.
     pub(crate) async fn check_call(&self, caller: &Caller, call: &mut Call) -> Result<()> {
-        if !self.is_enforced {
+        if !self.is_enforced && !call.must_own_all {
             return Ok(());
         }
         if let Some(name) = call.unowned_ref {

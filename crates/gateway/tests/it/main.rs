@@ -15,6 +15,7 @@ mod in_band_errors;
 mod keys;
 mod limits;
 mod load_balancing;
+mod messages;
 mod metered;
 mod metrics;
 mod nodes;

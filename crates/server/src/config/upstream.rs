@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use base::money::Factor;
 use egress::{Proxies, Proxy};
-use gateway::{CaCertificates, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamKey};
+use gateway::{
+    ApiFormat, CaCertificates, KeyHeader, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamKey,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use usage::MAX_UPLIFT_BILLIONTHS;
@@ -21,6 +23,9 @@ pub struct Upstream {
     pub name: String,
     /// Base URL that endpoint paths are appended to: `https://models.example/v1`.
     pub base_url: String,
+    /// API that the upstream speaks; `anthropic` serves `/v1/messages`, and `openai` every other endpoint.
+    #[serde(default)]
+    pub format: ApiFormatName,
     /// Environment variable that holds the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
@@ -30,6 +35,9 @@ pub struct Upstream {
     /// Program and arguments that print the API key; run again before the key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_command: Option<Vec<String>>,
+    /// Header that carries the API key; `authorization` (a bearer token) for the format `openai` and `x-api-key` for `anthropic` if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<KeyHeaderName>,
     /// Proxy to the upstream; `""` for none, overriding the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
@@ -74,6 +82,27 @@ pub struct Upstream {
     /// True if the cost that an answer reports in `usage.cost` (US dollars) replaces the prices of the request.
     #[serde(default)]
     pub reports_cost: bool,
+}
+
+/// API that an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiFormatName {
+    /// OpenAI's API.
+    #[default]
+    OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+}
+
+/// Header that carries an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyHeaderName {
+    /// `authorization`, as a bearer token.
+    Authorization,
+    /// `x-api-key`.
+    XApiKey,
 }
 
 /// Rule for requesting usage reports of streams.
@@ -150,7 +179,15 @@ impl Upstream {
         Ok(UpstreamConfig {
             name: self.name.clone(),
             base_url: self.base_url.clone(),
+            format: match self.format {
+                ApiFormatName::OpenAi => ApiFormat::OpenAi,
+                ApiFormatName::Anthropic => ApiFormat::Anthropic,
+            },
             api_key: self.api_key().await?,
+            key_header: self.key_header.map(|header| match header {
+                KeyHeaderName::Authorization => KeyHeader::Authorization,
+                KeyHeaderName::XApiKey => KeyHeader::XApiKey,
+            }),
             ca_certificates: self.ca_file.clone().map(CaCertificates::File),
             proxy: self.proxy(proxies)?,
             stream_usage: match self.stream_usage {
@@ -306,6 +343,8 @@ mod tests {
         );
         assert!(!config.http2 && config.api_key.is_none() && config.ca_certificates.is_none());
         assert_eq!(config.stream_usage, StreamUsage::Ask);
+        assert_eq!(config.format, ApiFormat::OpenAi);
+        assert_eq!(config.key_header, None);
     }
 
     #[tokio::test]
@@ -319,7 +358,7 @@ mod tests {
         let settings = format!(
             "weight = 3\nconnect_timeout_seconds = 1\nidle_timeout_seconds = 2\ntimeout_seconds = 4\n\
              health_path = '/healthz'\nhealth_interval_seconds = 9\nhttp2 = true\nproxy = ''\nca_file = '{ca}'\n\
-             api_key_file = '{file}'\nstream_usage = 'never'",
+             api_key_file = '{file}'\nstream_usage = 'never'\nformat = 'anthropic'\nkey_header = 'x-api-key'",
         );
         let config = resolve(&settings).await.expect("a configuration");
         assert_eq!((config.weight, config.timeout_seconds), (3, 4));
@@ -335,6 +374,8 @@ mod tests {
         assert!(matches!(ca, Some(CaCertificates::File(file)) if file.ends_with("ca.pem")));
         assert!(config.http2 && config.api_key.is_some());
         assert_eq!(config.stream_usage, StreamUsage::Never);
+        assert_eq!(config.format, ApiFormat::Anthropic);
+        assert_eq!(config.key_header, Some(KeyHeader::XApiKey));
     }
 
     #[tokio::test]

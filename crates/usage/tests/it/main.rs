@@ -5,6 +5,7 @@ mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
+mod message_prices;
 mod nodes;
 mod panics;
 mod price_bounds;
