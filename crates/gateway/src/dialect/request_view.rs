@@ -222,6 +222,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 object.data = Some(self.json.string()?);
                 Ok(())
             }
+            MemberKind::Data if self.fields.has_client_data => self.json.skip(),
             MemberKind::Plain
             | MemberKind::Source
             | MemberKind::Model

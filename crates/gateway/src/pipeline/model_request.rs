@@ -53,7 +53,7 @@ impl Pipeline {
             .ownership
             .check_call(&caller, &mut call)
             .await?;
-        policy.apply_retention(&mut call)?;
+        policy.apply(&mut call)?;
         let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;
         headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);

@@ -29,6 +29,7 @@ mod redirects;
 mod refusals;
 mod retention;
 mod revocation;
+mod service_tiers;
 mod shared_account;
 mod slow_body;
 mod spend;

@@ -116,6 +116,10 @@ fn s11_everything_that_a_model_may_read_or_write_is_reserved() {
     assert_eq!(completions(json!([[1], [2]])), (9, 30, 0));
     let embeddings = json!({"model": "m", "input": ["1", "2"]});
     assert_eq!(tokens("/embeddings", &embeddings), (9, 0, 0));
+    // Input of 6 bytes, and a question of 41 bytes with 16 tokens around it, which is answered in 64.
+    let questions = json!([{"type": "predicate", "instructions": "1"}]);
+    let decision = json!({"model": "m", "input": "1234", "questions": questions});
+    assert_eq!(tokens("/decisions", &decision), (63, 64, 0));
 }
 
 #[test]
