@@ -376,9 +376,11 @@ fn start_tracer(
     Ok((tracer, Some(task)))
 }
 
-/// Returns the models that have an upstream or a price.
+/// Returns the names that have an upstream, aliases among them, or a price: each of them can have rate limits.
 fn known_models(upstreams: &[UpstreamConfig], prices: &PriceBook) -> BTreeSet<String> {
-    let served = upstreams.iter().flat_map(|upstream| &upstream.models);
+    let served = upstreams
+        .iter()
+        .flat_map(|upstream| upstream.models.iter().chain(upstream.aliases.keys()));
     let served = served.map(String::as_str).filter(|model| *model != "*");
     served.chain(prices.models()).map(str::to_owned).collect()
 }
