@@ -60,7 +60,7 @@ impl FactsFile {
             let own = self.models.get(name);
             let known = own.or(base).cloned().unwrap_or_default();
             let mut fields = merged(&known, model);
-            if fields == known && (own.is_some() || base.is_some()) {
+            if fields == known {
                 continue;
             }
             fields.insert("name".to_owned(), Value::String(name.clone()));

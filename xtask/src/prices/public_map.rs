@@ -167,11 +167,11 @@ impl MapModel {
             self.base_price("output_audio"),
             self.base_price("output_image"),
         );
-        if is_sold_by_token {
-            // Prices of a second or a character repeat those of tokens.
-            for cell in self.cells.values_mut() {
-                cell.retain(|key, _| !matches!(key.as_str(), "second" | "character"));
-            }
+        // Prices of a second or a character repeat those of tokens.
+        let repeats = |key: &str| is_sold_by_token && matches!(key, "second" | "character");
+        let has_answer = !matches!(self.mode.as_str(), "embedding" | "moderation");
+        for cell in self.cells.values_mut() {
+            cell.retain(|key, _| !repeats(key) && (has_answer || key != "output"));
         }
         let output_of = |amount| ("output".to_owned(), Price::One(amount));
         let base = self.cells.entry(Condition::default()).or_default();

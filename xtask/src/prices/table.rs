@@ -230,8 +230,9 @@ impl PriceTable {
     }
 }
 
-/// Returns the factor that most prices under a condition are of those without it. `None` if there is none to a billionth,
-/// if it is 1, or if the condition has not the same lengths of input: the map then says nothing of their product.
+/// Returns the factor that the price of the input under a condition is of the one without it. `None` if there is none to
+/// a billionth, if it is 1, if most other prices have another one, or if the condition has not the same lengths of input:
+/// the map then says nothing of their product.
 fn factor(
     cells: &Cells,
     is_under: &dyn Fn(&Condition) -> bool,
@@ -251,23 +252,22 @@ fn factor(
     if bands(is_under) != bands(&is_plain) {
         return None;
     }
-    let mut counts: BTreeMap<Amount, usize> = BTreeMap::new();
-    for (condition, key, price) in cells.iter().flat_map(each) {
-        if !is_under(condition) {
-            continue;
-        }
+    let all = cells.iter().flat_map(each);
+    let under = all.filter(|(condition, ..)| is_under(condition));
+    let ratios = under.map(|(condition, key, price)| {
         let mut without = condition.clone();
         remove(&mut without);
-        let plain = cells.get(&without).and_then(|plain| plain.get(key));
-        if let (Price::One(price), Some(Price::One(plain))) = (price, plain)
-            && let Some(ratio) = price.ratio_to(*plain)
-        {
-            *counts.entry(ratio).or_default() += 1;
+        match (price, cells.get(&without)?.get(key)?) {
+            (Price::One(price), Price::One(plain)) => Some((key, price.ratio_to(*plain)?)),
+            _ => None,
         }
-    }
-    let most = counts.into_iter().max_by_key(|(_, count)| *count);
-    most.map(|(ratio, _)| ratio)
-        .filter(|ratio| *ratio != Amount::ONE)
+    });
+    let ratios: Vec<Option<(&str, Amount)>> = ratios.collect();
+    let of_input = ratios.iter().flatten().find(|(key, _)| *key == "input");
+    let (_, factor) = *of_input?;
+    let others = ratios.iter().flatten();
+    let count = others.filter(|(_, ratio)| *ratio == factor).count();
+    (factor != Amount::ONE && count * 2 >= ratios.len()).then_some(factor)
 }
 
 fn each<'a>(

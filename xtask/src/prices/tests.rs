@@ -186,7 +186,7 @@ fn a_second_import_changes_nothing_and_an_older_one_is_refused() {
 }
 
 #[test]
-fn media_are_priced_once() {
+fn each_kind_of_model_has_the_prices_of_what_it_sells() {
     let map = r#"{
         "tts": {"mode": "audio_speech", "input_cost_per_token": 6e-07, "output_cost_per_token": 1e-05,
             "output_cost_per_audio_token": 1.2e-05, "output_cost_per_second": 0.00025},
@@ -195,6 +195,10 @@ fn media_are_priced_once() {
             "cache_read_input_image_token_cost": 2e-06, "output_cost_per_image_token": 3e-05},
         "letters": {"mode": "audio_speech", "input_cost_per_character": 1.5e-05},
         "sora": {"mode": "video_generation", "output_cost_per_video_per_second": 0.1},
+        "vectors": {"mode": "embedding", "input_cost_per_token": 1e-06, "output_cost_per_token": 0,
+            "output_cost_per_token_batches": 0},
+        "tuned": {"mode": "chat", "input_cost_per_token": 3.75e-06, "output_cost_per_token": 1.5e-05,
+            "input_cost_per_token_batches": 2.225e-06, "output_cost_per_token_batches": 1.25e-05},
         "claude": {"mode": "chat", "litellm_provider": "anthropic", "input_cost_per_token": 1e-06}
     }"#;
     let book = imported("", map);
@@ -214,6 +218,11 @@ fn media_are_priced_once() {
             r#"input = "5"; output = "30"; input_image = "8"; cached_input_image = "2"; output_image = "30""#,
         ),
         ("letters", r#"character = "15""#),
+        ("vectors", r#"input = "1""#),
+        (
+            "tuned",
+            r#"input = "3.75"; output = "15"; [[price.row]]; batch = true; input = "2.225"; output = "12.5""#,
+        ),
         ("sora", ""),
         ("claude", ""),
     ] {
@@ -241,7 +250,7 @@ input_modalities = ["text", "image"]
             "max_output_tokens": 16384, "supports_vision": true},
         "gpt-audio": {"mode": "chat", "input_cost_per_token": 1e-06, "input_cost_per_audio_token": 1e-06,
             "output_cost_per_audio_token": 1e-06},
-        "gpt-realtime": {"mode": "realtime", "input_cost_per_token": 1e-06, "max_output_tokens": 0}
+        "gpt-live": {"mode": "realtime", "input_cost_per_second": 1e-06, "max_output_tokens": 0}
     }"#;
     let map = PublicMap::parse(map).expect("a map");
     let mut file = FactsFile::parse(facts).expect("facts");
@@ -272,9 +281,6 @@ name = "gpt-audio"
 kind = "chat"
 input_modalities = ["text", "audio"]
 output_modalities = ["text", "audio"]
-
-[[model]]
-name = "gpt-realtime"
 "#;
     assert_eq!(file.write("a map"), expected);
 }
