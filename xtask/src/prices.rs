@@ -57,7 +57,7 @@ pub fn run(options: &PricesOptions) -> Result<()> {
     book.update(map.models.values(), &options.date)?;
     let mut facts = FactsFile::parse(&read(FACTS)?)?;
     facts.update(map.models.values());
-    let source = format!("{}, {}.", options.source, options.date);
+    let source = format!("{}, entered on {}.", options.source, options.date);
     fs::write(root.join(BOOK), book.write(&source))?;
     fs::write(root.join(FACTS), facts.write(&source))?;
     for note in map.notes.iter().chain(&review::odd_prices(&map)) {

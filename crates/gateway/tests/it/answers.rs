@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use gateway::{Durability, UpstreamKey};
-use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
