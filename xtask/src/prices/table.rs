@@ -159,7 +159,7 @@ impl PriceTable {
         let charged = chosen.map(|(row, price)| {
             let batch = self.batch.filter(|_| request.batch && !row.batch);
             let tier = request.service_tier.as_ref();
-            let tier = tier.filter(|_| !request.batch && row.service_tier.is_none());
+            let tier = tier.filter(|_| row.service_tier.is_none());
             let tier = tier.and_then(|tier| self.service_tier.get(tier));
             let factors = [batch, tier.copied()];
             factors.into_iter().flatten().try_fold(price.clone(), times)
