@@ -134,7 +134,11 @@ fn kind(schema: &Value) -> String {
         Some("array") if schema["items"] == Value::Bool(true) => "tables".to_owned(),
         Some("array") => {
             let items = &schema["items"];
-            let plural = if enumerated(items).is_empty() { "s" } else { "" };
+            let plural = if enumerated(items).is_empty() {
+                "s"
+            } else {
+                ""
+            };
             format!("list of {}{plural}", kind(items))
         }
         Some("object") => "table of strings".to_owned(),

@@ -18,7 +18,12 @@ fn models() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Returns the cost of a request in nano-dollars.
-fn cost(model: &str, kind: UsageKind, amounts: &[(Metric, i64)], set: impl Fn(&mut UsageEvent)) -> i64 {
+fn cost(
+    model: &str,
+    kind: UsageKind,
+    amounts: &[(Metric, i64)],
+    set: impl Fn(&mut UsageEvent),
+) -> i64 {
     let mut event = consumed(kind, model, amounts);
     event.timestamp = DECEMBER;
     set(&mut event);
@@ -71,7 +76,14 @@ fn every_model_of_the_public_map_has_the_limits_that_the_map_knows() {
 #[test]
 fn a_model_that_the_public_map_does_not_have_has_no_price() {
     let book = PriceBook::built_in();
-    for model in ["gpt-6.2", "gpt-6.2-sol", "gpt-6.1", "gpt-5.4-2026", "ft:gpt-5.4:acme::1", "gpt-6-sol-x"] {
+    for model in [
+        "gpt-6.2",
+        "gpt-6.2-sol",
+        "gpt-6.1",
+        "gpt-5.4-2026",
+        "ft:gpt-5.4:acme::1",
+        "gpt-6-sol-x",
+    ] {
         assert_eq!(book.list_prices(model, DECEMBER), None, "{model}");
     }
 }
@@ -95,7 +107,10 @@ fn a_long_request_of_a_batch_is_charged_as_the_map_says() {
 
 #[test]
 fn tiers_are_charged_as_the_map_says() {
-    let amounts = [(Metric::InputTokens, 1_000_000), (Metric::OutputTokens, 1_000)];
+    let amounts = [
+        (Metric::InputTokens, 1_000_000),
+        (Metric::OutputTokens, 1_000),
+    ];
     for (model, tier, expected) in [
         // A long request, ultrafast: 24.00 and 90.00 dollars per million.
         ("gpt-6.1-sol", "ultrafast", 24_000_000_000 + 90_000_000),
