@@ -39,7 +39,7 @@ pub struct MapModel {
 pub struct PublicMap {
     /// Models by name.
     pub models: BTreeMap<String, MapModel>,
-    /// What was left out or rounded.
+    /// Left out models and rounded prices, in words.
     pub notes: Vec<String>,
 }
 

@@ -35,7 +35,7 @@ const KEYS: &[&str] = &[
 /// The price of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Price {
-    /// One price.
+    /// A single price.
     One(Amount),
     /// A price for each variant, such as the size of an image.
     Variants(BTreeMap<String, Amount>),
