@@ -112,6 +112,46 @@ async fn an_alias_has_the_facts_in_which_all_of_its_models_agree() {
     assert_eq!(tuned["context_window"], 1_047_576);
 }
 
+/// Checks the members that the parser of codex-cli 0.171 requires, and those of earlier versions.
+fn assert_complete(model: &Value) {
+    for (member, is_right) in [
+        ("display_name", model["display_name"] == model["slug"]),
+        (
+            "supported_reasoning_levels",
+            model["supported_reasoning_levels"].is_array(),
+        ),
+        ("shell_type", model["shell_type"] == "shell_command"),
+        ("visibility", model["visibility"] == "list"),
+        ("supported_in_api", model["supported_in_api"] == true),
+        ("priority", model["priority"].is_u64()),
+        ("support_verbosity", model["support_verbosity"] == false),
+        (
+            "supports_reasoning_summaries",
+            model["supports_reasoning_summaries"] == false,
+        ),
+        (
+            "supports_parallel_tool_calls",
+            model["supports_parallel_tool_calls"] == false,
+        ),
+        (
+            "truncation_policy",
+            model["truncation_policy"] == json!({"mode": "bytes", "limit": 10_000}),
+        ),
+        (
+            "experimental_supported_tools",
+            model["experimental_supported_tools"] == json!([]),
+        ),
+        (
+            "base_instructions",
+            model["base_instructions"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+        ),
+    ] {
+        assert!(is_right, "{member} of {model}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn codex_gets_the_models_that_can_chat_in_its_own_format() {
     let world = well_known().await;
@@ -130,45 +170,11 @@ async fn codex_gets_the_models_that_can_chat_in_its_own_format() {
         ],
         "whisper-1 cannot chat"
     );
-    // What the parser of codex-cli 0.171 requires, and of earlier versions.
-    for model in models.as_array().expect("a list") {
-        for (member, is_right) in [
-            ("display_name", model["display_name"] == model["slug"]),
-            (
-                "supported_reasoning_levels",
-                model["supported_reasoning_levels"].is_array(),
-            ),
-            ("shell_type", model["shell_type"] == "shell_command"),
-            ("visibility", model["visibility"] == "list"),
-            ("supported_in_api", model["supported_in_api"] == true),
-            ("priority", model["priority"].is_u64()),
-            ("support_verbosity", model["support_verbosity"] == false),
-            (
-                "supports_reasoning_summaries",
-                model["supports_reasoning_summaries"] == false,
-            ),
-            (
-                "supports_parallel_tool_calls",
-                model["supports_parallel_tool_calls"] == false,
-            ),
-            (
-                "truncation_policy",
-                model["truncation_policy"] == json!({"mode": "bytes", "limit": 10_000}),
-            ),
-            (
-                "experimental_supported_tools",
-                model["experimental_supported_tools"] == json!([]),
-            ),
-            (
-                "base_instructions",
-                model["base_instructions"]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
-            ),
-        ] {
-            assert!(is_right, "{member} of {model}");
-        }
-    }
+    models
+        .as_array()
+        .expect("a list")
+        .iter()
+        .for_each(assert_complete);
     let gpt_5 = &models[2];
     assert_eq!(gpt_5["context_window"], 272_000, "without the output");
     assert_eq!(gpt_5["input_modalities"], json!(["text", "image"]));
