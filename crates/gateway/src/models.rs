@@ -146,7 +146,10 @@ impl ModelCatalog {
         name: &'a str,
         value: impl Fn(&'a str) -> Option<T>,
     ) -> Option<T> {
-        let mut targets = self.upstreams.targets_of(ApiFormat::OpenAi, name).peekable();
+        let mut targets = self
+            .upstreams
+            .targets_of(ApiFormat::OpenAi, name)
+            .peekable();
         if targets.peek().is_none() {
             // Only `*` covers the name, which is the upstreams' name too.
             return value(name);
