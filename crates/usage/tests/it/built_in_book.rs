@@ -128,6 +128,17 @@ fn tiers_are_charged_as_the_map_says() {
 }
 
 #[test]
+fn decisions_of_any_length_have_no_price_for_their_answer() {
+    let decisions = UsageKind::parse("decisions").expect("a report");
+    let amounts = |input| [(Metric::InputTokens, input), (Metric::OutputTokens, 1_000)];
+    // 0.10 dollars per million, above 272,000 tokens 0.20.
+    for (input, expected) in [(100_000, 10_000_000), (300_000, 60_000_000)] {
+        let cost = cost("gpt-6-luna", decisions, &amounts(input), |_| {});
+        assert_eq!(cost, expected, "{input}");
+    }
+}
+
+#[test]
 fn a_fine_tuned_model_costs_what_its_base_costs() {
     let amounts = [(Metric::InputTokens, 1_000), (Metric::OutputTokens, 1_000)];
     let model = "ft:gpt-4.1-2025-04-14:acme:support:AbC";
