@@ -130,6 +130,12 @@ fn pipeline(
     watchdog: Watchdog,
 ) -> Pipeline {
     let (clock, facts) = (options.clock, Arc::new(options.facts));
+    let models = ModelCatalog {
+        upstreams: Arc::clone(&forwarder.upstreams),
+        prices: options.prices.clone(),
+        facts: Arc::clone(&facts),
+        clock: clock.clone(),
+    };
     let rate_limits = Arc::new(RateLimits {
         limiter: RateLimiter::new(),
         facts: Arc::clone(&facts),
@@ -178,7 +184,7 @@ fn pipeline(
         recorder: options.recorder,
         metrics,
         tracer: options.tracer,
-        models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
+        models,
         message_models: MessageModels::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,

@@ -13,6 +13,7 @@ pub mod last_used;
 mod ledger;
 mod max_cost;
 pub mod metrics;
+mod model_name;
 mod price;
 mod quantities;
 mod rebuild;
@@ -37,14 +38,14 @@ pub use event::{
     UsageEvent, UsageKind,
 };
 pub use explain::{ExplainedCharge, ExplainedPrice};
-pub use facts::{ModelFact, ModelFacts};
+pub use facts::{Modality, ModelFact, ModelFacts};
 pub use item_name::ItemName;
 pub use jobs::{Appended, by_days};
 pub use last_used::LastUsed;
 pub use ledger::key::{MAX_BANDS, band_row_id, tool_row_id};
 pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of, rows_of_request};
 pub use max_cost::{CostBounds, RequestedTier};
-pub use price::{ANY_MODEL, PriceBook, PriceChange, PriceEntry, PriceError};
+pub use price::{ANY_MODEL, ListPrices, PriceBook, PriceChange, PriceEntry, PriceError};
 pub use rebuild::rebuild;
 pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
 pub use report::{

@@ -18,6 +18,7 @@ mod load_balancing;
 mod messages;
 mod metered;
 mod metrics;
+mod models;
 mod nodes;
 mod objects;
 mod permissions;

@@ -35,11 +35,10 @@ code_interpreter = '0.003'
 
 fn facts() -> ModelFacts {
     let fact = |name: &str, window, output| ModelFact {
-        kind: None,
         name: name.to_owned(),
         context_window: window,
         max_output_tokens: output,
-        max_image_tokens: None,
+        ..ModelFact::default()
     };
     ModelFacts::with(vec![
         fact("m", Some(100_000), Some(400)),
