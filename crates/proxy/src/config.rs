@@ -62,6 +62,8 @@ pub struct UpstreamConfig {
     pub health_interval_seconds: u64,
     /// True if HTTP/2 is spoken with prior knowledge. For `http://` only, since TLS negotiates the protocol.
     pub http2: bool,
+    /// True if the upstream accepts WebSocket connections at `/responses`.
+    pub websocket: bool,
 }
 
 /// Reason why upstreams cannot be used as configured, in words for the operator.
@@ -101,6 +103,7 @@ impl UpstreamConfig {
             health_path: "/models".to_owned(),
             health_interval_seconds: 30,
             http2: false,
+            websocket: false,
         }
     }
 
@@ -142,6 +145,9 @@ impl UpstreamConfig {
         if self.http2 && self.proxy.is_some() {
             let reason = "http2 is not spoken through a proxy: set proxy = \"\" or name the host in NO_PROXY";
             return Err(self.invalid(reason));
+        }
+        if self.websocket && self.http2 {
+            return Err(self.invalid("websocket is for HTTP/1.1 and cannot be set with http2"));
         }
         self.validate_names()
     }
