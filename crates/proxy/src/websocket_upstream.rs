@@ -12,7 +12,6 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming as IncomingBody;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -24,6 +23,7 @@ use crate::client::{RequestTarget, SendError};
 use crate::connector::Stream;
 use crate::credentials::Credential;
 use crate::forward::{ForwardError, unreachable};
+use crate::request_body::HttpBody;
 use crate::response::ResponseDeadline;
 use crate::upstream::{ForwardRequest, Upstream, is_unexpected};
 use crate::upstreams::{Target, Upstreams};
@@ -243,8 +243,8 @@ fn handshake_request(
     request: &ForwardRequest,
     key: &Credential,
     socket_key: &str,
-) -> Result<Request<Full<Bytes>>, ForwardError> {
-    let attempt = upstream.attempt_request(request, Bytes::new());
+) -> Result<Request<HttpBody>, ForwardError> {
+    let attempt = upstream.attempt_request(request, Bytes::new().into());
     let attempt = attempt.ok_or(ForwardError::InvalidQuery)?;
     let mut request = upstream.http_request(&attempt, key, RequestTarget::Origin);
     let headers = request.headers_mut();
@@ -260,7 +260,7 @@ fn handshake_request(
 /// Sends a handshake, and takes the stream out of HTTP if the upstream accepts.
 async fn exchange(
     stream: Stream,
-    request: Request<Full<Bytes>>,
+    request: Request<HttpBody>,
     socket_key: &str,
 ) -> hyper::Result<Handshake> {
     let (mut sender, mut driver) = http1::handshake(stream).await?;

@@ -27,6 +27,7 @@ mod request_bounds;
 mod request_view;
 mod requested_tools;
 mod responses;
+mod socket_message;
 mod strict_json;
 mod usage_accumulator;
 
@@ -43,6 +44,8 @@ pub(crate) use file_form::FileFormScanner;
 pub(crate) use max_usage::MaxUsage;
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
+pub(crate) use responses::RESPONSES;
+pub(crate) use socket_message::{RefusedMessage, SocketMessage};
 pub(crate) use usage_accumulator::UsageAccumulator;
 
 use crate::document::{Document, HostedToolUsage};
@@ -51,7 +54,7 @@ use crate::sse::Verdict;
 /// Every endpoint that is forwarded to models, the most used one first.
 pub(crate) static DIALECTS: [&Dialect; 11] = [
     &completions::CHAT_COMPLETIONS,
-    &responses::RESPONSES,
+    &RESPONSES,
     &embeddings::EMBEDDINGS,
     &completions::COMPLETIONS,
     &embeddings::MODERATIONS,

@@ -66,6 +66,9 @@ pub struct Upstream {
     /// True to use HTTP/2 without negotiation on `http://`.
     #[serde(default)]
     pub http2: bool,
+    /// True if the upstream accepts WebSocket connections at `/responses`; then `GET /v1/responses` upgrades clients.
+    #[serde(default)]
+    pub websocket: bool,
 }
 
 /// Rule for requesting usage reports of streams.
@@ -155,6 +158,7 @@ impl Upstream {
             health_path: self.health_path.clone(),
             health_interval_seconds: self.health_interval_seconds,
             http2: self.http2,
+            websocket: self.websocket,
         })
     }
 
