@@ -220,6 +220,15 @@ impl BudgetPermit {
         }
     }
 
+    /// Moves the whole amount to the returned permit; this one is empty then.
+    pub fn take_all(&mut self) -> Self {
+        Self {
+            budget: self.budget.clone(),
+            charged: self.charged,
+            amount: std::mem::take(&mut self.amount),
+        }
+    }
+
     /// Returns the sum of all permits of the same project; 0 without a project.
     #[must_use]
     pub fn used_by_project(&self) -> u64 {

@@ -15,6 +15,7 @@ use usage::Outcome;
 use crate::caller::Caller;
 use crate::in_flight::InFlightRequest;
 use crate::metered_answer::{self, MeteredAnswer};
+use crate::socket::SocketAnswer;
 use crate::upstreams::ForwardFailure;
 
 /// The maximum number of answers that are drained at the same time; beyond it, usage is estimated. A key has half of the
@@ -83,6 +84,12 @@ impl Drains {
                 drain(answer, cancelled).await;
             }
         });
+    }
+
+    /// Reads the events of a response to its end in the background, then settles its request and closes the connection.
+    pub(crate) fn read_on_socket(&self, answer: SocketAnswer) {
+        let share = self.share(answer.caller());
+        self.spawn(share, drain_socket(answer, self.0.cancelled.clone()));
     }
 
     /// Settles the request of an answer by what has come, and does not read on. Never waits: measuring the usage of a long
@@ -158,4 +165,11 @@ impl Drains {
 async fn drain(mut answer: MeteredAnswer, cancelled: CancellationToken) {
     let outcome = cancelled.run_until_cancelled(answer.drain()).await;
     drop(answer.settle(outcome.unwrap_or(Outcome::ClientGone)));
+}
+
+async fn drain_socket(mut answer: SocketAnswer, cancelled: CancellationToken) {
+    let outcome = cancelled.run_until_cancelled(answer.drain()).await;
+    drop(answer.settle(outcome.unwrap_or(Outcome::ClientGone)));
+    let closing = answer.into_upstream().close();
+    cancelled.run_until_cancelled(closing).await;
 }

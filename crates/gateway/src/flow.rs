@@ -73,6 +73,7 @@ impl Default for FlowLimits {
 /// The stage that charges each request in flight to the budgets of its key and project.
 pub(crate) struct FlowControl {
     requests: Budget,
+    sockets: Budget,
     bodies: Budget,
     /// Memory in which compressed answers are decoded.
     pub(crate) answers: Budget,
@@ -89,6 +90,11 @@ impl FlowControl {
                 per_key: limits.max_requests_per_key,
                 per_project: limits.max_requests_per_project,
             }),
+            sockets: Budget::new(BudgetLimits {
+                total: Recorder::QUEUE_CAPACITY as u64,
+                per_key: limits.max_requests_per_key,
+                per_project: limits.max_requests_per_project,
+            }),
             bodies,
             answers: Budget::new(BudgetLimits::shared(limits.answer_memory_bytes)),
         }
@@ -101,6 +107,15 @@ impl FlowControl {
     pub(crate) fn request(&self, caller: &Caller) -> Result<BudgetPermit> {
         let permit = caller.charge(&self.requests, 1);
         permit.map_err(|bound| bound.refusal("The requests under way"))
+    }
+
+    /// Charges one open WebSocket connection to the caller's key and project.
+    ///
+    /// # Errors
+    /// 429: the key, or the project, has its maximum open. 503: all connections are in use.
+    pub(crate) fn socket(&self, caller: &Caller) -> Result<BudgetPermit> {
+        let permit = caller.charge(&self.sockets, 1);
+        permit.map_err(|bound| bound.refusal("The WebSocket connections open"))
     }
 
     /// Returns an empty permit that the bytes of the caller's request body are charged to.

@@ -67,6 +67,27 @@ impl Forwarder {
         }
     }
 
+    /// Returns the upstreams that serve a model over WebSocket, in the order in which they are tried; at least one.
+    ///
+    /// # Errors
+    /// 404: no upstream serves the model. 400: none that does speaks WebSocket.
+    pub(crate) fn websocket_plan(
+        &self,
+        model: &str,
+        affinity: impl FnOnce() -> Option<Affinity>,
+    ) -> Result<Vec<Target>> {
+        let plan = self.upstreams.websocket_plan(model, affinity);
+        let plan = plan.ok_or_else(|| Error::model_not_found(model))?;
+        if plan.is_empty() {
+            let shown: String = model.chars().take(80).collect();
+            let message = format!(
+                "The model '{shown}' is not served over WebSocket. Send POST /v1/responses over HTTP instead."
+            );
+            return Err(Error::refused("websocket_unavailable", message).about("model"));
+        }
+        Ok(plan)
+    }
+
     /// Sends a request to the first upstream of the plan that answers.
     pub(crate) fn forward(
         &self,

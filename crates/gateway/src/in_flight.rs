@@ -7,8 +7,8 @@ use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
 use proxy::{Target, UpstreamBilling};
 use usage::{
-    ApiSource, Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent, UsageKind,
-    tool_row_id,
+    ApiSource, Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent,
+    UsageKind, tool_row_id,
 };
 
 use crate::budget::with_billing;

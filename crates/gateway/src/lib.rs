@@ -42,11 +42,11 @@ mod relayed_body;
 mod request_body;
 mod request_observer;
 mod response_body;
+mod socket;
 mod sse;
 mod tokens;
 mod upstreams;
 mod watchdog;
-mod websocket;
 
 pub use abortable_body::BrokenOff;
 pub use budget::UnpricedModels;
@@ -62,3 +62,4 @@ pub use proxy::{
 };
 pub use request_body::MAX_REQUEST_BYTES;
 pub use response_body::Body;
+pub use socket::UpgradeSlot;

@@ -94,6 +94,8 @@ pub(crate) struct UpstreamMetrics {
 /// Metrics of the gateway.
 pub(crate) struct GatewayMetrics {
     pub(crate) in_flight: IntGauge,
+    /// Open WebSocket connections of clients.
+    pub(crate) sockets: IntGauge,
     /// Answers that were not drained after their client hung up.
     pub(crate) undrained: IntCounter,
     requests: IntCounterVec,
@@ -137,6 +139,10 @@ impl GatewayMetrics {
                 "http_server_active_requests",
                 "Requests to the gateway in flight, including drains of abandoned responses.",
             )?,
+            sockets: IntGauge::new(
+                "orgplane_websocket_connections",
+                "Open WebSocket connections of clients.",
+            )?,
             undrained: IntCounter::new(
                 "orgplane_answers_unread_total",
                 "Abandoned responses not drained because a limit on drains was reached; their usage is estimated.",
@@ -178,8 +184,9 @@ impl GatewayMetrics {
 
     /// Registers all metrics.
     pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 8] = [
+        let all: [Box<dyn Collector>; 9] = [
             Box::new(self.in_flight.clone()),
+            Box::new(self.sockets.clone()),
             Box::new(self.undrained.clone()),
             Box::new(self.requests.clone()),
             Box::new(self.refusals.clone()),

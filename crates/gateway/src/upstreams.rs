@@ -1,6 +1,7 @@
 //! Upstream failures as the gateway reports them: to clients in the shape of OpenAI's errors, and to the ledger as outcomes.
 
 use base::Error;
+use http::StatusCode;
 use proxy::{ForwardError, ResponseEnd, UpstreamConfig, UpstreamConfigError, Upstreams};
 use usage::Outcome;
 
@@ -85,8 +86,20 @@ fn answer(error: ForwardError) -> Error {
             "incomplete_body",
             "The request body broke off before its end.",
         ),
+        ForwardError::SocketRefused(status) if is_retryable(status) => Error::overloaded(
+            "The model server takes no WebSocket connection at the moment. Try again in a second.",
+            1,
+        ),
+        ForwardError::SocketRefused(_) => Error::upstream(
+            "The model server did not take a WebSocket connection. Send POST /v1/responses over HTTP, and tell its operator.",
+        ),
         ForwardError::TimedOut => {
             Error::upstream_timeout("The model server did not answer in time.")
         }
     }
+}
+
+/// True if a server that responds with this status may respond otherwise in a moment.
+fn is_retryable(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }

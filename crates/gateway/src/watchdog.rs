@@ -129,6 +129,11 @@ impl Watchdog {
         }))
     }
 
+    /// Returns the longest time for which a client may accept nothing.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.0.idle_timeout
+    }
+
     /// Watches a request of the key with these hashes, which must have the permission as long as the request is in flight. A
     /// caller that looks the key up after this misses no revocation.
     pub(crate) fn register(
@@ -224,6 +229,11 @@ impl Registration {
                 "The API key was revoked, or lost its permission, while the request was under way.",
             )
         })
+    }
+
+    /// Waits until the key is revoked.
+    pub(crate) async fn revoked(&self) {
+        self.aborted.cancelled().await;
     }
 
     /// Attaches the response, which is aborted in place of the request from now on; at once if the request was aborted

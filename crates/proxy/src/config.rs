@@ -88,6 +88,8 @@ pub struct UpstreamConfig {
     pub http2: bool,
     /// Effect on the price of what the upstream serves.
     pub billing: UpstreamBilling,
+    /// True if the upstream accepts WebSocket connections at `/responses`.
+    pub websocket: bool,
 }
 
 /// Reason why upstreams cannot be used as configured, in words for the operator.
@@ -130,6 +132,7 @@ impl UpstreamConfig {
             health_interval_seconds: 30,
             http2: false,
             billing: UpstreamBilling::default(),
+            websocket: false,
         }
     }
 
@@ -175,6 +178,9 @@ impl UpstreamConfig {
         if self.stores && self.format != ApiFormat::OpenAi {
             let reason = "stores = true needs the format \"openai\": files and batches of other formats are not served";
             return Err(self.invalid(reason));
+        }
+        if self.websocket && self.http2 {
+            return Err(self.invalid("websocket is for HTTP/1.1 and cannot be set with http2"));
         }
         self.validate_names()
     }

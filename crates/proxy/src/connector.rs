@@ -23,9 +23,17 @@ pub(crate) type ConnectError = Box<dyn Error + Send + Sync>;
 /// Connector to one upstream.
 pub(crate) struct Connector {
     dialer: Dialer,
-    https: ArcSwap<HttpsConnector<Dialer>>,
+    https: ArcSwap<HttpsConnectors>,
     base_url: Uri,
     timeout: Duration,
+}
+
+/// Connectors with the same trust.
+struct HttpsConnectors {
+    /// For requests: TLS negotiates HTTP/2 or HTTP/1.1.
+    any_version: HttpsConnector<Dialer>,
+    /// For connections that leave HTTP, which only HTTP/1.1 can.
+    http1: HttpsConnector<Dialer>,
 }
 
 impl Connector {
@@ -44,7 +52,7 @@ impl Connector {
         tcp.set_keepalive(Some(TCP_KEEPALIVE_INTERVAL));
         let dialer = Dialer::new(tcp, proxy)?;
         Ok(Self {
-            https: ArcSwap::from_pointee(with_tls(dialer.clone(), tls)),
+            https: ArcSwap::from_pointee(HttpsConnectors::new(&dialer, tls)),
             dialer,
             base_url,
             timeout,
@@ -53,22 +61,46 @@ impl Connector {
 
     /// Sets the TLS configuration of new connections. Existing connections stay as they are.
     pub(crate) fn set_tls(&self, tls: ClientConfig) {
-        let connector = with_tls(self.dialer.clone(), tls);
-        self.https.store(connector.into());
+        let connectors = HttpsConnectors::new(&self.dialer, tls);
+        self.https.store(connectors.into());
     }
 
+    /// Makes a connection for requests.
     pub(crate) async fn connect(&self) -> Result<Stream, ConnectError> {
-        let mut https = HttpsConnector::clone(&self.https.load());
+        let https = self.https.load().any_version.clone();
+        self.connect_with(https).await
+    }
+
+    /// Makes a connection that speaks HTTP/1.1.
+    pub(crate) async fn connect_http1(&self) -> Result<Stream, ConnectError> {
+        let https = self.https.load().http1.clone();
+        self.connect_with(https).await
+    }
+
+    async fn connect_with(
+        &self,
+        mut https: HttpsConnector<Dialer>,
+    ) -> Result<Stream, ConnectError> {
         let connecting = https.call(self.base_url.clone());
         let stream = tokio::time::timeout(self.timeout, connecting).await;
         stream.map_err(|_| "the connection was not made in time")?
     }
 }
 
-fn with_tls(dialer: Dialer, tls: ClientConfig) -> HttpsConnector<Dialer> {
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls);
-    let https = https.https_or_http().enable_all_versions();
-    https.wrap_connector(dialer)
+impl HttpsConnectors {
+    fn new(dialer: &Dialer, tls: ClientConfig) -> Self {
+        let builder = |tls| {
+            HttpsConnectorBuilder::new()
+                .with_tls_config(tls)
+                .https_or_http()
+        };
+        let any_version = builder(tls.clone()).enable_all_versions();
+        let http1 = builder(tls).enable_http1();
+        Self {
+            any_version: any_version.wrap_connector(dialer.clone()),
+            http1: http1.wrap_connector(dialer.clone()),
+        }
+    }
 }
 
 /// True if TLS has negotiated HTTP/2.

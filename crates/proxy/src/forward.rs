@@ -51,6 +51,9 @@ pub enum ForwardError {
     /// The upstream rejected the gateway's API key.
     #[error("the upstream rejected the gateway's API key")]
     KeyRejected,
+    /// The upstream refused a WebSocket connection with this status.
+    #[error("the upstream refused a WebSocket connection")]
+    SocketRefused(StatusCode),
     /// The upstream did not answer in time.
     #[error("the upstream did not answer in time")]
     TimedOut,
@@ -295,7 +298,7 @@ async fn send_with_valid_key(
 }
 
 /// Returns the error for a plan of which no upstream can be connected to.
-fn unreachable(plan: &[Target]) -> ForwardError {
+pub(crate) fn unreachable(plan: &[Target]) -> ForwardError {
     let backoffs = plan.iter().map(|target| {
         let breaker = &target.upstream.breaker;
         breaker.is_open().then(|| breaker.backoff_left()).flatten()

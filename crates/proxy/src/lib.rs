@@ -10,6 +10,7 @@
 //! Upstreams ─ plan ─ affinity, round_robin, circuit_breaker
 //!           ─ send ─ forward ─ upstream ─ client ─ pool ─ http1, http2 ─ connector
 //!                            └ error_cause, in_band      └ body, request_body
+//!           ─ connect_websocket ─ websocket_upstream ─ connector
 //!           ─ start_tasks ─ health_check, reload ─ credentials ─ api_key
 //! ```
 
@@ -42,6 +43,7 @@ mod stream_options;
 mod trust;
 mod upstream;
 mod upstreams;
+mod websocket_upstream;
 
 pub use affinity::Affinity;
 pub use api_key::UpstreamKey;
@@ -58,3 +60,4 @@ pub use request_body::{RequestBody, RequestBroken};
 pub use response::{ResponseDeadline, ResponseEnd, UpstreamResponse};
 pub use upstream::ForwardRequest;
 pub use upstreams::{Target, UpstreamStatus, Upstreams};
+pub use websocket_upstream::UpstreamSocket;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::time::Stopwatch;
 use http::Response;
 
+use crate::affinity::InFlightGuard;
 use crate::body::ResponseBody;
 use crate::circuit_breaker::FailureKind;
 use crate::upstream::Upstream;
@@ -29,6 +30,8 @@ pub struct ResponseDeadline {
     started: Stopwatch,
     /// True if the end of the response is to be recorded.
     is_recorded: bool,
+    /// Count of a response over WebSocket among those of the upstream; other responses are counted by their bodies.
+    _in_flight: Option<InFlightGuard>,
 }
 
 /// End of a response.
@@ -52,11 +55,22 @@ impl UpstreamResponse {
             upstream: Arc::clone(&self.target.upstream),
             started: self.started,
             is_recorded: !self.is_judged && !self.response.status().is_server_error(),
+            _in_flight: None,
         }
     }
 }
 
 impl ResponseDeadline {
+    /// Returns the deadline of a response that this upstream is asked for now.
+    pub(crate) fn begin(upstream: &Arc<Upstream>) -> Self {
+        Self {
+            upstream: Arc::clone(upstream),
+            started: Stopwatch::start(),
+            is_recorded: true,
+            _in_flight: Some(upstream.in_flight.enter()),
+        }
+    }
+
     /// Returns the maximum time to the next bytes: the idle timeout, or less if the timeout of the whole passes before.
     #[must_use]
     pub fn left(&self) -> Duration {

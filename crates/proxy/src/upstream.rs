@@ -40,7 +40,9 @@ pub(crate) struct Upstream {
     pub(crate) in_flight: InFlight,
     pub(crate) credentials: Credentials,
     pub(crate) stream_options_rejection: StreamOptionsRejection,
-    client: Client,
+    /// True if the upstream accepts WebSocket connections.
+    pub(crate) has_websocket: bool,
+    pub(crate) client: Client,
     address: Address,
     /// Path of health checks, the base URL's included; `None` if there are none.
     health_path: Option<PathAndQuery>,
@@ -182,6 +184,11 @@ impl Upstream {
         };
         let tls = system_roots.tls_for(config, address.scheme == Scheme::HTTPS)?;
         let proxy = config.proxy.as_ref();
+        if config.websocket && proxy.is_some_and(|proxy| proxy.forwards(&base_url)) {
+            let reason = "websocket with http:// is not spoken through an HTTP proxy: set proxy = \"\" or name the host in \
+                          NO_PROXY";
+            return Err(config.invalid(reason));
+        }
         Ok(Self {
             name: config.name.clone(),
             format: config.format,
@@ -198,6 +205,7 @@ impl Upstream {
             )
             .ok_or_else(|| config.invalid("its key has characters that no header can carry"))?,
             stream_options_rejection: StreamOptionsRejection::default(),
+            has_websocket: config.websocket,
             client: Client::new(config, base_url, tls)?,
             address,
             health_path,
@@ -345,7 +353,7 @@ impl Upstream {
         self.record_failure(kind, &error.to_string());
     }
 
-    fn http_request(
+    pub(crate) fn http_request(
         &self,
         request: &AttemptRequest<'_>,
         key: &Credential,

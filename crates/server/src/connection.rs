@@ -11,11 +11,11 @@ use std::time::Duration;
 use axum::BoxError;
 use axum::response::Response;
 use base::Error;
-use gateway::PeerCertificates;
+use gateway::{PeerCertificates, UpgradeSlot};
 use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto::{Builder, UpgradeableConnection};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -146,35 +146,82 @@ impl<A: RequestService> Connection<A> {
             HEAD_TIMEOUT,
             Arc::clone(&activity),
         ));
+        let upgrade = UpgradeSlot::default();
         let requests = Requests {
             service,
             peer: Arc::new(peer),
             activity: Arc::clone(&activity),
+            upgrade: upgrade.clone(),
         };
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(requests));
-        let mut connection = pin!(connection);
-        let check = sleep(FIRST_REQUEST_TIMEOUT);
-        tokio::pin!(check);
-        loop {
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => return ended,
-                () = reaches(&mut phase, Phase::Stopping) => break,
-                () = activity.evicted() => break,
-                () = check.as_mut() => match activity.time_left() {
-                    Some(left) => check.as_mut().reset(Instant::now() + left),
-                    None => break,
-                },
-            }
+        let requests = TowerToHyperService::new(requests);
+        let connection = builder.serve_connection_with_upgrades(stream, requests);
+        serve_http(pin!(connection), &mut phase, &activity).await?;
+        if let Some(work) = upgrade.take() {
+            let _under_way = activity.request();
+            serve_upgraded(work, &upgrade, &mut phase).await;
         }
-        connection.as_mut().graceful_shutdown();
+        Ok(())
+    }
+}
+
+/// HTTP connection that may leave HTTP.
+type HttpConnection<'a, S, A> = UpgradeableConnection<
+    'a,
+    TokioIo<ProtocolDetectTimeout<S>>,
+    TowerToHyperService<Requests<A>>,
+    StreamExecutor,
+>;
+
+/// Serves requests until the connection ends, times out, leaves HTTP or the server shuts down.
+async fn serve_http<S, A>(
+    mut connection: Pin<&mut HttpConnection<'_, S, A>>,
+    phase: &mut watch::Receiver<Phase>,
+    activity: &Activity,
+) -> Result<(), BoxError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    A: RequestService,
+{
+    let check = sleep(FIRST_REQUEST_TIMEOUT);
+    tokio::pin!(check);
+    loop {
         tokio::select! {
             biased;
-            ended = connection => ended,
-            () = reaches(&mut phase, Phase::Cut) => Ok(()),
-            // Over HTTP/1, hyper closes the connection after the response.
-            () = unused(&activity), if activity.is_http2() => Ok(()),
+            ended = connection.as_mut() => return ended,
+            () = reaches(phase, Phase::Stopping) => break,
+            () = activity.evicted() => break,
+            () = check.as_mut() => match activity.time_left() {
+                Some(left) => check.as_mut().reset(Instant::now() + left),
+                None => break,
+            },
         }
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        ended = connection => ended,
+        () = reaches(phase, Phase::Cut) => Ok(()),
+        // Over HTTP/1, hyper closes the connection after the response.
+        () = unused(activity), if activity.is_http2() => Ok(()),
+    }
+}
+
+/// Runs the work of a connection that has left HTTP. Once the server stops, the connection ends after its running response.
+async fn serve_upgraded(
+    work: impl Future<Output = ()>,
+    upgrade: &UpgradeSlot,
+    phase: &mut watch::Receiver<Phase>,
+) {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        () = work.as_mut() => return,
+        () = reaches(phase, Phase::Stopping) => upgrade.stop(),
+    }
+    tokio::select! {
+        biased;
+        () = work => {}
+        () = reaches(phase, Phase::Cut) => {}
     }
 }
 
@@ -237,6 +284,7 @@ struct Requests<A> {
     service: A,
     peer: Arc<Peer>,
     activity: Arc<Activity>,
+    upgrade: UpgradeSlot,
 }
 
 impl<A: RequestService> Service<Request<Incoming>> for Requests<A> {
@@ -251,6 +299,9 @@ impl<A: RequestService> Service<Request<Incoming>> for Requests<A> {
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         self.peer.introduce(&mut request);
         let is_http2 = request.version() == Version::HTTP_2;
+        if !is_http2 {
+            request.extensions_mut().insert(self.upgrade.clone());
+        }
         Answering {
             // Over HTTP/2, the task of the stream is counted instead.
             under_way: (!is_http2).then(|| self.activity.request()),

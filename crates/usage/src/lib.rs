@@ -34,8 +34,8 @@ pub use allowance::{Allowance, MAX_KEY_COST_PER_DAY, MAX_KEY_EVENTS_PER_DAY};
 pub use charge::{Charge, Charges, LineItem};
 pub use correct::{Corrected, correct};
 pub use event::{
-    ApiSource, Dimension, MAX_EVENT_COST, MAX_QUANTITY, MAX_UPLIFT_BILLIONTHS, Metric, Outcome, Quantities,
-    UsageEvent, UsageKind,
+    ApiSource, Dimension, MAX_EVENT_COST, MAX_QUANTITY, MAX_UPLIFT_BILLIONTHS, Metric, Outcome,
+    Quantities, UsageEvent, UsageKind,
 };
 pub use explain::{ExplainedCharge, ExplainedPrice};
 pub use facts::{Modality, ModelFact, ModelFacts};

@@ -8,7 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("egress", &[]),
     ("limiter", &[]),
     ("tasks", &[]),
-    ("proxy", &["base", "egress", "tasks"]),
+    ("websocket", &["base"]),
+    ("proxy", &["base", "egress", "tasks", "websocket"]),
     ("store", &["base"]),
     ("telemetry", &["base"]),
     ("settings", &["base", "store"]),
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tasks",
             "telemetry",
             "usage",
+            "websocket",
         ],
     ),
     ("cli", &["base", "egress"]),
@@ -64,7 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     "access",
     "admin",
     "base",
@@ -84,6 +86,7 @@ const OURS: [&str; 19] = [
     "telemetry",
     "testkit",
     "usage",
+    "websocket",
 ];
 
 /// A line of a manifest that names a dependency.

@@ -4,6 +4,7 @@
 mod content_coding;
 mod content_sniffing;
 mod document_reader;
+mod message_reader;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use http::HeaderMap;
 use usage::Outcome;
 
 pub(crate) use document_reader::DocumentReader;
+pub(crate) use message_reader::MessageReader;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
 use crate::sse::EventScanner;

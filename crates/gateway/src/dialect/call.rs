@@ -22,7 +22,7 @@ use super::{Dialect, Estimate, Fields, RequestFormat, RequestedTier, content_typ
 use crate::offload::offload;
 
 /// The shortest body that is parsed on another thread.
-const MIN_OFFLOAD_BYTES: usize = 256 * 1024;
+pub(super) const MIN_OFFLOAD_BYTES: usize = 256 * 1024;
 
 /// A request for a model.
 pub(crate) struct Call {
@@ -53,6 +53,10 @@ pub(crate) struct Call {
     pub(crate) unowned_ref: Option<&'static str>,
     /// True if a request may name no object of unknown owner, whether or not an upstream stores what clients create.
     pub(crate) must_own_all: bool,
+    /// The number of members that name such an object.
+    unowned_ref_count: usize,
+    /// The earlier response that the request continues.
+    previous_response_id: Option<String>,
     /// The member that makes a model server store the request, whatever `store` says.
     pub(crate) stored_by: Option<&'static str>,
     affinity: AffinityFields,
@@ -70,8 +74,7 @@ impl Call {
     /// # Errors
     /// 400: the body is malformed, or a field that the gateway needs is missing, given twice or of a wrong type.
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
-        let is_message = dialect.api == ApiFormat::Anthropic;
-        let (mut fields, content_type) = match dialect.format.of(headers) {
+        let (fields, content_type) = match dialect.format.of(headers) {
             RequestFormat::Json | RequestFormat::Either => {
                 let fields = Fields::of_call(headers, &body, dialect)?;
                 (fields, content_type::JSON)
@@ -81,7 +84,18 @@ impl Call {
                 (fields, content_type::form_type(headers)?)
             }
         };
-        let (model, model_name) = ModelName::find(dialect, &fields, &body)?;
+        Self::of_fields(dialect, fields, content_type, &body)
+    }
+
+    /// Returns the request that has these fields, which are those of `body`.
+    pub(super) fn of_fields(
+        dialect: &Dialect,
+        mut fields: Fields<'_>,
+        content_type: HeaderValue,
+        body: &Bytes,
+    ) -> Result<Self> {
+        let is_message = dialect.api == ApiFormat::Anthropic;
+        let (model, model_name) = ModelName::find(dialect, &fields, body)?;
         let stream_usage = if dialect.has_optional_stream_usage && fields.boolean("stream")? {
             stream_usage_edit(&fields)?
         } else {
@@ -116,12 +130,14 @@ impl Call {
             models: view.models,
             unowned_ref: view.unowned_ref.or(file_ref),
             must_own_all: is_message,
+            unowned_ref_count: view.unowned_ref_count,
+            previous_response_id: view.previous_response_id,
             stored_by: conversation.map(|_| "conversation"),
             affinity: AffinityFields::of(&fields)?,
             content_type,
             is_json: fields.is_json,
             file_parts: view.file_parts,
-            body,
+            body: body.clone(),
         })
     }
 
@@ -136,6 +152,14 @@ impl Call {
         }
         let headers = headers.clone();
         offload(move || Self::parse(dialect, &headers, body)).await?
+    }
+
+    /// Accepts the earlier response that the request continues, if `is_own` says that it is the caller's: its owner is known.
+    pub(crate) fn accept_previous_response(&mut self, is_own: impl FnOnce(&str) -> bool) {
+        let is_only_ref = self.unowned_ref_count == 1;
+        if is_only_ref && self.previous_response_id.as_deref().is_some_and(is_own) {
+            self.unowned_ref = None;
+        }
     }
 
     /// Returns the input of the model `known`, for a limit of this many tokens a minute.

@@ -183,7 +183,7 @@ pub(super) fn check_routing(name: &str) -> Result<()> {
 const MAX_SETTING_BYTES: usize = 256;
 
 /// Top-level members that no model reads as long as they are short strings.
-const SETTINGS: [&str; 24] = [
+const SETTINGS: [&str; 26] = [
     "encoding_format",
     "function_call",
     "background",
@@ -208,6 +208,8 @@ const SETTINGS: [&str; 24] = [
     "verbosity",
     "voice",
     "input_fidelity",
+    "type",
+    "stream_id",
 ];
 
 /// True if a top-level member counts as text: every value that can hold some, except the name of the model and settings.

@@ -32,6 +32,7 @@ mod request_view;
 mod requested_tools;
 mod responses;
 mod service_tier;
+mod socket_message;
 mod strict_json;
 mod usage_accumulator;
 
@@ -49,7 +50,9 @@ pub(crate) use file_form::FileFormScanner;
 pub(crate) use max_usage::{CostBasis, MaxUsage};
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
+pub(crate) use responses::RESPONSES;
 pub(crate) use service_tier::{RequestedTier, SERVICE_TIER};
+pub(crate) use socket_message::{RefusedMessage, SocketMessage};
 pub(crate) use usage_accumulator::UsageAccumulator;
 
 use crate::document::{Document, HostedToolUsage, JsonPath};
@@ -62,7 +65,7 @@ const BETA_QUERY: &str = "beta=true";
 /// Every endpoint that is forwarded to models, the most used one first.
 pub(crate) static DIALECTS: [&Dialect; 14] = [
     &completions::CHAT_COMPLETIONS,
-    &responses::RESPONSES,
+    &RESPONSES,
     &messages::MESSAGES,
     &embeddings::EMBEDDINGS,
     &completions::COMPLETIONS,

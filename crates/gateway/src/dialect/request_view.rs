@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use access::HostedTool;
+use base::ids::MAX_ID_LENGTH;
 use base::{Error, Result};
 
 use super::Fields;
@@ -33,6 +34,10 @@ pub(crate) struct RequestView {
     pub(crate) object_refs: ObjectRefs,
     /// The first member that names an object at a model server whose owner cannot be known, like a conversation.
     pub(crate) unowned_ref: Option<&'static str>,
+    /// The number of members that name such an object.
+    pub(super) unowned_ref_count: usize,
+    /// The earlier response that the body continues.
+    pub(super) previous_response_id: Option<String>,
     /// The models that tools name.
     pub(crate) models: Vec<String>,
     /// The ranges of text.
@@ -141,6 +146,13 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             if !matches!(self.json.peek(), Some(b'n' | b'f')) {
                 self.fields.view.tools.add(tool);
             }
+        } else if name == "previous_response_id" && self.json.peek() == Some(b'"') {
+            let id = self.json.string()?.decoded();
+            // One character beyond the longest id is enough to show that it is none.
+            let id = id.chars().take(MAX_ID_LENGTH + 1).collect();
+            self.fields.view.previous_response_id = Some(id);
+            self.add_unowned("previous_response_id");
+            return Ok(());
         } else if name == "input" && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
         } else if self.fields.opaque == Some(name) {
@@ -325,6 +337,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     fn add_unowned(&mut self, name: &'static str) {
+        self.fields.view.unowned_ref_count += 1;
         self.fields.view.unowned_ref.get_or_insert(name);
     }
 

@@ -7,7 +7,7 @@ use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
 use crate::document::{Document, ReportedError};
 use crate::sse::Verdict;
 
-pub(super) static RESPONSES: Dialect = Dialect {
+pub(crate) static RESPONSES: Dialect = Dialect {
     path: "/responses",
     fields: &[
         "model",
@@ -25,6 +25,8 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "max_tokens",
         "max_tool_calls",
         "n",
+        "type",
+        "stream_id",
     ],
     max_token_fields: &MAX_TOKEN_FIELDS,
     choice_count_fields: &["n"],

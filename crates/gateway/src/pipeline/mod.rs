@@ -2,6 +2,8 @@
 
 mod model_request;
 mod object_request;
+mod socket_request;
+mod socket_session;
 
 use std::sync::Arc;
 
@@ -31,7 +33,7 @@ use crate::request_body::RequestBody;
 use crate::request_observer::RequestObserver;
 use crate::response_body::Body;
 use crate::watchdog::{Registration, Watchdog};
-use crate::{headers, messages_api, request_body, websocket};
+use crate::{headers, messages_api, request_body, socket};
 
 /// A model server keeps responses without knowing their owners, and the gateway does not record which server has which.
 const RESPONSES_NOT_KEPT: &str = "Responses cannot be fetched, deleted, cancelled or listed through this gateway: it keeps none, and does not \
@@ -77,19 +79,13 @@ struct RequestContext {
 
 impl Pipeline {
     /// Serves a request. A refusal becomes a response here.
-    pub(crate) async fn serve(&self, request: Request<impl RequestBody>) -> Response<Body> {
+    pub(crate) async fn serve(
+        self: &Arc<Self>,
+        request: Request<impl RequestBody>,
+    ) -> Response<Body> {
         let started = Stopwatch::start();
         let (head, body) = request.into_parts();
-        let mut context = RequestContext {
-            id: self.ids.next(),
-            api: messages_api::of_request(&head),
-            observer: RequestObserver::begin(&self.metrics, &self.tracer, &head),
-            head,
-            organization: None,
-            rate_limit_status: RateLimitStatus::default(),
-            max_body_bytes: request_body::MAX_REQUEST_BYTES,
-            quota_share: Arc::default(),
-        };
+        let mut context = self.context(head);
         let served = self.dispatch(&mut context, body).await;
         let outcome = served.as_ref().map(Response::status);
         context.observer.finish(&context.id, outcome);
@@ -103,14 +99,28 @@ impl Pipeline {
         response
     }
 
+    /// Returns the context of a request that has this head, with an id of its own.
+    fn context(&self, head: Parts) -> RequestContext {
+        RequestContext {
+            id: self.ids.next(),
+            api: messages_api::of_request(&head),
+            observer: RequestObserver::begin(&self.metrics, &self.tracer, &head),
+            head,
+            organization: None,
+            rate_limit_status: RateLimitStatus::default(),
+            max_body_bytes: request_body::MAX_REQUEST_BYTES,
+            quota_share: Arc::default(),
+        }
+    }
+
     async fn dispatch(
-        &self,
+        self: &Arc<Self>,
         context: &mut RequestContext,
         body: impl RequestBody,
     ) -> Result<Response<Body>> {
         let path = context.head.uri.path();
-        if websocket::is_asked_for(&context.head) {
-            return Ok(websocket::refusal());
+        if socket::is_asked_for(&context.head) {
+            return Box::pin(self.serve_socket(context)).await;
         }
         let (methods, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
         if !methods.contains(&context.head.method) {

@@ -47,21 +47,10 @@ impl Pipeline {
         context.observer.set_model(&call.model);
         let affinity = || call.affinity(caller.project.id.as_str());
         let plan = self.forwarder.plan(dialect.api, &call.model, affinity)?;
-        let policy = ProjectPolicy::of(&caller);
-        policy.check_call(&call)?;
-        self.objects
-            .ownership
-            .check_call(&caller, &mut call)
-            .await?;
-        policy.apply(&mut call)?;
-        let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;
         headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);
-        let request = {
-            let admitted = pin!(self.admit(dialect, context, caller, &mut call, &plan));
-            registration.unless_revoked(admitted).await??
-        };
-        let capture = capture.map(Capture::admitted);
+        let admitted = self.check_and_admit(context, caller, (dialect, &mut call), &plan);
+        let (request, capture) = registration.unless_revoked(pin!(admitted)).await??;
         let headers = take(&mut context.head.headers);
         let answer = self.forwarder.forward(headers, query, call, plan, request);
         match registration.unless_revoked(answer).await? {
@@ -71,6 +60,26 @@ impl Pipeline {
             }
             Err(failed) => Err(self.forwarder.fail(failed, capture).await),
         }
+    }
+
+    /// Checks a request by the settings of its project, admits it, and begins to capture it.
+    ///
+    /// # Errors
+    /// A check refuses the request, or a limit is reached.
+    pub(super) async fn check_and_admit(
+        &self,
+        context: &mut RequestContext,
+        caller: Caller,
+        (dialect, call): (&'static Dialect, &mut Call),
+        plan: &[Target],
+    ) -> Result<(InFlightRequest, Option<Capture>)> {
+        let policy = ProjectPolicy::of(&caller);
+        policy.check_call(call)?;
+        self.objects.ownership.check_call(&caller, call).await?;
+        policy.apply(call)?;
+        let capture = self.capture(&context.id, dialect, &caller, call);
+        let request = self.admit(dialect, context, caller, call, plan).await?;
+        Ok((request, capture.map(Capture::admitted)))
     }
 
     /// Begins to capture a request and its response for troubleshooting; returns `None` if neither may be kept.

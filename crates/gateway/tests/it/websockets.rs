@@ -1,4 +1,9 @@
-//! Clients that ask for WebSocket: refused at once, so that they fall back to HTTP.
+//! WebSocket connections, and clients that ask for one where none is served: refused at once, so that they fall back to HTTP.
+
+mod ends;
+mod harness;
+mod refusals;
+mod responses;
 
 use http::{HeaderValue, Method};
 

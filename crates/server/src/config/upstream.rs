@@ -82,6 +82,9 @@ pub struct Upstream {
     /// True if the cost that an answer reports in `usage.cost` (US dollars) replaces the prices of the request.
     #[serde(default)]
     pub reports_cost: bool,
+    /// True if the upstream accepts WebSocket connections at `/responses`; then `GET /v1/responses` upgrades clients.
+    #[serde(default)]
+    pub websocket: bool,
 }
 
 /// API that an upstream speaks.
@@ -208,6 +211,7 @@ impl Upstream {
                 uplift: self.uplift()?,
                 reports_cost: self.reports_cost,
             },
+            websocket: self.websocket,
         })
     }
 

@@ -38,6 +38,7 @@ mod secrets;
 mod sign_ins;
 mod signals;
 mod small_disk;
+mod sockets;
 mod stop;
 mod stored;
 mod telemetry;

@@ -1,0 +1,192 @@
+//! A response that an upstream sends over WebSocket, whose usage is read as its events pass. A relayed response and one that is
+//! drained after its client hung up are both read here.
+
+use std::sync::Arc;
+
+use base::Error;
+use bytes::Bytes;
+use http::StatusCode;
+use proxy::{ResponseDeadline, UpstreamSocket};
+use tokio::time::{Instant, timeout_at};
+use usage::{Outcome, Recorded};
+use websocket::{Incoming, ReceiveError};
+
+use crate::answer::MessageReader;
+use crate::caller::Caller;
+use crate::document::ReportedError;
+use crate::in_flight::InFlightRequest;
+use crate::upstreams::{ForwardFailure, response_end};
+
+/// A response, with the connection that it comes on and the request that it settles. Dropped before that, the request is settled
+/// by an estimate.
+pub(crate) struct SocketAnswer {
+    upstream: UpstreamSocket,
+    reader: MessageReader,
+    deadline: ResponseDeadline,
+    /// The time until which the next event must have come; `None` if nobody has waited for it yet.
+    due: Option<Instant>,
+    is_sent: bool,
+    has_begun: bool,
+    /// `None` once the request is settled.
+    request: Option<InFlightRequest>,
+}
+
+impl SocketAnswer {
+    /// Returns the response to a request that is to be sent on this connection. `model` is the upstream's name of the model.
+    pub(crate) fn new(
+        upstream: UpstreamSocket,
+        model: &Arc<str>,
+        mut request: InFlightRequest,
+    ) -> Self {
+        request.set_target(&upstream.target(model));
+        Self {
+            deadline: upstream.deadline(),
+            upstream,
+            reader: MessageReader::new(request.dialect),
+            due: None,
+            is_sent: false,
+            has_begun: false,
+            request: Some(request),
+        }
+    }
+
+    /// Returns the caller, until the request is settled.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.request.as_ref()?.caller()
+    }
+
+    /// Sends the request. Cancelled, the connection is of no further use.
+    ///
+    /// # Errors
+    /// The upstream has closed the connection, or does not take the request in time.
+    pub(crate) async fn send(&mut self, body: Bytes) -> Result<(), Outcome> {
+        let due = Instant::now() + self.deadline.left();
+        match timeout_at(due, self.upstream.send_text(body)).await {
+            Ok(Ok(())) => {
+                self.is_sent = true;
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Outcome::UpstreamFailed),
+            Err(_) => Err(Outcome::TimedOut),
+        }
+    }
+
+    /// Waits for the next event. Must not be called after the last one. Cancel-safe.
+    ///
+    /// # Errors
+    /// The response will not be complete.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, Outcome> {
+        let deadline = &self.deadline;
+        let due = self
+            .due
+            .get_or_insert_with(|| Instant::now() + deadline.left());
+        let due = *due;
+        loop {
+            match timeout_at(due, self.upstream.receive()).await {
+                Ok(Ok(Incoming::Text(event))) => {
+                    self.due = None;
+                    self.read(&event);
+                    return Ok(event);
+                }
+                Ok(Ok(Incoming::Control)) => {}
+                Ok(Err(ReceiveError::NoMemory(_))) => {
+                    // The lack is this side's.
+                    self.deadline.ignore_end();
+                    return Err(Outcome::UpstreamFailed);
+                }
+                Ok(Ok(Incoming::Binary) | Err(_)) => return Err(Outcome::UpstreamFailed),
+                Err(_) => return Err(Outcome::TimedOut),
+            }
+        }
+    }
+
+    fn read(&mut self, event: &[u8]) {
+        if !std::mem::replace(&mut self.has_begun, true)
+            && let Some(request) = &mut self.request
+        {
+            request.observer.set_upstream(self.upstream.upstream_name());
+            request.observer.respond(StatusCode::OK);
+        }
+        self.reader.read(event);
+    }
+
+    /// Returns the id of the response, once an event has named it.
+    pub(crate) fn response_id(&self) -> Option<&str> {
+        self.reader.response_id()
+    }
+
+    /// True if the last event has come.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.reader.is_complete()
+    }
+
+    /// Excludes the end of the response from the upstream's record: the upstream had to wait for the client.
+    pub(crate) fn ignore_end(&mut self) {
+        self.deadline.ignore_end();
+    }
+
+    /// Settles the request by the end of the response and the usage that came. Returns `None` if the request was settled before.
+    pub(crate) fn settle(&mut self, outcome: Outcome) -> Option<Recorded> {
+        let request = self.request.take()?;
+        let (settled, accumulator) = self.reader.settle(outcome);
+        match accumulator.error {
+            // As with a status of 4xx, the upstream is healthy.
+            Some(ReportedError::Client) => {}
+            Some(ReportedError::Server) => self.deadline.record_failure("error in an answer"),
+            None => self.deadline.record_end(response_end(settled)),
+        }
+        request.settle(settled, Some(accumulator))
+    }
+
+    /// Settles the request of a response that will not be complete, and returns the error that the client gets.
+    pub(crate) fn fail(&mut self, outcome: Outcome) -> (Option<Recorded>, Error) {
+        let error = match outcome {
+            Outcome::TimedOut => {
+                Error::upstream_timeout("The model server did not respond in time.")
+            }
+            _ => Error::upstream("The model server broke off its response."),
+        };
+        if !self.has_begun
+            && let Some(request) = &mut self.request
+        {
+            request.observer.fail(&error);
+        }
+        (self.settle(outcome), error)
+    }
+
+    /// Settles a request that was not sent in full, so that no model has worked on it. False if it was sent, or is settled.
+    pub(crate) fn withdraw(&mut self) -> bool {
+        if self.is_sent {
+            return false;
+        }
+        let Some(request) = self.request.take() else {
+            return false;
+        };
+        drop(request.fail(&ForwardFailure {
+            error: Error::internal(),
+            outcome: Outcome::ClientGone,
+            was_sent: false,
+        }));
+        true
+    }
+
+    /// Reads to the end without a client, and returns the outcome.
+    pub(crate) async fn drain(&mut self) -> Outcome {
+        while !self.is_complete() {
+            if let Err(outcome) = self.next().await {
+                return outcome;
+            }
+        }
+        Outcome::ClientGone
+    }
+
+    /// True once the request is settled.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.request.is_none()
+    }
+
+    /// Returns the connection, for the next response.
+    pub(crate) fn into_upstream(self) -> UpstreamSocket {
+        self.upstream
+    }
+}
