@@ -27,6 +27,8 @@ use crate::trust::{SystemRoots, client_config};
 pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) weight: u32,
+    /// True if the upstream stores objects that belong to projects.
+    pub(crate) stores: bool,
     /// Maximum time from a request to the last byte of its response.
     pub(crate) timeout: Duration,
     /// Maximum silence inside a response.
@@ -173,6 +175,7 @@ impl Upstream {
         Ok(Self {
             name: config.name.clone(),
             weight: config.weight,
+            stores: config.stores,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),
             in_flight: InFlight::default(),

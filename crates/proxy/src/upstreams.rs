@@ -16,7 +16,7 @@ const MAX_MODEL_NAME_BYTES: usize = 256;
 /// Configured upstreams, by the models that they serve.
 pub struct Upstreams {
     pub(crate) all: Vec<Arc<Upstream>>,
-    /// Upstream that stores what clients create.
+    /// First upstream with `stores`, at which clients create objects.
     pub(crate) storage: Option<Arc<Upstream>>,
     by_model: HashMap<String, Group>,
     /// Upstreams with the model `*`: for every name that is not in `by_model`.
@@ -80,8 +80,8 @@ impl Upstreams {
             let upstream = Upstream::new(config, endpoint_paths, &mut system_roots)?;
             let upstream = Arc::new(upstream);
             all.push(Arc::clone(&upstream));
-            if config.stores && storage.replace(Arc::clone(&upstream)).is_some() {
-                return Err(config.invalid("another upstream has stores = true, and only one can"));
+            if config.stores {
+                storage.get_or_insert_with(|| Arc::clone(&upstream));
             }
             let listed = config.models.iter().map(|model| (model, model));
             for (requested, model) in listed.chain(&config.aliases) {
