@@ -41,6 +41,7 @@ mod request_body;
 mod request_observer;
 mod response_body;
 mod sse;
+mod state_recording;
 mod tokens;
 mod upstreams;
 mod watchdog;

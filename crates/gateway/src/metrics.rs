@@ -15,13 +15,15 @@ use usage::Outcome;
 use crate::dialect::DIALECTS;
 
 /// Endpoints other than those of [`DIALECTS`]; the last stands for every other path.
-const OTHER_ENDPOINTS: [&str; 7] = [
+const OTHER_ENDPOINTS: [&str; 9] = [
     "/models",
     "/models/{model}",
     "/files",
     "/batches",
     "/vector_stores",
     "/responses/{response_id}",
+    "/conversations",
+    "/chat/completions/{completion_id}",
     "other",
 ];
 /// Label for models and endpoints that are not listed.

@@ -17,7 +17,7 @@ use usage::Outcome;
 pub(crate) use document_reader::DocumentReader;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
-use crate::document::JsonPath;
+use crate::document::{JsonPath, StoredIdScanner};
 use crate::sse::EventScanner;
 use content_coding::{AnswerCoding, Decoder};
 use content_sniffing::{DeclaredType, SniffedType};
@@ -42,6 +42,8 @@ pub(crate) struct Answer {
     is_streamed: bool,
     accumulator: UsageAccumulator,
     documents: DocumentReader,
+    /// Scanner of the ids of stored objects; `None` if the answer is not stored.
+    stored_ids: Option<Box<StoredIdScanner>>,
     /// The number of decoded bytes.
     length: u64,
     /// True if an answer that is no stream is a complete object.
@@ -93,10 +95,26 @@ impl Answer {
             is_streamed,
             accumulator: UsageAccumulator::default(),
             documents: DocumentReader::new(JsonPath::Root),
+            stored_ids: None,
             length: 0,
             is_whole_object: is_opaque,
             is_ended: false,
         }
+    }
+
+    /// Finds the ids of stored objects in the answer, of which nothing has come yet.
+    pub(crate) fn find_ids(&mut self, scanner: StoredIdScanner) {
+        self.stored_ids = Some(Box::new(scanner));
+    }
+
+    /// Returns the ids that have been found so far, if they are searched for.
+    pub(crate) fn stored_ids(&self) -> Option<&StoredIdScanner> {
+        self.stored_ids.as_deref()
+    }
+
+    /// True if the answer is a stream of events.
+    pub(crate) fn is_events(&self) -> bool {
+        matches!(self.kind, AnswerKind::Events(_))
     }
 
     /// True if the client may get a different number of bytes than the model server sends.
@@ -165,7 +183,7 @@ impl Answer {
         self.begin(sniffed);
         if matches!(self.kind, AnswerKind::Json) {
             let text = base::without_mark(&piece);
-            self.documents.feed(&mut self.accumulator, text);
+            self.read_json(text);
             return joined(white_space, piece);
         }
         let rest = self.read_on(piece);
@@ -198,9 +216,16 @@ impl Answer {
             return scanner.push(piece, &mut events);
         }
         if matches!(self.kind, AnswerKind::Json) {
-            self.documents.feed(&mut self.accumulator, &piece);
+            self.read_json(&piece);
         }
         piece
+    }
+
+    fn read_json(&mut self, text: &[u8]) {
+        self.documents.feed(&mut self.accumulator, text);
+        if let Some(ids) = &mut self.stored_ids {
+            ids.feed(text);
+        }
     }
 
     /// Returns the scanner of an event stream, and the handler of its events.
@@ -212,6 +237,7 @@ impl Answer {
             dialect: self.dialect,
             accumulator: &mut self.accumulator,
             documents: &mut self.documents,
+            stored_ids: self.stored_ids.as_deref_mut(),
         };
         Some((scanner, events))
     }

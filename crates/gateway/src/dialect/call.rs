@@ -41,7 +41,7 @@ pub(crate) struct Call {
     tools: RequestedTools,
     /// True if the request names a stored prompt.
     pub(crate) has_prompt: bool,
-    /// The files and vector stores that the request names.
+    /// The objects that the request names.
     pub(crate) object_refs: ObjectRefs,
     /// The models that the tools of the request name.
     pub(crate) models: Vec<String>,
@@ -144,6 +144,11 @@ impl Call {
     /// True if a model server would store the request and its answer.
     pub(crate) fn is_stored(&self) -> bool {
         self.disable_store.is_some() || self.stored_by.is_some()
+    }
+
+    /// True if the model server that gets the request will store the answer: the request is not edited to prevent that.
+    pub(crate) fn stores_answer(&self) -> bool {
+        self.stored_by.is_some() || self.may_be_stored && self.disable_store.is_some()
     }
 
     /// Returns the first hosted tool of the request that is not allowed.

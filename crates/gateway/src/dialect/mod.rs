@@ -18,10 +18,12 @@ mod fields;
 mod images;
 mod input_content;
 mod input_text;
+mod item_body;
 mod max_usage;
 mod members;
 mod multipart;
 mod object_refs;
+mod object_state;
 mod request_bounds;
 mod request_view;
 mod requested_tools;
@@ -38,12 +40,13 @@ pub(crate) use call::Call;
 pub(crate) use content_type::{JSON, check_json, form_type};
 pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
+pub(crate) use item_body::ItemBody;
 pub(crate) use max_usage::MaxUsage;
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
 pub(crate) use usage_accumulator::UsageAccumulator;
 
-use crate::document::{Document, HostedToolUsage};
+use crate::document::{Document, HostedToolUsage, StoredAnswer};
 use crate::sse::Verdict;
 
 /// Every endpoint that is forwarded to models, the most used one first.
@@ -83,6 +86,8 @@ pub(crate) struct Dialect {
     pub(crate) holds: BodyContents,
     /// True if a model server stores the answer of a request without `store`; `None` where there is no such field.
     stores_by_default: Option<bool>,
+    /// The kind of an answer that a model server stores; `None` where it stores none.
+    pub(crate) stored_answer: Option<StoredAnswer>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
     /// Estimates what a request will consume; an error refuses the request.
@@ -155,6 +160,7 @@ const DEFAULT: Dialect = Dialect {
         answer: Content::Text,
     },
     stores_by_default: None,
+    stored_answer: None,
     has_optional_stream_usage: false,
     estimate: |_| Ok(Estimate::default()),
     answer: AnswerFormat::Json,

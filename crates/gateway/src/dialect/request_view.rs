@@ -11,7 +11,8 @@ use base::{Error, Result};
 use super::Fields;
 use super::input_text::{FileMember, InlineFiles};
 use super::members::{self, Member, MemberKind};
-use super::object_refs::ObjectRefs;
+use super::object_refs::{ObjectRefs, RefPlace};
+use super::object_state::{ObjectRole, ObjectState};
 use super::requested_tools::{RequestedTools, hosted_tool};
 use super::strict_json::{JsonReader, JsonString};
 use crate::object_kind::ObjectKind;
@@ -27,9 +28,9 @@ const MAX_MODELS: usize = 16;
 #[derive(Default)]
 pub(crate) struct RequestView {
     pub(super) tools: RequestedTools,
-    /// The files and vector stores that are named.
+    /// The objects that are named.
     pub(crate) object_refs: ObjectRefs,
-    /// The first member that names an object at a model server whose owner cannot be known, like a conversation.
+    /// The first member that names an object at a model server whose owner cannot be known, like a stored prompt.
     pub(crate) unowned_ref: Option<&'static str>,
     /// The models that tools name.
     pub(crate) models: Vec<String>,
@@ -39,40 +40,6 @@ pub(crate) struct RequestView {
     pub(super) files: InlineFiles,
     /// The number of files in a form.
     pub(super) file_parts: i64,
-}
-
-/// The role of an object in a request.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum ObjectRole {
-    #[default]
-    Plain,
-    /// A tool, or an object that chooses one.
-    Tool,
-    /// The container that programs run in.
-    Environment,
-    /// An item of the `input` of a response.
-    InputItem,
-    /// The value of this member, whose `id` names an object that a model server stores.
-    Unowned(&'static str),
-    Audio,
-    /// An object with the URL of a file.
-    FileUrl,
-    /// An object whose names are the client's own, but whose values are read.
-    Variables,
-}
-
-/// An object that is being read.
-#[derive(Default)]
-struct ObjectState<'a> {
-    role: ObjectRole,
-    /// A bit for each of [`MemberKind::NAMED`] that the object has.
-    seen: u64,
-    object_type: Option<Cow<'a, str>>,
-    has_invalid_type: bool,
-    has_id: bool,
-    has_role: bool,
-    /// A string that is a file in objects of some types.
-    data: Option<JsonString<'a>>,
 }
 
 /// A reader of a body into its fields and their view.
@@ -122,8 +89,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 self.fields.set_at(index, value)?;
             }
         }
-        self.finish(&object);
-        Ok(())
+        self.finish(&object)
     }
 
     /// Reads the value of a top-level member.
@@ -137,7 +103,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             if !matches!(self.json.peek(), Some(b'n' | b'f')) {
                 self.fields.view.tools.add(tool);
             }
-        } else if name == "input" && self.json.peek() == Some(b'[') {
+        } else if matches!(name, "input" | "items") && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
         } else if self.fields.opaque == Some(name) {
             return self.json.skip();
@@ -157,8 +123,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             let member = object.member(&name.decoded())?;
             self.member(member, &mut object)?;
         }
-        self.finish(&object);
-        Ok(())
+        self.finish(&object)
     }
 
     /// Reads the value of a member with this meaning.
@@ -179,13 +144,21 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             MemberKind::Tool => self.value(ObjectRole::Tool),
             MemberKind::Model if object.role == ObjectRole::Tool => self.model(is_string),
             MemberKind::ObjectRef(kind) => self.object_refs(name, kind),
+            MemberKind::ComparedResponse => match next {
+                Some(b'"') => self.object_ref(ObjectKind::Response, RefPlace::Comparison),
+                Some(b'n') => self.json.skip(),
+                _ => Err(must_be(name, "a string")),
+            },
+            MemberKind::Conversation => match next {
+                Some(b'"') => self.object_ref(ObjectKind::Conversation, RefPlace::Ordinary),
+                Some(b'{') => self.object(ObjectRole::Conversation),
+                Some(b'n') => self.json.skip(),
+                _ => Err(must_be(name, "a string or an object")),
+            },
             MemberKind::UnownedRef => match next {
                 Some(b'"' | b'n') => self.unowned(name, is_string),
                 _ => Err(must_be(name, "a string")),
             },
-            MemberKind::UnownedObject if is_string && name == "conversation" => {
-                self.unowned(name, true)
-            }
             MemberKind::UnownedObject => self.value(ObjectRole::Unowned(name)),
             MemberKind::Container => match next {
                 Some(b'{') => self.object(ObjectRole::Environment),
@@ -196,12 +169,29 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             MemberKind::Variables => self.value(ObjectRole::Variables),
             MemberKind::Id => {
                 object.has_id = next != Some(b'n');
+                if is_string {
+                    object.id = Some(self.json.string()?.decoded());
+                    return Ok(());
+                }
                 self.value(ObjectRole::Plain)
             }
             MemberKind::Role => {
                 object.has_role = next != Some(b'n');
                 self.value(ObjectRole::Plain)
             }
+            MemberKind::Plain | MemberKind::Model => self.value(ObjectRole::Plain),
+            content => self.content(content, is_string, object),
+        }
+    }
+
+    /// Reads the value of a member that may hold a file, or the content of an item.
+    fn content(
+        &mut self,
+        kind: MemberKind,
+        is_string: bool,
+        object: &mut ObjectState<'a>,
+    ) -> Result<()> {
+        match kind {
             MemberKind::Audio => self.value(ObjectRole::Audio),
             MemberKind::FileUrl if is_string => self.file(FileMember::Url),
             MemberKind::FileUrl => self.value(ObjectRole::FileUrl),
@@ -213,11 +203,26 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 object.data = Some(self.json.string()?);
                 Ok(())
             }
-            MemberKind::Plain
-            | MemberKind::Model
-            | MemberKind::Url
-            | MemberKind::FileContent
-            | MemberKind::Data => self.value(ObjectRole::Plain),
+            MemberKind::ToolResult if is_string => {
+                let result = self.json.string()?;
+                object.tool_result.add(!result.raw().is_empty());
+                object.data = Some(result);
+                Ok(())
+            }
+            MemberKind::ToolResult => {
+                object.tool_result.add(false);
+                self.value(ObjectRole::Plain)
+            }
+            MemberKind::EncryptedContent if is_string => {
+                let content = self.json.string()?;
+                object.encrypted_content.add(!content.raw().is_empty());
+                Ok(())
+            }
+            MemberKind::EncryptedContent => {
+                object.encrypted_content.add(false);
+                self.value(ObjectRole::Plain)
+            }
+            _ => self.value(ObjectRole::Plain),
         }
     }
 
@@ -282,9 +287,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         match self.json.peek() {
             Some(b'n') => self.json.skip(),
             Some(b'"') if !is_list => {
-                let id = self.json.string()?.decoded();
-                self.fields.view.object_refs.add(kind, &id);
-                self.fields.view.files.add_remote();
+                self.object_ref(kind, RefPlace::Ordinary)?;
+                if !kind.is_state() {
+                    self.fields.view.files.add_remote();
+                }
                 Ok(())
             }
             Some(b'[') if is_list => {
@@ -293,14 +299,20 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                     if self.json.peek() != Some(b'"') {
                         return Err(must_be(name, "a list of strings"));
                     }
-                    let id = self.json.string()?.decoded();
-                    self.fields.view.object_refs.add(kind, &id);
+                    self.object_ref(kind, RefPlace::Ordinary)?;
                 }
                 Ok(())
             }
             _ if is_list => Err(must_be(name, "a list of strings")),
             _ => Err(must_be(name, "a string")),
         }
+    }
+
+    /// Reads the id of an object.
+    fn object_ref(&mut self, kind: ObjectKind, place: RefPlace) -> Result<()> {
+        let id = self.json.string()?.decoded();
+        self.fields.view.object_refs.add(kind, place, &id);
+        Ok(())
     }
 
     /// Skips a value that names an unowned object if `is_named`.
@@ -327,7 +339,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     /// Adds to the view what an object means as a whole.
-    fn finish(&mut self, object: &ObjectState<'a>) {
+    ///
+    /// # Errors
+    /// 400: the id of a stored object is no string.
+    fn finish(&mut self, object: &ObjectState<'a>) -> Result<()> {
         let role = object.role;
         let object_type = object.object_type.as_deref().unwrap_or_default();
         match role {
@@ -347,47 +362,35 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 self.add_unowned(name);
                 self.fields.view.tools.has_prompt |= name == "prompt";
             }
-            ObjectRole::InputItem
-                if object.has_id && object_type.is_empty() && !object.has_role =>
-            {
-                self.add_unowned("input");
+            ObjectRole::Conversation => {
+                self.stored_id(object, ObjectKind::Conversation, RefPlace::Ordinary)?;
             }
             _ => {}
         }
-        if object.has_id && object_type.eq_ignore_ascii_case("item_reference") {
-            self.add_unowned("input");
+        if let Some(place) = object.item_place(object_type) {
+            self.stored_id(object, ObjectKind::ResponseItem, place)?;
         }
         let is_file = matches!(object_type, "base64" | "image_generation_call");
         let is_file = is_file || role == ObjectRole::Audio;
         if let Some(data) = object.data.filter(|_| is_file) {
             self.add_file(data, FileMember::Base64);
         }
-    }
-}
-
-impl ObjectState<'_> {
-    fn new(role: ObjectRole) -> Self {
-        Self {
-            role,
-            ..Self::default()
-        }
+        Ok(())
     }
 
-    /// Returns the meaning of a member, by its name, with the name if it is one of [`MemberKind::NAMED`].
-    ///
-    /// # Errors
-    /// 400: the member is given twice, or is spelt so that only some servers know it.
-    fn member(&mut self, name: &str) -> Result<Member> {
-        let names = MemberKind::NAMED.iter().map(|(name, _)| name);
-        let Some(index) = members::find(name, names)? else {
-            return Ok(("", members::other(name)));
-        };
-        let bit = 1 << index;
-        if self.seen & bit != 0 {
-            return Err(members::duplicate(name));
+    /// Adds the id of an object that stands for one which a model server stores.
+    fn stored_id(
+        &mut self,
+        object: &ObjectState<'a>,
+        kind: ObjectKind,
+        place: RefPlace,
+    ) -> Result<()> {
+        match &object.id {
+            Some(id) => self.fields.view.object_refs.add(kind, place, id),
+            None if object.has_id => return Err(must_be("id", "a string")),
+            None => {}
         }
-        self.seen |= bit;
-        Ok(MemberKind::NAMED[index])
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod json_path;
 mod json_scanner;
 mod reported_usage;
 mod short_text;
+mod stored_ids;
 
 pub(crate) use generated_text::GeneratedText;
 pub(crate) use hosted_tool_usage::{HostedToolUsage, OutputItems};
@@ -14,6 +15,7 @@ pub(crate) use json_path::JsonPath;
 pub(crate) use json_scanner::JsonScanner;
 pub(crate) use reported_usage::ReportedUsage;
 pub(crate) use short_text::ShortText;
+pub(crate) use stored_ids::{StoredAnswer, StoredIdScanner};
 
 use proxy::ErrorCause;
 

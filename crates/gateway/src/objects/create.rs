@@ -29,7 +29,7 @@ use crate::policy::ProjectPolicy;
 const BATCH_PURPOSE: &str = "batch";
 
 /// An object that is to be created.
-struct NewObject {
+pub(super) struct NewObject {
     owner: ObjectOwner,
     kind: ObjectKind,
     purpose: String,
@@ -42,12 +42,27 @@ struct NewObject {
     spend: Option<DurableReservation>,
 }
 
+impl NewObject {
+    /// Returns an object that reserves nothing and is not polled.
+    pub(super) fn of(owner: ObjectOwner, kind: ObjectKind) -> Self {
+        Self {
+            owner,
+            kind,
+            purpose: String::new(),
+            work: None,
+            due_at: None,
+            limits: None,
+            spend: None,
+        }
+    }
+}
+
 impl Objects {
     /// Creates an object at an upstream. Continues after the client has hung up, so that no object is left without an owner.
     ///
     /// # Errors
     /// 503: the owner could not be recorded, or too many objects are being created. 502, 504: the upstream's.
-    async fn create(
+    pub(super) async fn create(
         self: &Arc<Self>,
         new: NewObject,
         target: Target,
@@ -95,6 +110,7 @@ impl Objects {
             created_at: self.clock.now_milliseconds(),
             work: new.work,
             due_at: new.due_at,
+            expires_at: None,
         };
         self.record(&object, target).await?;
         if let Some(spend) = &spend
@@ -129,12 +145,10 @@ impl Objects {
     }
 
     /// Deletes an object without an owner. A batch cannot be deleted, and is cancelled.
-    async fn delete(&self, object: &UpstreamObject, target: Target) {
+    pub(super) async fn delete(&self, object: &UpstreamObject, target: Target) {
         let request = match object.kind {
             ObjectKind::Batch => UpstreamRequest::of_gateway(Method::POST, object, "/cancel"),
-            ObjectKind::File | ObjectKind::VectorStore => {
-                UpstreamRequest::of_gateway(Method::DELETE, object, "")
-            }
+            _ => UpstreamRequest::of_gateway(Method::DELETE, object, ""),
         };
         let (id, upstream) = (&object.id, &object.upstream);
         match self.client.send_buffered(target, request).await {
@@ -176,13 +190,9 @@ impl Objects {
             None
         };
         let new = NewObject {
-            owner: ObjectOwner::of(request.caller),
-            kind: ObjectKind::File,
             purpose,
             work,
-            due_at: None,
-            limits: None,
-            spend: None,
+            ..NewObject::of(ObjectOwner::of(request.caller), ObjectKind::File)
         };
         let content_type = form_type(headers)?;
         let upstream_request =
@@ -204,14 +214,10 @@ impl Objects {
         };
         let files = count_files(&body)?;
         let new = NewObject {
-            owner,
-            kind: ObjectKind::VectorStore,
-            purpose: String::new(),
-            work: None,
             // By then its first files have been added.
             due_at: Some(self.clock.now().plus(SECONDS_PER_HOUR)),
-            limits: None,
             spend: self.reservations.reserve_storage(caller, files).await?,
+            ..NewObject::of(owner, ObjectKind::VectorStore)
         };
         let upstream_request = UpstreamRequest::of_client(request.head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
@@ -252,21 +258,21 @@ impl Objects {
             return Err(Error::model_not_found(&input.model));
         }
         check_policy(&ProjectPolicy::of(caller), &input)?;
+        let keeper = Some(file.upstream.as_str());
+        let refs = &input.object_refs;
         self.ownership
-            .check_refs(&owner, &input.object_refs)
+            .check_refs(&owner, refs, keeper, true)
             .await?;
         let now = self.clock.now();
         let spend = self.reservations.reserve_batch(caller, &mut input, now);
         let spend = spend.await?;
         let limits = self.reserve_tokens(caller, &input, request.rate_limit_status)?;
         let new = NewObject {
-            owner,
-            kind: ObjectKind::Batch,
-            purpose: String::new(),
             work: Some(input.to_text()?),
             due_at: Some(now.plus(BATCH_POLL_SECONDS)),
             limits: Some(limits),
             spend,
+            ..NewObject::of(owner, ObjectKind::Batch)
         };
         let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
         self.create(new, target, upstream_request).await

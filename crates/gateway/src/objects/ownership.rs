@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base::{Error, Result};
+use proxy::Target;
 use serde::Deserialize;
 
 use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
-use super::upstream::is_plausible;
 use crate::caller::Caller;
 use crate::dialect::{Call, Fields, MAX_OBJECT_REFS, ObjectRefs};
-use crate::object_kind::ObjectKind;
+use crate::object_kind::{ObjectKind, is_plausible};
 
 /// The maximum number of files that one field of a request may name.
 const MAX_FILES: usize = 2_000;
@@ -64,50 +64,89 @@ impl Ownership {
         object.ok_or_else(|| Error::not_found(kind.noun(), id))
     }
 
-    /// Checks the files and vector stores that a request to a model names. Most requests name none, and then the database is
-    /// not queried.
+    /// Checks the objects that a request to a model names, and returns the targets of its plan that have them. Most requests
+    /// name none, and then the database is not queried.
     ///
     /// # Errors
     /// 404 naming the field: an object is not of the caller's project. 400: too many objects are named, or one whose owner
-    /// cannot be known.
-    pub(crate) async fn check_call(&self, caller: &Caller, call: &Call) -> Result<()> {
+    /// cannot be known, or objects that no single target has.
+    pub(crate) async fn check_call(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        plan: Vec<Target>,
+    ) -> Result<Vec<Target>> {
+        let refs = &call.object_refs;
         if !self.is_enforced {
-            return Ok(());
+            return match refs.first_state() {
+                None => Ok(plan),
+                Some((kind, param, id)) => Err(nothing_stored(kind, id).about(param)),
+            };
         }
         if let Some(name) = call.unowned_ref {
             return Err(unknown_owner(name));
         }
-        if call.object_refs.is_empty() {
-            return Ok(());
+        if refs.is_empty() {
+            return Ok(plan);
         }
-        Box::pin(self.check_refs(&ObjectOwner::of(caller), &call.object_refs)).await
+        Box::pin(self.check_plan(caller, call, plan)).await
     }
 
-    /// Checks the files and vector stores that one or more requests to models name.
+    async fn check_plan(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        mut plan: Vec<Target>,
+    ) -> Result<Vec<Target>> {
+        let owner = ObjectOwner::of(caller);
+        // Without a target that stores items, their content is read as it is sent.
+        let has_storage = plan.iter().any(Target::stores);
+        let refs = self.check_refs(&owner, &call.object_refs, None, has_storage);
+        if let Some(upstream) = refs.await? {
+            plan.retain(|target| target.upstream_name() == upstream);
+        }
+        if !plan.is_empty() {
+            return Ok(plan);
+        }
+        let shown: String = call.model.chars().take(80).collect();
+        let message = format!(
+            "The model server that keeps what the request names does not serve the model '{shown}'. Use a model that it serves."
+        );
+        Err(Error::invalid("model", message))
+    }
+
+    /// Checks the objects that one or more requests to models name, and returns the upstream that keeps them. They must be kept
+    /// by `upstream` if it is given, and by the same upstream otherwise. Bare items are checked if `with_bare_items`.
     ///
     /// # Errors
     /// Those of [`Self::check_call`].
-    pub(super) async fn check_refs(&self, owner: &ObjectOwner, refs: &ObjectRefs) -> Result<()> {
-        for (kind, param, ids) in [
-            (ObjectKind::File, "file_id", &refs.files),
-            (
-                ObjectKind::VectorStore,
-                "vector_store_ids",
-                &refs.vector_stores,
-            ),
-        ] {
-            if ids.len() > MAX_OBJECT_REFS {
+    pub(super) async fn check_refs(
+        &self,
+        owner: &ObjectOwner,
+        refs: &ObjectRefs,
+        upstream: Option<&str>,
+        with_bare_items: bool,
+    ) -> Result<Option<String>> {
+        let mut common = CommonUpstream(upstream.map(str::to_owned));
+        for named in refs.all() {
+            let (kind, param) = (named.kind, named.param);
+            if named.ids.len() > MAX_OBJECT_REFS {
                 let message = format!(
                     "More than {MAX_OBJECT_REFS} {}s are mentioned.",
                     kind.noun()
                 );
                 return Err(Error::invalid(param, message));
             }
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            if !with_bare_items && std::ptr::eq(named.ids, &refs.bare_items) {
+                continue;
+            }
+            let ids: Vec<&str> = named.ids.iter().map(String::as_str).collect();
             let owned = self.check(owner, kind, &ids).await;
-            owned.map_err(|error| error.about(param))?;
+            for object in owned.map_err(|error| error.about(param))? {
+                common.add(param, object)?;
+            }
         }
-        Ok(())
+        Ok(common.0)
     }
 
     /// Checks the files that the body of a request about a vector store names, and returns the upstream that keeps them. They
@@ -121,21 +160,50 @@ impl Ownership {
         body: &[u8],
         upstream: Option<&str>,
     ) -> Result<Option<String>> {
-        let mut upstream = upstream.map(str::to_owned);
+        let mut common = CommonUpstream(upstream.map(str::to_owned));
         for (param, ids) in named_files(body)? {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let owned = self.check(owner, ObjectKind::File, &ids).await;
             for file in owned.map_err(|error| error.about(param))? {
-                if upstream.get_or_insert_with(|| file.upstream.clone()) != &file.upstream {
-                    let id = file.id;
-                    let message = format!(
-                        "The file '{id}' is kept by another model server: upload it again."
-                    );
-                    return Err(Error::invalid(param, message));
-                }
+                common.add(param, file)?;
             }
         }
-        Ok(upstream)
+        Ok(common.0)
+    }
+}
+
+/// The upstream that keeps all objects of a request, once one of them is known.
+struct CommonUpstream(Option<String>);
+
+impl CommonUpstream {
+    /// Adds an object.
+    ///
+    /// # Errors
+    /// 400: another upstream keeps the object.
+    fn add(&mut self, param: &'static str, object: UpstreamObject) -> Result<()> {
+        let UpstreamObject { upstream, kind, id, .. } = object;
+        if *self.0.get_or_insert_with(|| upstream.clone()) == upstream {
+            return Ok(());
+        }
+        let (noun, again) = (kind.noun(), match kind {
+            ObjectKind::File => ": upload it again",
+            _ => "",
+        });
+        let message = format!("The {noun} '{id}' is kept by another model server{again}.");
+        Err(Error::invalid(param, message))
+    }
+}
+
+/// Returns the refusal of a reference to what a request to a model has left, where no upstream stores anything.
+fn nothing_stored(kind: ObjectKind, id: &str) -> Error {
+    let error = Error::not_found(kind.noun(), id);
+    let message = format!(
+        "{} This deployment keeps none: its operator can set stores = true for an upstream that stores them.",
+        error.message
+    );
+    Error {
+        message: message.into(),
+        ..error
     }
 }
 
@@ -237,6 +305,7 @@ mod tests {
             created_at: 1,
             work: None,
             due_at: None,
+            expires_at: None,
         }
     }
 

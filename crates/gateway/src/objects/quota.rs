@@ -111,7 +111,7 @@ impl Objects {
         let (bound, creations) = match kind {
             ObjectKind::File => (limits.max_files, files),
             ObjectKind::VectorStore => (limits.max_vector_stores, vector_stores),
-            ObjectKind::Batch => return Ok(None),
+            _ => return Ok(None),
         };
         if bound == 0 {
             return Ok(None);

@@ -61,9 +61,9 @@ impl Objects {
             return Err(Error::upstream(message));
         }
         match object.kind {
-            ObjectKind::File => self.repository.set_due(object, None).await,
             ObjectKind::VectorStore => self.record_days(object, &answer.body).await,
             ObjectKind::Batch => self.poll_batch(object, &answer.body).await,
+            _ => self.repository.set_due(object, None).await,
         }
     }
 
@@ -186,6 +186,7 @@ impl Objects {
                 created_at: self.clock.now_milliseconds(),
                 work: None,
                 due_at: None,
+                expires_at: None,
             };
             if !self.repository.add(&file).await? {
                 let (upstream, batch) = (&object.upstream, &object.id);
@@ -244,7 +245,7 @@ impl Objects {
 pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
     match kind {
         ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
-        ObjectKind::Batch | ObjectKind::File => BATCH_POLL_SECONDS,
+        _ => BATCH_POLL_SECONDS,
     }
 }
 

@@ -22,6 +22,14 @@ impl Objects {
         request: ObjectRequest<'_>,
         id: &str,
     ) -> Result<ObjectResponse> {
+        let owner = ObjectOwner::of(request.caller);
+        let kind = request.route.kind;
+        let object = self.ownership.check_one(&owner, kind, id).await?;
+        let upstream = self.client.upstream_of(&object)?;
+        let is_deletion = request.head.method == Method::DELETE && request.route.rest.is_empty();
+        if kind.is_state() && !is_deletion {
+            return self.pass_state(request, &object, upstream).await;
+        }
         let ObjectRequest {
             caller,
             route,
@@ -30,11 +38,7 @@ impl Objects {
             share,
             ..
         } = request;
-        let owner = ObjectOwner::of(caller);
-        let object = self.ownership.check_one(&owner, route.kind, id).await?;
-        let upstream = self.client.upstream_of(&object)?;
         let mut spend = None;
-        let is_deletion = head.method == Method::DELETE && route.rest.is_empty();
         if object.kind == ObjectKind::VectorStore {
             let keeper = Some(object.upstream.as_str());
             self.ownership.check_files(&owner, &body, keeper).await?;
@@ -76,7 +80,7 @@ impl Objects {
     }
 
     /// Removes from the cache an object that a request may have changed.
-    fn invalidate(&self, object: &UpstreamObject, method: &Method) {
+    pub(super) fn invalidate(&self, object: &UpstreamObject, method: &Method) {
         if *method != Method::GET {
             self.state.cache.invalidate(object);
         }

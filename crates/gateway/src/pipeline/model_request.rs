@@ -51,7 +51,8 @@ impl Pipeline {
             .plan(&call.model, || call.affinity(caller.project.id.as_str()))?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
-        self.objects.ownership.check_call(&caller, &call).await?;
+        let ownership = &self.objects.ownership;
+        let plan = ownership.check_call(&caller, &call, plan).await?;
         policy.apply_retention(&mut call)?;
         let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;
@@ -127,6 +128,9 @@ impl Pipeline {
             admission: Some(admission),
             observer: context.observer.hand_over(),
             decoding_memory: Some(decoding_memory),
+            state_recorder: call
+                .stores_answer()
+                .then(|| self.objects.state_recorder.clone()),
         })
     }
 
