@@ -22,7 +22,9 @@ impl Endpoint {
         let path = path.strip_prefix("/v1")?;
         if let Some(dialect) = Dialect::at(path) {
             return Some(match ObjectRoute::list_beside(path) {
-                Some(list) if method == Method::GET => (&[Method::GET, Method::POST], Self::Object(list)),
+                Some(list) if method == Method::GET => {
+                    (&[Method::GET, Method::POST], Self::Object(list))
+                }
                 Some(_) => (&[Method::GET, Method::POST], Self::Forwarded(dialect)),
                 None => (&[Method::POST], Self::Forwarded(dialect)),
             });

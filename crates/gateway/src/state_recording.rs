@@ -122,7 +122,9 @@ impl StateRecording {
 
     fn record(&self, ids: &StoredIdScanner, recorded: Option<oneshot::Sender<()>>) -> StateRecord {
         let in_30_days = self.recorder.clock.now().plus(STATE_LIFETIME_SECONDS);
-        let has_conversation = ids.found().any(|(kind, _)| kind == ObjectKind::Conversation);
+        let has_conversation = ids
+            .found()
+            .any(|(kind, _)| kind == ObjectKind::Conversation);
         let objects = ids.found().map(|(kind, id)| StateObject {
             kind,
             id: id.to_owned(),

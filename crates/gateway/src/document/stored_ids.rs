@@ -182,11 +182,16 @@ mod tests {
     fn the_ids_of_a_response_are_found_in_one_document_and_in_events() {
         let response = r#"{"id":"resp_1","output":[{"id":"msg_1","content":[{"id":"x"}]},{"id":null}],
             "conversation":{"id":"conv_1"},"metadata":{"id":"y"},"usage":{"id":"z"}}"#;
-        let all = ["conversation=conv_1", "response=resp_1", "response_item=msg_1"];
+        let all = [
+            "conversation=conv_1",
+            "response=resp_1",
+            "response_item=msg_1",
+        ];
         for chunk in [1, 7, 1_000] {
             assert_eq!(found(StoredAnswer::Response, &[response], chunk), all);
             let created = format!(r#"{{"type":"response.created","response":{response}}}"#);
-            let item = r#"{"type":"response.output_item.added","item":{"id":"fc_1"},"item_id":"q"}"#;
+            let item =
+                r#"{"type":"response.output_item.added","item":{"id":"fc_1"},"item_id":"q"}"#;
             let events = [&*created, item, "[DONE]", r#"{"response":{"id":"resp_1""#];
             let events = found(StoredAnswer::Response, &events, chunk);
             let mut all = all.to_vec();
@@ -216,7 +221,9 @@ mod tests {
             let ids = found(StoredAnswer::Response, &[&document], 5);
             assert_eq!(ids, ["response_item=after"], "{id}");
         }
-        let many: Vec<String> = (0..MAX_IDS + 5).map(|n| format!(r#"{{"id":"m{n}"}}"#)).collect();
+        let many: Vec<String> = (0..MAX_IDS + 5)
+            .map(|n| format!(r#"{{"id":"m{n}"}}"#))
+            .collect();
         let many = format!(r#"{{"data":[{}]}}"#, many.join(","));
         assert_eq!(found(StoredAnswer::ItemList, &[&many], 999).len(), MAX_IDS);
     }

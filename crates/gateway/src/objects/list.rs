@@ -279,7 +279,10 @@ impl ListQuery {
                 ("limit", _) => {
                     page.limit = text.map_or(Ok(page.limit), |text| read_limit(&text))?;
                 }
-                ("order", ObjectKind::File | ObjectKind::VectorStore | ObjectKind::ChatCompletion) => {
+                (
+                    "order",
+                    ObjectKind::File | ObjectKind::VectorStore | ObjectKind::ChatCompletion,
+                ) => {
                     page.order = read_order(text.as_deref(), order)?;
                 }
                 ("purpose", ObjectKind::File) => purpose = text,
@@ -353,7 +356,10 @@ mod tests {
         let query = ListQuery::read(ObjectKind::ChatCompletion, Some(query)).expect("a query");
         assert_eq!(query.page.order, Order::Ascending);
         for (description, passes) in [
-            (r#"{"model":"m","metadata":{"a":"1","b":"x y","c":"z"}}"#, true),
+            (
+                r#"{"model":"m","metadata":{"a":"1","b":"x y","c":"z"}}"#,
+                true,
+            ),
             (r#"{"model":"n","metadata":{"a":"1","b":"x y"}}"#, false),
             (r#"{"model":"m","metadata":{"a":"1"}}"#, false),
             (r#"{"model":"m","metadata":null}"#, false),

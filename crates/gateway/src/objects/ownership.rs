@@ -181,14 +181,19 @@ impl CommonUpstream {
     /// # Errors
     /// 400: another upstream keeps the object.
     fn add(&mut self, param: &'static str, object: UpstreamObject) -> Result<()> {
-        let UpstreamObject { upstream, kind, id, .. } = object;
+        let UpstreamObject {
+            upstream, kind, id, ..
+        } = object;
         if *self.0.get_or_insert_with(|| upstream.clone()) == upstream {
             return Ok(());
         }
-        let (noun, again) = (kind.noun(), match kind {
-            ObjectKind::File => ": upload it again",
-            _ => "",
-        });
+        let (noun, again) = (
+            kind.noun(),
+            match kind {
+                ObjectKind::File => ": upload it again",
+                _ => "",
+            },
+        );
         let message = format!("The {noun} '{id}' is kept by another model server{again}.");
         Err(Error::invalid(param, message))
     }

@@ -96,7 +96,9 @@ impl ObjectRepository {
         if self.write(add(object)).await? == 1 {
             return Ok(true);
         }
-        let known = self.find(&object.owner, object.kind, &[object.id.as_str()]).await?;
+        let known = self
+            .find(&object.owner, object.kind, &[object.id.as_str()])
+            .await?;
         let mut known = known.iter();
         Ok(known.any(|known| known.upstream == object.upstream))
     }

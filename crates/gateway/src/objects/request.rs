@@ -165,6 +165,12 @@ impl ObjectRoute {
         }
     }
 
+    /// Returns the id of the item of a conversation that the route is about.
+    pub(super) fn item(&self) -> Option<&str> {
+        let item = self.rest.strip_prefix("/items/");
+        item.filter(|_| self.kind == ObjectKind::Conversation)
+    }
+
     /// True if the answer to a request with this method is a list of items, which other requests can name.
     pub(super) fn lists_items(&self, method: &Method) -> bool {
         match self.kind {
@@ -196,7 +202,10 @@ mod tests {
     #[test]
     fn only_known_parameters_are_passed_on() {
         for (path, query) in [
-            ("/responses/r", "include[]=a&include%5B%5D=b&stream=true&starting_after=3"),
+            (
+                "/responses/r",
+                "include[]=a&include%5B%5D=b&stream=true&starting_after=3",
+            ),
             ("/responses/r/input_items", "limit=1&order=asc&after=x&&"),
             ("/conversations/c/items", "limit=1&include=x"),
             ("/conversations/c/items/i", "include=x"),
@@ -204,7 +213,10 @@ mod tests {
             ("/vector_stores/v/files", "filter=x"),
         ] {
             let (_, route) = ObjectRoute::at(path).expect(path);
-            assert!(route.check_query(&Method::GET, Some(query)).is_ok(), "{path}");
+            assert!(
+                route.check_query(&Method::GET, Some(query)).is_ok(),
+                "{path}"
+            );
             for other in ["model=x", "limit=1&model", "%", "Limit=1"] {
                 let refused = route.check_query(&Method::GET, Some(other)).is_err();
                 assert!(refused, "{path} {other}");
@@ -218,7 +230,10 @@ mod tests {
             (Method::GET, "/chat/completions/c"),
         ] {
             let (_, route) = ObjectRoute::at(path).expect(path);
-            assert!(route.check_query(&method, Some("limit=1")).is_err(), "{path}");
+            assert!(
+                route.check_query(&method, Some("limit=1")).is_err(),
+                "{path}"
+            );
             assert!(route.check_query(&method, None).is_ok(), "{path}");
         }
     }

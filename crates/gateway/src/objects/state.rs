@@ -70,6 +70,11 @@ impl Objects {
             let headers = &head.headers;
             self.check_items(caller, headers, &body, keeper).await?;
         }
+        if let Some(item) = route.item() {
+            let owner = ObjectOwner::of(caller);
+            let kind = ObjectKind::ResponseItem;
+            self.ownership.check_one(&owner, kind, item).await?;
+        }
         let lists_items = route.lists_items(&head.method);
         let mut upstream_request = UpstreamRequest::of_client(head, share, body, JSON);
         if lists_items {

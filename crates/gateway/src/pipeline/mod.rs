@@ -96,7 +96,8 @@ impl Pipeline {
         if websocket::is_asked_for(&context.head) {
             return Ok(websocket::refusal());
         }
-        let (methods, endpoint) = Endpoint::at(&context.head.method, path).ok_or_else(|| Error::unknown_path(path))?;
+        let (methods, endpoint) =
+            Endpoint::at(&context.head.method, path).ok_or_else(|| Error::unknown_path(path))?;
         if !methods.contains(&context.head.method) {
             return method_not_allowed(&context.head, methods);
         }

@@ -1,6 +1,7 @@
-//! Files, batches and vector stores of two projects that share an upstream's account.
+//! Files, batches, vector stores and stored answers of two projects that share an upstream's account.
 
 mod batches;
+mod every_place;
 mod files;
 mod lists;
 mod metering;
@@ -10,6 +11,9 @@ mod ownership;
 mod quota;
 mod reported_usage;
 mod reservations;
+mod state;
+mod state_answers;
+mod state_streams;
 mod storage_server;
 mod vector_stores;
 
