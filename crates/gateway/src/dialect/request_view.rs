@@ -2,7 +2,6 @@
 //!
 //! The body is read once. A member counts by its name at every depth, except within opaque members ([`MemberKind::Opaque`]).
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use access::HostedTool;
