@@ -102,12 +102,17 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             if !matches!(self.json.peek(), Some(b'n' | b'f')) {
                 self.fields.view.tools.add(tool);
             }
-        } else if matches!(name, "input" | "items") && self.json.peek() == Some(b'[') {
+        } else if self.has_items(name) && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
         } else if self.fields.opaque == Some(name) {
             return self.json.skip();
         }
         self.member(member, object)
+    }
+
+    /// True if a top-level member has items: the input of a response, or the items of a conversation.
+    fn has_items(&self, name: &str) -> bool {
+        name == "input" || name == "items" && self.fields.names.contains(&name)
     }
 
     fn object(&mut self, role: ObjectRole) -> Result<()> {
