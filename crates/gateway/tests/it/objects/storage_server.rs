@@ -35,7 +35,8 @@ pub struct StorageState {
     pub gate: Option<Arc<Semaphore>>,
     /// True if batches are refused.
     pub refuses: bool,
-    made: usize,
+    /// Number of objects that were made, which their ids come from.
+    pub made: usize,
 }
 
 pub(super) type Answered = Result<Value, (u16, Value)>;

@@ -60,7 +60,11 @@ const GATEWAY: [GatewayRoute; 51] = [
     ("DELETE", "/conversations/{conversation_id}", nothing),
     ("GET", "/conversations/{conversation_id}/items", nothing),
     ("POST", "/conversations/{conversation_id}/items", items),
-    ("GET", "/conversations/{conversation_id}/items/msg_1", nothing),
+    (
+        "GET",
+        "/conversations/{conversation_id}/items/msg_1",
+        nothing,
+    ),
     ("POST", "/chat/completions", stored_chat),
     ("GET", "/chat/completions", nothing),
     ("GET", "/chat/completions/{completion_id}", nothing),
