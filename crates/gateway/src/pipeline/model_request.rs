@@ -51,9 +51,9 @@ impl Pipeline {
             .plan(&call.model, || call.affinity(caller.project.id.as_str()))?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
+        policy.apply_retention(&mut call)?;
         let ownership = &self.objects.ownership;
         let plan = ownership.check_call(&caller, &call, plan).await?;
-        policy.apply_retention(&mut call)?;
         let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;
         headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);

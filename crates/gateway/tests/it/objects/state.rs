@@ -205,7 +205,7 @@ async fn stored_chat_completions_are_their_projects_alone() {
     let first = world.completion(service, &tagged).await.id();
     world.clock.advance(1);
     let second = world.completion(service, &json!({})).await.id();
-    let plain = json!({"model": "real", "messages": []});
+    let plain = json!({"model": "real", "messages": [], "store": false});
     assert_eq!(
         world
             .make("/v1/chat/completions", service, &plain)

@@ -35,7 +35,7 @@ impl StorageState {
                 let of_conversation = self.get("conversation", id);
                 of_conversation.and_then(|_| self.get("item", item))
             }
-            ("POST", ["chat", "completions"]) => {
+            ("POST", ["chat", "completions"]) if body["store"].is_boolean() => {
                 let mut completion = json!({"model": body["model"], "metadata": body["metadata"], "choices": [
                     {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
                     "usage": {"prompt_tokens": 11, "completion_tokens": 7}});
