@@ -13,6 +13,7 @@ mod reported_usage;
 mod reservations;
 mod state;
 mod state_answers;
+mod state_records;
 mod state_streams;
 mod storage_server;
 mod vector_stores;
