@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base::Error;
+use http::StatusCode;
 use tasks::Task;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -48,20 +50,26 @@ struct RecordRows {
 }
 
 impl Objects {
-    /// Records answers in one transaction, or one after the other if that fails.
+    /// Records answers in one transaction, or one after the other if the database refuses that.
     async fn record_group(self: &Arc<Self>, group: Vec<StateRecord>) {
         let group: Vec<RecordRows> = group.into_iter().map(|it| self.rows(it)).collect();
         let all = group.iter().flat_map(|record| &record.rows);
-        let is_recorded = self.repository.add_all(all).await.is_ok();
+        let failure = self.repository.add_all(all).await.err();
+        let is_down = |error: &Error| error.status == StatusCode::SERVICE_UNAVAILABLE;
         for RecordRows { record, rows } in group {
-            let recorded = match is_recorded {
-                true => Ok(()),
-                false => self.repository.add_all(rows.iter()).await,
+            let failure = match &failure {
+                // Each would wait for the database as long as the group has.
+                Some(error) if is_down(error) => Some(error.to_string()),
+                Some(_) => {
+                    let alone = self.repository.add_all(rows.iter()).await;
+                    alone.err().map(|error| error.to_string())
+                }
+                None => None,
             };
-            match (recorded, record.recorded) {
+            match (failure, record.recorded) {
                 // The receiver is gone if the client has hung up.
-                (Ok(()), Some(done)) => drop(done.send(())),
-                (Err(error), Some(_)) => {
+                (None, Some(done)) => drop(done.send(())),
+                (Some(error), Some(_)) => {
                     let upstream = record.upstream.upstream_name();
                     tracing::error!(upstream, %error, "failed to record owner of stored answer; deleting it at upstream");
                     self.delete_answer(rows);
