@@ -11,7 +11,7 @@ use super::requested_tools::RequestedTools;
 /// The fields of such a body that are read.
 const FIELDS: &[&str] = &["items", "metadata"];
 
-/// What the items of a body name: they are read as those of a request to a model are.
+/// The objects, models and tools that the items of a body name. The items are read as those of a request to a model are.
 pub(crate) struct ItemBody {
     pub(crate) object_refs: ObjectRefs,
     /// The models that tools name.
