@@ -24,21 +24,24 @@ pub struct FlowLimits {
     pub client_idle_timeout: Duration,
     /// Time for which a response continues after its key was revoked.
     pub revoked_stream_grace: Duration,
-    /// Bounds of the requests about files, batches and vector stores.
+    /// Bounds of the requests about files, uploads, batches, vector stores and containers.
     pub objects: ObjectLimits,
 }
 
-/// Bounds of what a project may use of the upstream that keeps files, batches and vector stores. 0 means no bound.
+/// Bounds of what a project may use of the upstream that keeps its files, batches, vector stores and containers. 0 means no
+/// bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectLimits {
     /// Maximum requests to the upstream within a minute.
     pub requests_per_minute: u32,
     /// Maximum requests to the gateway that are in flight at the same time.
     pub max_concurrent_requests: u32,
-    /// Maximum files, the output files of batches included.
+    /// Maximum files, the output files of batches and pending uploads included.
     pub max_files: u32,
     /// Maximum vector stores.
     pub max_vector_stores: u32,
+    /// Maximum containers that run.
+    pub max_containers: u32,
 }
 
 impl Default for ObjectLimits {
@@ -48,6 +51,7 @@ impl Default for ObjectLimits {
             max_concurrent_requests: 16,
             max_files: 10_000,
             max_vector_stores: 1_000,
+            max_containers: 1_000,
         }
     }
 }

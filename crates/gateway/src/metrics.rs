@@ -15,12 +15,14 @@ use usage::Outcome;
 use crate::dialect::DIALECTS;
 
 /// Endpoints other than those of [`DIALECTS`]; the last stands for every other path.
-const OTHER_ENDPOINTS: [&str; 9] = [
+const OTHER_ENDPOINTS: [&str; 11] = [
     "/models",
     "/models/{model}",
     "/files",
     "/batches",
     "/vector_stores",
+    "/uploads",
+    "/containers",
     "/responses/{response_id}",
     "/conversations",
     "/chat/completions/{completion_id}",

@@ -20,6 +20,12 @@ pub enum ObjectKind {
     Conversation,
     /// A chat completion.
     ChatCompletion,
+    /// A file that comes in parts.
+    Upload,
+    /// A part of an upload.
+    UploadPart,
+    /// A container that programs run in.
+    Container,
 }
 
 names! { ObjectKind {
@@ -30,6 +36,9 @@ names! { ObjectKind {
     ResponseItem = "response_item",
     Conversation = "conversation",
     ChatCompletion = "chat_completion",
+    Upload = "upload",
+    UploadPart = "upload_part",
+    Container = "container",
 }}
 
 impl ObjectKind {
@@ -39,6 +48,9 @@ impl ObjectKind {
             Self::File => "file",
             Self::Batch => "batch",
             Self::VectorStore => "vector store",
+            Self::Upload => "upload",
+            Self::UploadPart => "part",
+            Self::Container => "container",
             Self::Response => "response",
             Self::ResponseItem => "item",
             Self::Conversation => "conversation",
@@ -46,12 +58,14 @@ impl ObjectKind {
         }
     }
 
-    /// Returns the path of the kind's collection below `/v1`. An item has none of its own.
+    /// Returns the path of the kind's collection below `/v1`. A part of an upload and an item have none of their own.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::File => "/files",
             Self::Batch => "/batches",
             Self::VectorStore => "/vector_stores",
+            Self::Upload | Self::UploadPart => "/uploads",
+            Self::Container => "/containers",
             Self::Response | Self::ResponseItem => "/responses",
             Self::Conversation => "/conversations",
             Self::ChatCompletion => "/chat/completions",
@@ -71,7 +85,12 @@ impl ObjectKind {
     /// True for what requests to models leave at an upstream.
     pub(crate) fn is_state(self) -> bool {
         match self {
-            Self::File | Self::Batch | Self::VectorStore => false,
+            Self::File
+            | Self::Batch
+            | Self::VectorStore
+            | Self::Upload
+            | Self::UploadPart
+            | Self::Container => false,
             Self::Response | Self::ResponseItem | Self::Conversation | Self::ChatCompletion => true,
         }
     }

@@ -13,23 +13,27 @@ use crate::offload::offload;
 
 /// The longest request body.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+/// The longest part of an upload.
+pub(crate) const MAX_PART_BYTES: usize = MAX_REQUEST_BYTES;
+/// The longest form of a part.
+pub(crate) const MAX_PART_FORM_BYTES: usize = MAX_PART_BYTES + 64 * 1024;
 /// The longest pause between two pieces of a request body.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time from the head of a request to the end of its body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The least growth of the memory permit of a body whose length is not announced.
 const MIN_GROWTH_BYTES: usize = 256 * 1024;
 
 /// The body of a request.
-pub(crate) trait RequestBody: http_body::Body<Data = Bytes> {}
+pub(crate) trait RequestBody: http_body::Body<Data = Bytes> + Send + 'static {}
 
-impl<B: http_body::Body<Data = Bytes>> RequestBody for B {}
+impl<B: http_body::Body<Data = Bytes> + Send + 'static> RequestBody for B {}
 
-/// Checks the headers of a request before its body is read.
+/// Checks the headers of a request before its body, of at most `max_bytes` bytes, is read.
 ///
 /// # Errors
 /// 413: the body is announced as too long. 415: an unsupported content coding. 400: a header is malformed or repeated.
-pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
+pub(crate) fn check_headers(headers: &HeaderMap, max_bytes: usize) -> Result<()> {
     let header = |name| {
         headers
             .get(name)
@@ -39,8 +43,8 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<()> {
         let message = "The Content-Length header is not a number.";
         let wrong = |_| Error::refused("invalid_header", message);
         let length: u64 = length.parse().map_err(wrong)?;
-        if length > MAX_REQUEST_BYTES as u64 {
-            return Err(Error::too_large(MAX_REQUEST_BYTES));
+        if length > max_bytes as u64 {
+            return Err(Error::too_large(max_bytes));
         }
     }
     Coding::of(headers)?;
@@ -225,7 +229,7 @@ mod tests {
             .expect("nothing is always there")
     }
 
-    async fn read(body: impl http_body::Body<Data = Bytes>) -> Result<Bytes> {
+    async fn read(body: impl RequestBody) -> Result<Bytes> {
         super::read(&HeaderMap::new(), body, memory(MAX_REQUEST_BYTES as u64)).await
     }
 

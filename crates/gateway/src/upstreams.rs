@@ -81,6 +81,10 @@ fn answer(error: ForwardError) -> Error {
         ForwardError::KeyRejected => {
             Error::upstream("The model server did not accept the gateway. Tell its operator.")
         }
+        ForwardError::RequestBroken => Error::refused(
+            "incomplete_body",
+            "The request body broke off before its end.",
+        ),
         ForwardError::TimedOut => {
             Error::upstream_timeout("The model server did not answer in time.")
         }

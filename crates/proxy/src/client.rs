@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::time::Stopwatch;
-use bytes::Bytes;
 use h2::Reason;
 use http::{Request, Response, Uri};
-use http_body_util::Full;
+use hyper::body::Incoming;
 use rustls::ClientConfig;
 use tokio::sync::Mutex;
 
@@ -21,6 +20,7 @@ use crate::exhaustion::is_resource_exhaustion;
 use crate::http1::Http1Connection;
 use crate::http2::Http2Connection;
 use crate::pool::Pool;
+use crate::request_body::{HttpBody, RequestBroken};
 
 /// Maximum number of times that a request is sent again because its reused connection was closed.
 const MAX_STALE_RETRIES: usize = 2;
@@ -104,7 +104,7 @@ impl Client {
     /// and is sent again.
     pub(crate) async fn send(
         &self,
-        build: impl Fn(RequestTarget) -> Request<Full<Bytes>>,
+        build: impl Fn(RequestTarget) -> Request<HttpBody>,
     ) -> Result<Response<ResponseBody>, SendError> {
         for _ in 0..MAX_STALE_RETRIES {
             let sent = Stopwatch::start();
@@ -116,9 +116,38 @@ impl Client {
         self.send_once(&build).await
     }
 
+    /// Sends a request whose body cannot be sent again, and waits for the head of its response. An HTTP/1.1 connection is new,
+    /// because the upstream may close a reused one as the request goes out.
+    pub(crate) async fn send_stream(
+        &self,
+        build: impl Fn(RequestTarget) -> Request<HttpBody>,
+    ) -> Result<Response<ResponseBody>, SendError> {
+        let shared = match self.is_http2.load(Ordering::Relaxed) {
+            true => self.pooled(),
+            false => None,
+        };
+        let connection = match shared {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let mut connection = match connection {
+            Connection::Http1(connection) => connection,
+            Connection::Http2(connection) => {
+                return send_http2(connection, build(RequestTarget::Http2)).await;
+            }
+        };
+        match connection.send_request(build(self.http1_target)).await {
+            Ok(response) => Ok(self.answered(connection, response)),
+            Err(error) => Err(SendError::Http {
+                error: error.into_error(),
+                is_reused: false,
+            }),
+        }
+    }
+
     async fn send_once(
         &self,
-        build: impl Fn(RequestTarget) -> Request<Full<Bytes>>,
+        build: impl Fn(RequestTarget) -> Request<HttpBody>,
     ) -> Result<Response<ResponseBody>, SendError> {
         loop {
             let connection = match self.pooled() {
@@ -134,10 +163,7 @@ impl Client {
             };
             let is_reused = connection.is_reused();
             match connection.send_request(build(self.http1_target)).await {
-                Ok(response) => {
-                    let connection = Some((connection, Arc::clone(&self.pool)));
-                    return Ok(response.map(|it| ResponseBody::new(it, connection)));
-                }
+                Ok(response) => return Ok(self.answered(connection, response)),
                 // The idle connection was closed, and the request was not sent: the next connection is tried.
                 Err(error) if is_reused && error.message().is_some() => {}
                 Err(error) => {
@@ -146,6 +172,16 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Returns a response with the HTTP/1.1 connection that its body comes on.
+    fn answered(
+        &self,
+        connection: Http1Connection,
+        response: Response<Incoming>,
+    ) -> Response<ResponseBody> {
+        let connection = Some((connection, Arc::clone(&self.pool)));
+        response.map(|it| ResponseBody::new(it, connection))
     }
 
     /// Returns a connection of the pool.
@@ -188,7 +224,7 @@ impl Client {
 
 async fn send_http2(
     mut connection: Http2Connection,
-    request: Request<Full<Bytes>>,
+    request: Request<HttpBody>,
 ) -> Result<Response<ResponseBody>, SendError> {
     match connection.send_request(request).await {
         Ok(response) => Ok(response.map(|it| ResponseBody::new(it, None))),
@@ -208,6 +244,21 @@ impl SendError {
     /// True if no connection was made because this machine is out of a resource, such as file descriptors.
     pub(crate) fn is_resource_exhaustion(&self) -> bool {
         matches!(self, Self::Connect(error) if is_resource_exhaustion(error.as_ref()))
+    }
+
+    /// True if the body of the request broke off.
+    pub(crate) fn is_request_broken(&self) -> bool {
+        let Self::Http { error, .. } = self else {
+            return false;
+        };
+        let mut source: Option<&dyn Error> = Some(error);
+        while let Some(error) = source {
+            if error.is::<RequestBroken>() {
+                return true;
+            }
+            source = error.source();
+        }
+        false
     }
 
     /// True if a reused connection was closed.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::time::Stopwatch;
-use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::body::ResponseBody;
@@ -13,6 +12,7 @@ use crate::client::SendError;
 use crate::credentials::Credential;
 use crate::error_cause::{ErrorCause, is_retryable};
 use crate::in_band;
+use crate::request_body::RequestBody;
 use crate::response::UpstreamResponse;
 use crate::stream_options;
 use crate::upstream::{AttemptRequest, ForwardRequest, Upstream, is_unexpected};
@@ -54,6 +54,9 @@ pub enum ForwardError {
     /// The upstream did not answer in time.
     #[error("the upstream did not answer in time")]
     TimedOut,
+    /// The body of the request, a stream, did not come to its end.
+    #[error("the body of the request broke off")]
+    RequestBroken,
 }
 
 /// Outcome of an attempt at one target.
@@ -87,7 +90,7 @@ impl Upstreams {
     /// Sends a request to the targets of `plan` in their order, to each at most once, until one answers. Returns the head of
     /// its answer, of which nothing was passed on yet.
     ///
-    /// `body` returns the body for a target. It asks for the usage of a stream if its second argument is true, which it is
+    /// `body` returns the body for a target; a stream goes to one target only. It asks for the usage of a stream if its second argument is true, which it is
     /// only where [`ForwardRequest::can_ask_for_usage`] is.
     ///
     /// Another target is tried if no connection can be made, the upstream breaks off, is overloaded, rejects the gateway's
@@ -100,7 +103,7 @@ impl Upstreams {
         &self,
         plan: Vec<Target>,
         request: ForwardRequest,
-        body: impl Fn(&Target, bool) -> Bytes,
+        body: impl Fn(&Target, bool) -> RequestBody,
     ) -> Result<UpstreamResponse, ForwardError> {
         let started = Stopwatch::start();
         let mut fallback = Err(unreachable(&plan));
@@ -136,7 +139,7 @@ impl Attempt<'_> {
     async fn send(
         &self,
         target: Target,
-        body: &impl Fn(&Target, bool) -> Bytes,
+        body: &impl Fn(&Target, bool) -> RequestBody,
     ) -> Result<AttemptOutcome, ForwardError> {
         let upstream = &target.upstream;
         let elapsed = Duration::from_millis(self.started.milliseconds());
@@ -146,7 +149,10 @@ impl Attempt<'_> {
         }
         let sent = tokio::time::timeout(left, self.send_adapted(&target, body)).await;
         let Ok(sent) = sent else {
-            upstream.record_failure(FailureKind::Response, "no response in time");
+            // A body that is still being streamed may be what the upstream has waited for.
+            if !body(&target, false).is_unsent() {
+                upstream.record_failure(FailureKind::Response, "no response in time");
+            }
             return Ok(AttemptOutcome::Final(Err(ForwardError::TimedOut)));
         };
         match sent? {
@@ -161,6 +167,9 @@ impl Attempt<'_> {
                     return Ok(self.judge(response, &key));
                 }
                 Ok(Box::pin(self.judge_beginning(response, &key)).await)
+            }
+            Err(error) if error.is_request_broken() => {
+                Ok(AttemptOutcome::Final(Err(ForwardError::RequestBroken)))
             }
             Err(error) => {
                 upstream.record_send_error(&error);
@@ -180,7 +189,7 @@ impl Attempt<'_> {
     async fn send_adapted(
         &self,
         target: &Target,
-        body: &impl Fn(&Target, bool) -> Bytes,
+        body: &impl Fn(&Target, bool) -> RequestBody,
     ) -> Result<Result<Answered, SendError>, ForwardError> {
         let upstream = &target.upstream;
         let asks_for_usage = self.request.can_ask_for_usage && upstream.asks_for_stream_usage();
@@ -210,7 +219,7 @@ impl Attempt<'_> {
     fn attempt_request(
         &self,
         target: &Target,
-        body: Bytes,
+        body: RequestBody,
     ) -> Result<AttemptRequest<'_>, ForwardError> {
         let request = target.upstream.attempt_request(self.request, body);
         request.ok_or(ForwardError::InvalidQuery)
@@ -279,6 +288,8 @@ async fn send_with_valid_key(
     }
     match Box::pin(upstream.credentials.replace_rejected(&key)).await {
         None => Ok((response, key)),
+        // The next request has the new key.
+        Some(_) if request.is_streamed() => Ok((response, key)),
         Some(key) => Ok((Box::pin(upstream.send(request, &key)).await?, key)),
     }
 }

@@ -9,24 +9,23 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use base::time::Stopwatch;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use tokio::task::unconstrained;
 
 use crate::connector::Stream;
+use crate::request_body::HttpBody;
 
 /// HTTP/1.1 connection that is driven by its user.
 pub(crate) struct Http1Connection(Box<Parts>);
 
 /// Contents of a connection; boxed, so that futures that hold one stay small.
 struct Parts {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<HttpBody>,
     /// Driver of the connection; `None` once the connection has ended.
-    driver: Option<Connection<Stream, Full<Bytes>>>,
+    driver: Option<Connection<Stream, HttpBody>>,
     is_reused: bool,
     idle_since: Stopwatch,
 }
@@ -45,8 +44,8 @@ impl Http1Connection {
     /// Sends a request and waits for the head of its response. The error returns the request if no byte of it was sent.
     pub(crate) async fn send_request(
         &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
+        request: Request<HttpBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<HttpBody>>> {
         let Parts { sender, driver, .. } = &mut *self.0;
         // Only the driver, polled right before, can make this future ready: no waker and no coop budget are needed.
         let mut response = pin!(unconstrained(sender.try_send_request(request)));
@@ -97,7 +96,7 @@ pub(crate) fn noop_context() -> Context<'static> {
 }
 
 /// Polls the driver, and drops it at the end of the connection, which fails the pending response.
-fn drive(driver: &mut Option<Connection<Stream, Full<Bytes>>>, context: &mut Context<'_>) {
+fn drive(driver: &mut Option<Connection<Stream, HttpBody>>, context: &mut Context<'_>) {
     if let Some(open) = driver
         && Pin::new(open).poll(context).is_ready()
     {

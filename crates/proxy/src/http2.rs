@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::time::Stopwatch;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connector::Stream;
+use crate::request_body::HttpBody;
 
 /// Silence after which a PING frame is sent.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -22,7 +21,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 connection that a task of its own drives. Clones are the same connection.
 #[derive(Clone)]
 pub(crate) struct Http2Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<HttpBody>,
     is_reused: Arc<AtomicBool>,
     /// Start of the last request, as far as this clone knows.
     pub(crate) used: Stopwatch,
@@ -51,7 +50,7 @@ impl Http2Connection {
     /// Sends a request and waits for the head of its response.
     pub(crate) async fn send_request(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<HttpBody>,
     ) -> hyper::Result<Response<Incoming>> {
         let response = self.sender.send_request(request).await?;
         self.is_reused.store(true, Ordering::Relaxed);

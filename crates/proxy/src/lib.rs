@@ -9,7 +9,7 @@
 //! ```text
 //! Upstreams ─ plan ─ affinity, round_robin, circuit_breaker
 //!           ─ send ─ forward ─ upstream ─ client ─ pool ─ http1, http2 ─ connector
-//!                            └ error_cause, in_band      └ body
+//!                            └ error_cause, in_band      └ body, request_body
 //!           ─ start_tasks ─ health_check, reload ─ credentials ─ api_key
 //! ```
 
@@ -33,6 +33,7 @@ mod in_band;
 mod pool;
 mod redirect;
 mod reload;
+mod request_body;
 mod response;
 mod round_robin;
 mod storage_upstream;
@@ -49,6 +50,7 @@ pub use error_cause::ErrorCause;
 pub use file_stamp::FileStamp;
 pub use forward::ForwardError;
 pub use health_check::UpstreamTasks;
+pub use request_body::{RequestBody, RequestBroken};
 pub use response::{ResponseDeadline, ResponseEnd, UpstreamResponse};
 pub use upstream::ForwardRequest;
 pub use upstreams::{Target, UpstreamStatus, Upstreams};

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 
 use crate::affinity::InFlight;
 use crate::body::ResponseBody;
@@ -20,6 +19,7 @@ use crate::exhaustion::ExhaustionLog;
 use crate::file_stamp::FileStamp;
 use crate::headers;
 use crate::redirect;
+use crate::request_body::{HttpBody, RequestBody};
 use crate::stream_options::StreamOptionsRejection;
 use crate::trust::{SystemRoots, client_config};
 
@@ -82,7 +82,14 @@ pub(crate) struct AttemptRequest<'a> {
     method: Method,
     path: PathAndQuery,
     headers: &'a HeaderMap,
-    body: Bytes,
+    body: RequestBody,
+}
+
+impl AttemptRequest<'_> {
+    /// True if the request cannot be sent again.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.body.is_stream()
+    }
 }
 
 impl Address {
@@ -197,7 +204,7 @@ impl Upstream {
     pub(crate) fn attempt_request<'a>(
         &self,
         request: &'a ForwardRequest,
-        body: Bytes,
+        body: RequestBody,
     ) -> Option<AttemptRequest<'a>> {
         Some(AttemptRequest {
             method: request.method.clone(),
@@ -215,7 +222,10 @@ impl Upstream {
     ) -> Result<Response<ResponseBody>, SendError> {
         let in_flight = self.in_flight.enter();
         let build = |target| self.http_request(request, key, target);
-        let mut response = self.client.send(build).await?;
+        let mut response = match request.is_streamed() {
+            true => Box::pin(self.client.send_stream(build)).await?,
+            false => self.client.send(build).await?,
+        };
         response.body_mut().hold(in_flight);
         Ok(response)
     }
@@ -228,7 +238,7 @@ impl Upstream {
             method: Method::GET,
             path: self.health_path.clone()?,
             headers: &HeaderMap::new(),
-            body: Bytes::new(),
+            body: Bytes::new().into(),
         };
         Some(self.send(&request, &self.credentials.current()).await)
     }
@@ -332,8 +342,8 @@ impl Upstream {
         request: &AttemptRequest<'_>,
         key: &Credential,
         target: RequestTarget,
-    ) -> Request<Full<Bytes>> {
-        let mut http_request = Request::new(Full::new(request.body.clone()));
+    ) -> Request<HttpBody> {
+        let mut http_request = Request::new(request.body.open());
         *http_request.method_mut() = request.method.clone();
         *http_request.uri_mut() = self.address.uri(&request.path, target);
         let headers = http_request.headers_mut();

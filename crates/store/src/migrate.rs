@@ -59,6 +59,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0012_claims": Administration, ".sql" for Both;
     "0013_role_ids": Administration, ".sql" for Both;
     "0016_stored_state": Administration, ".sql" for Both;
+    "0018_uploads": Administration, ".sql" for Both;
 };
 
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary

@@ -49,7 +49,7 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
 }
 
 /// True if the Content-Type is a multipart one. A malformed one is refused when the form is read.
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     const MULTIPART: &[u8] = b"multipart/";
     let first = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let kind = first.unwrap_or_default().trim_ascii_start();

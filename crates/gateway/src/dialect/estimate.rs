@@ -1,5 +1,7 @@
 //! The estimate of what a request consumes, made before its answer.
 
+use std::collections::BTreeSet;
+
 use access::LimitField;
 use usage::UsageKind;
 
@@ -31,6 +33,8 @@ pub(crate) struct Estimate {
     pub(super) size: Option<Box<str>>,
     /// True if the answer is to come as a stream.
     pub(crate) is_streamed: bool,
+    /// The containers that the request names and whose sessions are in the ledger already.
+    pub(crate) known_containers: BTreeSet<String>,
 }
 
 /// The tokens of the input.

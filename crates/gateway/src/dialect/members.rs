@@ -68,7 +68,7 @@ impl MemberKind {
         ("vector_store_id", Self::ObjectRef(ObjectKind::VectorStore)),
         ("vector_store_ids", Self::ObjectRef(ObjectKind::VectorStore)),
         ("container", Self::Container),
-        ("container_id", Self::UnownedRef),
+        ("container_id", Self::ObjectRef(ObjectKind::Container)),
         ("skill_id", Self::UnownedRef),
         (
             "previous_response_id",

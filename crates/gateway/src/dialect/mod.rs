@@ -15,6 +15,7 @@ mod edits;
 mod embeddings;
 mod estimate;
 mod fields;
+mod file_form;
 mod images;
 mod input_content;
 mod input_text;
@@ -37,9 +38,10 @@ use http::HeaderMap;
 use usage::{Metric, Quantities, UsageKind};
 
 pub(crate) use call::Call;
-pub(crate) use content_type::{JSON, check_json, form_type};
+pub(crate) use content_type::{JSON, check_json, form_type, is_form};
 pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
+pub(crate) use file_form::FileFormScanner;
 pub(crate) use item_body::ItemBody;
 pub(crate) use max_usage::MaxUsage;
 pub(crate) use multipart::read_form;
@@ -126,7 +128,7 @@ impl RequestFormat {
     /// Returns the format of a request with these headers.
     fn of(self, headers: &HeaderMap) -> Self {
         match self {
-            Self::Either if content_type::is_form(headers) => Self::Multipart,
+            Self::Either if is_form(headers) => Self::Multipart,
             Self::Either => Self::Json,
             only => only,
         }
@@ -184,6 +186,7 @@ impl Dialect {
         accumulator: &UsageAccumulator,
     ) -> MeasuredUsage {
         let mut usage = (self.measure)(estimate, model, accumulator);
+        usage.hosted_tools = accumulator.hosted_tools(&estimate.known_containers);
         let mut amounts = Metric::ALL
             .iter()
             .filter(|it| **it != Metric::NumModelRequests);
@@ -223,7 +226,7 @@ impl MeasuredUsage {
             estimated: false,
             service_tier: accumulator.service_tier.clone(),
             size: None,
-            hosted_tools: accumulator.hosted_tools(),
+            ..Self::default()
         }
     }
 }

@@ -23,9 +23,9 @@ const CHARSET_FIELD: &str = "_charset_";
 const MAX_PARTS: usize = 1_000;
 
 /// The headers of a part.
-struct PartHeaders {
-    name: String,
-    has_filename: bool,
+pub(super) struct PartHeaders {
+    pub(super) name: String,
+    pub(super) has_filename: bool,
 }
 
 /// Reads the fields `names` of a form.
@@ -107,7 +107,10 @@ fn add<'a>(fields: &mut Fields<'a>, part: &PartHeaders, content: &'a [u8]) -> Re
 
 impl PartHeaders {
     /// Reads the headers of a part. If they are not UTF-8 they are Latin-1.
-    fn read(head: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// 400: the headers are malformed or ambiguous.
+    pub(super) fn read(head: &[u8]) -> Result<Self> {
         let head = match std::str::from_utf8(head) {
             Ok(head) => Cow::Borrowed(head),
             Err(_) => Cow::Owned(head.iter().copied().map(char::from).collect()),
@@ -196,7 +199,8 @@ fn is_plain_name(name: &str) -> bool {
     !name.contains(['\\', '"']) && !name.contains("=?") && !name.contains(char::is_control)
 }
 
-fn invalid(reason: &str) -> Error {
+/// Returns the refusal of a form that is malformed or ambiguous.
+pub(super) fn invalid(reason: &str) -> Error {
     let message = format!("The request body could not be read as multipart/form-data: {reason}.");
     Error::refused("invalid_multipart", message)
 }

@@ -23,6 +23,8 @@ pub(crate) struct ObjectRefs {
     #[serde(default)]
     pub(crate) vector_stores: Ids,
     #[serde(default, skip_serializing_if = "Ids::is_empty")]
+    pub(crate) containers: Ids,
+    #[serde(default, skip_serializing_if = "Ids::is_empty")]
     pub(crate) responses: Ids,
     /// Responses whose use of the prompt cache is compared.
     #[serde(default, skip_serializing_if = "Ids::is_empty")]
@@ -66,7 +68,7 @@ impl ObjectRefs {
     }
 
     /// Returns the ids by kind and member.
-    pub(crate) fn all(&self) -> [NamedIds<'_>; 7] {
+    pub(crate) fn all(&self) -> [NamedIds<'_>; 8] {
         let named = |kind, param, ids| NamedIds { kind, param, ids };
         [
             named(ObjectKind::File, "file_id", &self.files),
@@ -75,6 +77,7 @@ impl ObjectRefs {
                 "vector_store_ids",
                 &self.vector_stores,
             ),
+            named(ObjectKind::Container, "container", &self.containers),
             named(
                 ObjectKind::Response,
                 "previous_response_id",
@@ -119,22 +122,30 @@ impl ObjectRefs {
             (ObjectKind::File, _) if id.starts_with(CONTAINER_FILE_PREFIX) => return,
             (ObjectKind::File, _) => &mut self.files,
             (ObjectKind::VectorStore, _) => &mut self.vector_stores,
+            (ObjectKind::Container, _) => &mut self.containers,
             (ObjectKind::Response, RefPlace::Comparison) => &mut self.compared_responses,
             (ObjectKind::Response, _) => &mut self.responses,
             (ObjectKind::Conversation, _) => &mut self.conversations,
             (ObjectKind::ResponseItem, RefPlace::BareItem) => &mut self.bare_items,
             (ObjectKind::ResponseItem, _) => &mut self.items,
             // No member of a request names one.
-            (ObjectKind::Batch | ObjectKind::ChatCompletion, _) => return,
+            (
+                ObjectKind::Batch
+                | ObjectKind::ChatCompletion
+                | ObjectKind::Upload
+                | ObjectKind::UploadPart,
+                _,
+            ) => return,
         };
         add(ids, id);
     }
 
     /// Returns the sets, in the order of [`Self::all`].
-    fn sets(&mut self) -> [&mut Ids; 7] {
+    fn sets(&mut self) -> [&mut Ids; 8] {
         [
             &mut self.files,
             &mut self.vector_stores,
+            &mut self.containers,
             &mut self.responses,
             &mut self.compared_responses,
             &mut self.conversations,
@@ -179,6 +190,7 @@ mod tests {
         for (kind, place) in [
             (ObjectKind::File, RefPlace::Ordinary),
             (ObjectKind::VectorStore, RefPlace::Ordinary),
+            (ObjectKind::Container, RefPlace::Ordinary),
             (ObjectKind::ResponseItem, RefPlace::BareItem),
         ] {
             refs.add(kind, place, "a");

@@ -166,11 +166,14 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             MemberKind::UnownedObject => self.value(ObjectRole::Unowned(name)),
             MemberKind::Container => match next {
                 Some(b'{') => self.object(ObjectRole::Environment),
-                Some(b'"' | b'n') => self.unowned(name, is_string),
+                Some(b'"' | b'n') => self.object_refs(name, ObjectKind::Container),
                 _ => Err(must_be(name, "a string or an object")),
             },
             MemberKind::Environment => self.value(ObjectRole::Environment),
             MemberKind::Variables => self.value(ObjectRole::Variables),
+            MemberKind::Id if is_string && object.role == ObjectRole::Environment => {
+                self.object_refs(name, ObjectKind::Container)
+            }
             MemberKind::Id => {
                 object.has_id = next != Some(b'n');
                 if is_string {
@@ -285,14 +288,14 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         Ok(())
     }
 
-    /// Reads the id of a file or a vector store, or a list of ids.
+    /// Reads the id of a file, a vector store or a container, or a list of ids.
     fn object_refs(&mut self, name: &'static str, kind: ObjectKind) -> Result<()> {
         let is_list = name.ends_with('s');
         match self.json.peek() {
             Some(b'n') => self.json.skip(),
             Some(b'"') if !is_list => {
                 self.object_ref(kind, RefPlace::Ordinary)?;
-                if !kind.is_state() {
+                if matches!(kind, ObjectKind::File | ObjectKind::VectorStore) {
                     self.fields.view.files.add_remote();
                 }
                 Ok(())

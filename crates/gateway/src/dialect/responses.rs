@@ -75,7 +75,7 @@ fn read_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
 fn read_document(accumulator: &mut UsageAccumulator, document: &Document) {
     accumulator.add_report(document);
     if document.has_answer {
-        accumulator.hosted_tools = Some(document.items.usage());
+        accumulator.complete_items = Some(document.items.clone());
     }
     if document.status.as_str() == "failed" && accumulator.error.is_none() {
         accumulator.error = Some(document.error().unwrap_or(ReportedError::Server));

@@ -1,5 +1,7 @@
 //! The usage of an answer as far as it has been read.
 
+use std::collections::BTreeSet;
+
 use usage::{Metric, Quantities};
 
 use crate::document::{
@@ -19,8 +21,8 @@ pub(crate) struct UsageAccumulator {
     pub(super) size: Option<String>,
     /// The seconds of audio that were transcribed.
     pub(super) seconds: Option<i64>,
-    /// The hosted tools of the complete list of output items, once that has come.
-    pub(super) hosted_tools: Option<HostedToolUsage>,
+    /// The complete list of output items, once that has come.
+    pub(super) complete_items: Option<OutputItems>,
     /// The output items that came in events of their own.
     pub(super) items: OutputItems,
     /// True if the stream has said that it is complete.
@@ -74,8 +76,9 @@ impl UsageAccumulator {
         self.is_done || self.has_end
     }
 
-    /// Returns the hosted tools that were used.
-    pub(super) fn hosted_tools(&self) -> HostedToolUsage {
-        self.hosted_tools.unwrap_or(self.items.usage())
+    /// Returns the hosted tools that were used, without the sessions of containers that are `known` already.
+    pub(super) fn hosted_tools(&self, known: &BTreeSet<String>) -> HostedToolUsage {
+        let items = self.complete_items.as_ref().unwrap_or(&self.items);
+        items.usage_without(known)
     }
 }

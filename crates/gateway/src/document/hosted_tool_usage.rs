@@ -1,5 +1,7 @@
 //! The hosted tools that a model server used for a response. Each is reported, and priced, by itself.
 
+use std::collections::BTreeSet;
+
 use usage::{Metric, UsageKind};
 
 use super::short_text::ShortText;
@@ -14,7 +16,7 @@ pub(crate) struct HostedToolUsage {
 }
 
 /// The hosted tools that the output items of an answer show.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct OutputItems {
     usage: HostedToolUsage,
     /// The ids of the containers that programs ran in, up to [`MAX_CONTAINERS`].
@@ -51,9 +53,15 @@ impl OutputItems {
         }
     }
 
-    /// Returns the number of uses of each tool.
-    pub(crate) fn usage(&self) -> HostedToolUsage {
-        self.usage
+    /// Returns the number of uses of each tool, without the containers that are `known`.
+    pub(crate) fn usage_without(&self, known: &BTreeSet<String>) -> HostedToolUsage {
+        let containers = self.containers.iter();
+        let known = containers.filter(|container| known.contains(container.as_str()));
+        let known = i64::try_from(known.count()).unwrap_or(i64::MAX);
+        HostedToolUsage {
+            code_interpreter_sessions: self.usage.code_interpreter_sessions - known,
+            ..self.usage
+        }
     }
 }
 
@@ -83,12 +91,19 @@ impl HostedToolUsage {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use crate::document::{Document, GeneratedText};
 
     fn counts(output: &str) -> [i64; 3] {
+        counts_without(&[], output)
+    }
+
+    fn counts_without(known: &[&str], output: &str) -> [i64; 3] {
+        let known: BTreeSet<String> = known.iter().map(|id| (*id).to_owned()).collect();
         let json = format!(r#"{{"output":{output}}}"#);
         let document = Document::of(json.as_bytes(), &mut GeneratedText::default());
-        let usage = document.items.usage();
+        let usage = document.items.usage_without(&known);
         [
             usage.web_searches,
             usage.file_searches,
@@ -129,5 +144,13 @@ mod tests {
         ] {
             assert_eq!(counts(output), expected, "{output}");
         }
+    }
+
+    #[test]
+    fn a_known_container_is_no_new_session() {
+        let output = r#"[{"type":"code_interpreter_call","container_id":"c1"},{"type":"code_interpreter_call","container_id":"c1"},
+                        {"type":"code_interpreter_call","container_id":"c2"},{"type":"code_interpreter_call"}]"#;
+        assert_eq!(counts(output), [0, 0, 3]);
+        assert_eq!(counts_without(&["c1", "c3"], output), [0, 0, 2]);
     }
 }

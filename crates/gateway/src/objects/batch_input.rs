@@ -1,4 +1,4 @@
-//! The input file of a batch: one request on each line, validated when the file is uploaded.
+//! The input file of a batch: one request on each line, validated when the file is uploaded, or before a batch first uses it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -53,6 +53,16 @@ pub(super) struct PolicyFacts {
     pub(super) models: BTreeSet<String>,
 }
 
+/// A reader of the lines of a file, one after the other.
+#[derive(Default)]
+pub(super) struct BatchInputReader {
+    input: Option<BatchInput>,
+    /// The number of lines so far.
+    lines: usize,
+    /// The index of the first empty line after the last request.
+    first_blank: Option<usize>,
+}
+
 /// Fields of a line.
 const LINE_FIELDS: &[&str] = &["custom_id", "method", "url", "body"];
 
@@ -62,51 +72,12 @@ impl BatchInput {
     /// # Errors
     /// 400 naming the invalid line.
     pub(super) fn read(file: &Bytes) -> Result<Self> {
-        let mut input: Option<Self> = None;
         let text = std::str::from_utf8(file).map_err(|_| invalid("it is not UTF-8"))?;
-        for (index, line) in text.trim_end().split('\n').enumerate() {
-            if index == MAX_LINES {
-                return Err(invalid(&format!("it has more than {MAX_LINES} requests")));
-            }
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            let wrong = |reason: &str| invalid(&format!("line {}: {reason}", index + 1));
-            let (dialect, call) = call(file, line).map_err(|reason| wrong(&reason))?;
-            let path = dialect.path;
-            let input = input.get_or_insert_with(|| Self::new(path, &call.model));
-            if path != input.path {
-                return Err(wrong("its url is another one than on the first line"));
-            }
-            if call.model != input.model {
-                let reason =
-                    "its model is another one than on the first line; a batch has one model";
-                return Err(wrong(reason));
-            }
-            input.requests += 1;
-            input.tokens = input.tokens.saturating_add(call.tokens());
-            let most = call.max_usage(dialect);
-            let most = most.map_err(|error| wrong(&error.message))?;
-            input.most.get_or_insert_default().add(most);
-            if let Some(name) = call.unowned_ref {
-                return Err(wrong(&unknown_owner(name).message));
-            }
-            input.object_refs.extend(&call.object_refs);
-            if input.object_refs.max_count() > MAX_OBJECT_REFS {
-                return Err(wrong(
-                    "too many files or vector stores are mentioned up to here",
-                ));
-            }
-            let facts = input.facts.get_or_insert_default();
-            facts.add(index + 1, &call);
-            if facts.models.len() > MAX_MODELS {
-                return Err(wrong("too many models are named by tools up to here"));
-            }
-            for tool in tools(&call).map_err(|error| wrong(&error.message))? {
-                if !input.tools.contains(&tool) {
-                    input.tools.push(tool);
-                }
-            }
+        let mut reader = BatchInputReader::default();
+        for line in text.trim_end().split('\n') {
+            reader.push(&file.slice_ref(line.as_bytes()))?;
         }
-        input.ok_or_else(|| invalid("it has no request"))
+        reader.finish()
     }
 
     fn new(path: &'static str, model: &str) -> Self {
@@ -126,6 +97,79 @@ impl BatchInput {
     /// Reads the stored JSON; `None` if there is none.
     pub(super) fn of_text(text: Option<&str>) -> Option<Self> {
         serde_json::from_str(text?).ok()
+    }
+}
+
+impl BatchInputReader {
+    /// Reads the next line, without its line feed. An empty line may only be followed by others.
+    ///
+    /// # Errors
+    /// 400 naming the invalid line.
+    pub(super) fn push(&mut self, line: &Bytes) -> Result<()> {
+        let text = std::str::from_utf8(line).map_err(|_| invalid("it is not UTF-8"))?;
+        if text.trim_end().is_empty() {
+            self.first_blank.get_or_insert(self.lines);
+            self.lines += 1;
+            return Ok(());
+        }
+        if let Some(blank) = self.first_blank {
+            return Err(blank_line(blank));
+        }
+        let index = self.lines;
+        if index == MAX_LINES {
+            return Err(invalid(&format!("it has more than {MAX_LINES} requests")));
+        }
+        self.lines += 1;
+        self.add(index, line, text.strip_suffix('\r').unwrap_or(text))
+    }
+
+    /// Returns the requests of all lines.
+    ///
+    /// # Errors
+    /// 400: there is none.
+    pub(super) fn finish(self) -> Result<BatchInput> {
+        self.input.ok_or_else(|| blank_line(0))
+    }
+
+    /// Adds the request on a line.
+    fn add(&mut self, index: usize, file: &Bytes, line: &str) -> Result<()> {
+        let wrong = |reason: &str| invalid(&format!("line {}: {reason}", index + 1));
+        let (dialect, call) = call(file, line).map_err(|reason| wrong(&reason))?;
+        let path = dialect.path;
+        let new = || BatchInput::new(path, &call.model);
+        let input = self.input.get_or_insert_with(new);
+        if path != input.path {
+            return Err(wrong("its url is another one than on the first line"));
+        }
+        if call.model != input.model {
+            let reason = "its model is another one than on the first line; a batch has one model";
+            return Err(wrong(reason));
+        }
+        input.requests += 1;
+        input.tokens = input.tokens.saturating_add(call.tokens());
+        let most = call.max_usage(dialect);
+        let most = most.map_err(|error| wrong(&error.message))?;
+        input.most.get_or_insert_default().add(most);
+        if let Some(name) = call.unowned_ref {
+            return Err(wrong(&unknown_owner(name).message));
+        }
+        input.object_refs.extend(&call.object_refs);
+        if input.object_refs.max_count() > MAX_OBJECT_REFS {
+            return Err(wrong(
+                "too many files, vector stores or containers are mentioned up to here",
+            ));
+        }
+        let facts = input.facts.get_or_insert_default();
+        facts.add(index + 1, &call);
+        if facts.models.len() > MAX_MODELS {
+            return Err(wrong("too many models are named by tools up to here"));
+        }
+        for tool in tools(&call).map_err(|error| wrong(&error.message))? {
+            if !input.tools.contains(&tool) {
+                input.tools.push(tool);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -185,7 +229,15 @@ fn tools(call: &Call) -> Result<Vec<Cow<'static, str>>> {
     Ok(asked)
 }
 
-fn invalid(reason: &str) -> Error {
+fn blank_line(index: usize) -> Error {
+    let line = index + 1;
+    invalid(&format!(
+        "line {line}: it is not an object with custom_id, method, url and body: it is empty"
+    ))
+}
+
+/// Returns the refusal of a file.
+pub(super) fn invalid(reason: &str) -> Error {
     let reason = reason.trim_end_matches('.');
     let message = format!("The file cannot be the input of a batch: {reason}.");
     Error::invalid("file", message)

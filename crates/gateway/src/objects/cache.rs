@@ -178,6 +178,7 @@ mod tests {
             work: None,
             due_at: None,
             expires_at: None,
+            bytes: None,
         }
     }
 

@@ -9,11 +9,11 @@ use base::{Error, Result, UnixTime, without_mark};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
 use proxy::Target;
-use usage::DurableReservation;
+use usage::{DurableReservation, QueuePermit};
 
 use super::Objects;
 use super::batch_input::BatchInput;
-use super::ownership::count_files;
+use super::containers::session_event;
 use super::reconcile::BATCH_POLL_SECONDS;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
@@ -26,33 +26,38 @@ use crate::offload::offload;
 use crate::policy::ProjectPolicy;
 
 /// The purpose of files that are the input of a batch.
-const BATCH_PURPOSE: &str = "batch";
+pub(super) const BATCH_PURPOSE: &str = "batch";
 
 /// An object that is to be created.
 pub(super) struct NewObject {
-    owner: ObjectOwner,
-    kind: ObjectKind,
-    purpose: String,
-    work: Option<String>,
+    pub(super) owner: ObjectOwner,
+    pub(super) kind: ObjectKind,
+    pub(super) purpose: String,
+    pub(super) work: Option<String>,
     /// Time of the first poll, if there is to be one.
-    due_at: Option<UnixTime>,
+    pub(super) due_at: Option<UnixTime>,
+    pub(super) bytes: Option<i64>,
     /// Rate limit reservation, refunded if the object is not created.
-    limits: Option<RateLimitReservation>,
+    pub(super) limits: Option<RateLimitReservation>,
     /// Spend reservation, released if the object is not created.
-    spend: Option<DurableReservation>,
+    pub(super) spend: Option<DurableReservation>,
+    /// Permit for the event of a session that begins with the object.
+    pub(super) session: Option<QueuePermit>,
 }
 
 impl NewObject {
-    /// Returns an object that reserves nothing and is not polled.
-    pub(super) fn of(owner: ObjectOwner, kind: ObjectKind) -> Self {
+    /// Returns an object that is not polled and reserves nothing.
+    pub(super) fn new(owner: ObjectOwner, kind: ObjectKind) -> Self {
         Self {
             owner,
             kind,
             purpose: String::new(),
             work: None,
             due_at: None,
+            bytes: None,
             limits: None,
             spend: None,
+            session: None,
         }
     }
 }
@@ -111,8 +116,13 @@ impl Objects {
             work: new.work,
             due_at: new.due_at,
             expires_at: None,
+            bytes: new.bytes,
         };
         self.record(&object, target).await?;
+        if let Some(session) = new.session {
+            // Written soon, whether or not that is waited for.
+            drop(session.record(session_event(&object)));
+        }
         if let Some(spend) = &spend
             && object.kind == ObjectKind::Batch
         {
@@ -122,7 +132,7 @@ impl Objects {
     }
 
     /// Records the owner of a new object; deletes the object if that fails.
-    async fn record(&self, object: &UpstreamObject, target: Target) -> Result<()> {
+    pub(super) async fn record(&self, object: &UpstreamObject, target: Target) -> Result<()> {
         let (noun, id, upstream) = (object.kind.noun(), &object.id, &object.upstream);
         match self.repository.add(object).await {
             Ok(true) => Ok(()),
@@ -144,10 +154,14 @@ impl Objects {
         }
     }
 
-    /// Deletes an object without an owner. A batch cannot be deleted, and is cancelled.
+    /// Deletes an object without an owner. Batches and uploads cannot be deleted, and are cancelled.
     pub(super) async fn delete(&self, object: &UpstreamObject, target: Target) {
         let request = match object.kind {
-            ObjectKind::Batch => UpstreamRequest::of_gateway(Method::POST, object, "/cancel"),
+            ObjectKind::Batch | ObjectKind::Upload => {
+                UpstreamRequest::of_gateway(Method::POST, object, "/cancel")
+            }
+            // It expires with its upload.
+            ObjectKind::UploadPart => return,
             _ => UpstreamRequest::of_gateway(Method::DELETE, object, ""),
         };
         let (id, upstream) = (&object.id, &object.upstream);
@@ -173,10 +187,7 @@ impl Objects {
         let (headers, mut body) = (&request.head.headers, request.body);
         let fields = read_form(headers, &body, &["purpose", "file"])?;
         let purpose = fields.text("purpose")?.unwrap_or_default();
-        if purpose.contains('\0') {
-            let message = "purpose must not contain a NUL character.";
-            return Err(Error::invalid("purpose", message));
-        }
+        check_purpose(&purpose)?;
         let work = if purpose == BATCH_PURPOSE {
             let message = "file is missing: send one with the requests of the batch.";
             let missing = || Error::invalid("file", message);
@@ -192,7 +203,7 @@ impl Objects {
         let new = NewObject {
             purpose,
             work,
-            ..NewObject::of(ObjectOwner::of(request.caller), ObjectKind::File)
+            ..NewObject::new(ObjectOwner::of(request.caller), ObjectKind::File)
         };
         let content_type = form_type(headers)?;
         let upstream_request =
@@ -208,16 +219,15 @@ impl Objects {
     ) -> Result<Response<Bytes>> {
         let (caller, body) = (request.caller, request.body);
         let owner = ObjectOwner::of(caller);
-        let target = match self.ownership.check_files(&owner, &body, None).await? {
-            None => storage,
-            Some(upstream) => self.client.0.by_name(&upstream).unwrap_or(storage),
-        };
-        let files = count_files(&body)?;
+        let files = self.ownership.check_files(&owner, &body, None).await?;
+        let keeper = files.upstream.and_then(|name| self.client.0.by_name(&name));
+        let target = keeper.unwrap_or(storage);
+        let spend = self.reservations.reserve_storage(caller, files.max_bytes);
         let new = NewObject {
             // By then its first files have been added.
             due_at: Some(self.clock.now().plus(SECONDS_PER_HOUR)),
-            spend: self.reservations.reserve_storage(caller, files).await?,
-            ..NewObject::of(owner, ObjectKind::VectorStore)
+            spend: spend.await?,
+            ..NewObject::new(owner, ObjectKind::VectorStore)
         };
         let upstream_request = UpstreamRequest::of_client(request.head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
@@ -242,10 +252,7 @@ impl Objects {
         let owner = ObjectOwner::of(caller);
         let file = self.ownership.check_one(&owner, ObjectKind::File, &file_id);
         let file = file.await.map_err(|error| error.about("input_file_id"))?;
-        let mut input = BatchInput::of_text(file.work.as_deref()).ok_or_else(|| {
-            let message = format!("The file '{file_id}' was not uploaded with purpose=batch.");
-            Error::invalid("input_file_id", message)
-        })?;
+        let mut input = self.batch_input(&file).await?;
         if endpoint.strip_prefix("/v1") != Some(input.path.as_ref()) {
             let message = format!(
                 "The requests of the file '{file_id}' are for /v1{}.",
@@ -272,10 +279,26 @@ impl Objects {
             due_at: Some(now.plus(BATCH_POLL_SECONDS)),
             limits: Some(limits),
             spend,
-            ..NewObject::of(owner, ObjectKind::Batch)
+            ..NewObject::new(owner, ObjectKind::Batch)
         };
         let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
+    }
+
+    /// Returns the requests of the file that is the input of a batch.
+    async fn batch_input(&self, file: &UpstreamObject) -> Result<BatchInput> {
+        let about = |error: Error| error.about("input_file_id");
+        match BatchInput::of_text(file.work.as_deref()) {
+            Some(input) => Ok(input),
+            None if file.work.is_none() && file.purpose == BATCH_PURPOSE => {
+                self.read_batch_file(file).await.map_err(about)
+            }
+            None => {
+                let id = &file.id;
+                let message = format!("The file '{id}' was not uploaded with purpose=batch.");
+                Err(Error::invalid("input_file_id", message))
+            }
+        }
     }
 
     /// Reserves the input tokens of a batch within the daily limit of the project.
@@ -294,6 +317,18 @@ impl Objects {
         *status = reported;
         reserved
     }
+}
+
+/// Checks the purpose of a file.
+///
+/// # Errors
+/// 400: the purpose cannot be recorded.
+pub(super) fn check_purpose(purpose: &str) -> Result<()> {
+    if !purpose.contains('\0') {
+        return Ok(());
+    }
+    let message = "purpose must not contain a NUL character.";
+    Err(Error::invalid("purpose", message))
 }
 
 /// Checks that a project may send the requests of a batch.

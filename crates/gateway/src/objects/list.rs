@@ -37,6 +37,7 @@ const MAX_PAGES: usize = 10;
 /// The parameters of a list.
 struct ListQuery {
     page: PageRequest,
+    /// Purpose of the files, or name of the containers.
     purpose: Option<String>,
     filter: CompletionFilter,
 }
@@ -281,11 +282,14 @@ impl ListQuery {
                 }
                 (
                     "order",
-                    ObjectKind::File | ObjectKind::VectorStore | ObjectKind::ChatCompletion,
+                    ObjectKind::File
+                    | ObjectKind::VectorStore
+                    | ObjectKind::Container
+                    | ObjectKind::ChatCompletion,
                 ) => {
                     page.order = read_order(text.as_deref(), order)?;
                 }
-                ("purpose", ObjectKind::File) => purpose = text,
+                ("purpose", ObjectKind::File) | ("name", ObjectKind::Container) => purpose = text,
                 ("model", ObjectKind::ChatCompletion) => filter.model = text,
                 (name, ObjectKind::ChatCompletion) if metadata_key(name).is_some() => {
                     let key = metadata_key(name).unwrap_or_default().to_owned();
@@ -385,6 +389,8 @@ mod tests {
             (ObjectKind::File, "before=x", "before"),
             (ObjectKind::Batch, "order=asc", "order"),
             (ObjectKind::Batch, "purpose=batch", "purpose"),
+            (ObjectKind::Container, "before=x", "before"),
+            (ObjectKind::File, "name=x", "name"),
             (ObjectKind::File, "limit=0", "limit"),
             (ObjectKind::File, "limit=-1", "limit"),
             (ObjectKind::File, "limit=x", "limit"),

@@ -1,16 +1,19 @@
-//! Objects that upstreams keep for clients: files, batches, vector stores, and the state of models' answers: responses and their
-//! items, conversations, chat completions.
+//! Objects that upstreams keep for clients: files, uploads, batches, vector stores, containers, and the state of models' answers:
+//! responses and their items, conversations, chat completions.
 //!
 //! Projects share the account of an upstream, so the upstream cannot tell their objects apart. The gateway can: each new
 //! object is recorded with its project before the client gets the id, and only ids of the caller's project are passed on.
 //! Unlike requests to models, these requests may query the database.
 
+mod batch_file;
 mod batch_input;
 mod batch_status;
 mod cache;
+mod containers;
 mod create;
 mod list;
 mod ownership;
+mod part_body;
 mod poller;
 mod quota;
 mod reconcile;
@@ -20,6 +23,7 @@ mod reservations;
 mod retrieve;
 mod state;
 mod state_writer;
+mod uploads;
 mod upstream;
 
 use std::sync::Arc;
@@ -34,10 +38,12 @@ use crate::drain::Drains;
 use crate::object_kind::ObjectKind;
 use crate::rate_limits::RateLimits;
 use crate::state_recording::StateRecorder;
+use batch_file::BatchFileReads;
 use cache::ObjectCache;
 use list::ListTurns;
 
 pub(crate) use ownership::Ownership;
+pub(crate) use part_body::PartBody;
 pub(crate) use poller::PollerTask;
 pub(crate) use quota::{Quota, QuotaShare};
 pub use repository::{ObjectOwner, ObjectRepository, UpstreamObject};
@@ -66,6 +72,7 @@ pub(crate) struct Objects {
 pub(crate) struct ObjectsState {
     cache: ObjectCache,
     turns: ListTurns,
+    batch_file_reads: BatchFileReads,
     /// Notified when an object has become due before the next round of the poller.
     due: Notify,
 }
@@ -79,6 +86,10 @@ impl Objects {
     ) -> Result<ObjectResponse> {
         let (route, method) = (request.route, &request.head.method);
         if let Some(id) = &route.id {
+            if route.kind == ObjectKind::Upload && route.rest == "/complete" {
+                let completed = self.complete_upload(request, id).await;
+                return completed.map(ObjectResponse::Buffered);
+            }
             return self.retrieve(request, id).await;
         }
         let response = match (route.kind, method) {
@@ -90,6 +101,8 @@ impl Objects {
             (ObjectKind::Conversation, &Method::POST) => {
                 self.create_conversation(request, storage).await
             }
+            (ObjectKind::Upload, &Method::POST) => self.create_upload(request, storage).await,
+            (ObjectKind::Container, &Method::POST) => self.create_container(request, storage).await,
             _ => self.list(&request).await,
         };
         response.map(ObjectResponse::Buffered)

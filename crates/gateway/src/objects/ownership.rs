@@ -1,6 +1,7 @@
 //! Ownership of the objects that a request names, in its path or its body: each must belong to the caller's project.
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem::take;
 use std::sync::Arc;
 
 use base::{Error, Result};
@@ -11,9 +12,21 @@ use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
 use crate::caller::Caller;
 use crate::dialect::{Call, Fields, MAX_OBJECT_REFS, ObjectRefs};
 use crate::object_kind::{ObjectKind, is_plausible};
+use crate::request_body::MAX_REQUEST_BYTES;
 
 /// The maximum number of files that one field of a request may name.
 const MAX_FILES: usize = 2_000;
+
+/// The fields of a request about a vector store or a container that name files.
+const FILE_FIELDS: [&str; 3] = ["file_id", "file_ids", "files"];
+
+/// The files that a request names.
+pub(super) struct NamedFiles {
+    /// Name of the upstream that keeps them; `None` if there is no file.
+    pub(super) upstream: Option<String>,
+    /// Maximum size of all files together.
+    pub(super) max_bytes: i64,
+}
 
 /// The check that named objects belong to the caller's project.
 pub(crate) struct Ownership {
@@ -65,7 +78,8 @@ impl Ownership {
     }
 
     /// Checks the objects that a request to a model names, and returns the targets of its plan that have them. Most requests
-    /// name none, and then the database is not queried.
+    /// name none, and then the database is not queried. The ledger has the sessions of the containers that are named: the
+    /// answer does not count them again.
     ///
     /// # Errors
     /// 404 naming the field: an object is not of the caller's project. 400: too many objects are named, or one whose owner
@@ -73,7 +87,7 @@ impl Ownership {
     pub(crate) async fn check_call(
         &self,
         caller: &Caller,
-        call: &Call,
+        call: &mut Call,
         plan: Vec<Target>,
     ) -> Result<Vec<Target>> {
         let refs = &call.object_refs;
@@ -89,7 +103,9 @@ impl Ownership {
         if refs.is_empty() {
             return Ok(plan);
         }
-        Box::pin(self.check_plan(caller, call, plan)).await
+        let plan = Box::pin(self.check_plan(caller, call, plan)).await?;
+        call.estimate.known_containers = take(&mut call.object_refs.containers);
+        Ok(plan)
     }
 
     async fn check_plan(
@@ -149,26 +165,64 @@ impl Ownership {
         Ok(common.0)
     }
 
-    /// Checks the files that the body of a request about a vector store names, and returns the upstream that keeps them. They
+    /// Checks the objects that the JSON body of a request about a vector store or a container names, and returns the files. They
     /// must be kept by `upstream` if it is given, and by the same upstream otherwise.
     ///
     /// # Errors
-    /// 404 naming the field: a file is not of the caller's project. 400: a file is kept by another upstream.
+    /// 404 naming the field: an object is not of the caller's project. 400: a file is kept by another upstream, or the owner of
+    /// an object cannot be known.
     pub(super) async fn check_files(
         &self,
         owner: &ObjectOwner,
         body: &[u8],
         upstream: Option<&str>,
-    ) -> Result<Option<String>> {
-        let mut common = CommonUpstream(upstream.map(str::to_owned));
-        for (param, ids) in named_files(body)? {
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            let owned = self.check(owner, ObjectKind::File, &ids).await;
-            for file in owned.map_err(|error| error.about(param))? {
-                common.add(param, file)?;
-            }
+    ) -> Result<NamedFiles> {
+        let mut files = NamedFiles {
+            upstream: upstream.map(str::to_owned),
+            max_bytes: 0,
+        };
+        if body.is_empty() {
+            return Ok(files);
         }
-        Ok(common.0)
+        let fields = Fields::of_json(body, &FILE_FIELDS)?;
+        for (param, ids) in named_files(&fields)? {
+            self.add_files(&mut files, owner, param, &ids).await?;
+        }
+        if let Some(name) = fields.view.unowned_ref {
+            return Err(unknown_owner(name));
+        }
+        // No field of these endpoints has ids at another depth; that a server looks there cannot be ruled out.
+        let keeper = files.upstream.as_deref();
+        let refs = self.check_refs(owner, &fields.view.object_refs, keeper, true);
+        files.upstream = refs.await?;
+        Ok(files)
+    }
+
+    /// Checks the files that the field `param` of a request names, and adds them to `files`.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_files`].
+    pub(super) async fn add_files(
+        &self,
+        files: &mut NamedFiles,
+        owner: &ObjectOwner,
+        param: &'static str,
+        ids: &BTreeSet<String>,
+    ) -> Result<()> {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let owned = self.check(owner, ObjectKind::File, &ids).await;
+        for file in owned.map_err(|error| error.about(param))? {
+            let keeper = (files.upstream).get_or_insert_with(|| file.upstream.clone());
+            if *keeper != file.upstream {
+                let id = file.id;
+                let message =
+                    format!("The file '{id}' is kept by another model server: upload it again.");
+                return Err(Error::invalid(param, message));
+            }
+            let bytes = file.bytes.unwrap_or(MAX_REQUEST_BYTES as i64);
+            files.max_bytes = files.max_bytes.saturating_add(bytes);
+        }
+        Ok(())
     }
 }
 
@@ -233,14 +287,6 @@ pub(super) fn unknown_owner(name: &'static str) -> Error {
     Error::refused("shared_account", message).about(name)
 }
 
-/// Returns the number of files that a body names.
-///
-/// # Errors
-/// 400: the body is malformed.
-pub(super) fn count_files(body: &[u8]) -> Result<usize> {
-    Ok(named_files(body)?.iter().map(|(_, ids)| ids.len()).sum())
-}
-
 /// An item of the field `files`.
 #[derive(Deserialize)]
 struct NamedFile {
@@ -248,12 +294,8 @@ struct NamedFile {
 }
 
 /// Returns the files that a body names, by the field that names them.
-fn named_files(body: &[u8]) -> Result<Vec<(&'static str, BTreeSet<String>)>> {
+fn named_files(fields: &Fields<'_>) -> Result<Vec<(&'static str, BTreeSet<String>)>> {
     let mut named = Vec::new();
-    if body.is_empty() {
-        return Ok(named);
-    }
-    let fields = Fields::of_json(body, &["file_id", "file_ids", "files"])?;
     if let Some(id) = fields.text("file_id")? {
         named.push(("file_id", BTreeSet::from([id])));
     }
@@ -311,6 +353,7 @@ mod tests {
             work: None,
             due_at: None,
             expires_at: None,
+            bytes: None,
         }
     }
 
@@ -347,7 +390,7 @@ mod tests {
         }
         let two = br#"{"file_ids":["a","b"]}"#;
         let error = ownership.check_files(&own.owner, two, None).await;
-        let error = error.expect_err("two upstreams");
+        let error = error.err().expect("two upstreams");
         assert_eq!(
             (error.status.as_u16(), error.param.as_deref()),
             (400, Some("file_ids"))
@@ -357,14 +400,13 @@ mod tests {
     #[test]
     fn files_are_found_wherever_they_are_named() {
         let ids = |body: &str| -> Result<Vec<String>> {
-            let named = named_files(body.as_bytes())?;
+            let named = named_files(&Fields::of_json(body.as_bytes(), &FILE_FIELDS)?)?;
             let flat = named
                 .into_iter()
                 .flat_map(|(param, ids)| ids.into_iter().map(move |id| format!("{param}={id}")));
             Ok(flat.collect())
         };
         for (body, found) in [
-            ("", ""),
             ("{}", ""),
             (r#"{"file_ids":null,"files":null,"file_id":null}"#, ""),
             (r#"{"file_id":"a","x":{"file_id":"b"}}"#, "file_id=a"),

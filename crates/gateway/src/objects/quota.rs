@@ -22,8 +22,8 @@ const LIMITER_NAME: &str = "files, batches and vector stores";
 pub(crate) struct Quota {
     limits: ObjectLimits,
     concurrent: Budget,
-    /// Files and vector stores that are being created, and are not in the repository yet.
-    creations: [Budget; 2],
+    /// Files and uploads, vector stores, and containers that are being created, and are not in the repository yet.
+    creations: [Budget; 3],
 }
 
 /// RAII guard of a request's share of the quota. Drop releases the share.
@@ -50,7 +50,7 @@ impl Quota {
         Self {
             limits,
             concurrent: per_project(concurrent),
-            creations: [u64::MAX; 2].map(per_project),
+            creations: [u64::MAX; 3].map(per_project),
         }
     }
 }
@@ -67,7 +67,7 @@ impl Objects {
         method: &Method,
     ) -> Result<QuotaShare> {
         let concurrent = caller.charge(&self.quota.concurrent, 1);
-        let what = "The requests under way for files, batches and vector stores";
+        let what = "The requests under way for files, batches, vector stores and containers";
         let concurrent = concurrent.map_err(|bound| bound.refusal(what))?;
         self.count_requests(&caller.project, 1)?;
         let creation = if *method == Method::POST && route.id.is_none() {
@@ -107,10 +107,13 @@ impl Objects {
         caller: &Caller,
         kind: ObjectKind,
     ) -> Result<Option<BudgetPermit>> {
-        let (limits, [files, vector_stores]) = (&self.quota.limits, &self.quota.creations);
-        let (bound, creations) = match kind {
-            ObjectKind::File => (limits.max_files, files),
-            ObjectKind::VectorStore => (limits.max_vector_stores, vector_stores),
+        let limits = &self.quota.limits;
+        let [files, vector_stores, containers] = &self.quota.creations;
+        let (kind, bound, creations) = match kind {
+            // An upload becomes a file.
+            ObjectKind::File | ObjectKind::Upload => (ObjectKind::File, limits.max_files, files),
+            kind @ ObjectKind::VectorStore => (kind, limits.max_vector_stores, vector_stores),
+            kind @ ObjectKind::Container => (kind, limits.max_containers, containers),
             _ => return Ok(None),
         };
         if bound == 0 {
@@ -124,7 +127,12 @@ impl Objects {
         // Read before the repository is counted: an object recorded in between counts twice rather than not at all.
         let being_created = permit.used_by_project();
         let owner = ObjectOwner::of(caller);
-        let kept = self.repository.count(&owner, kind).await?;
+        // Uploads first: one that is completed in between counts twice.
+        let uploads = match kind {
+            ObjectKind::File => self.repository.count(&owner, ObjectKind::Upload).await?,
+            _ => 0,
+        };
+        let kept = uploads.saturating_add(self.repository.count(&owner, kind).await?);
         if kept.saturating_add(being_created) <= u64::from(bound) {
             return Ok(Some(permit));
         }

@@ -8,6 +8,7 @@ use usage::{Metric, Quantities, UsageEvent, UsageKind};
 use super::Objects;
 use super::batch_input::BatchInput;
 use super::batch_status::{BatchStatus, output_usage};
+use super::containers::CONTAINER_POLL_SECONDS;
 use super::repository::UpstreamObject;
 use super::reservations::{batch_reservation, day_reservation};
 use crate::dialect::{Dialect, MeasuredUsage};
@@ -45,13 +46,17 @@ impl Objects {
     /// # Errors
     /// The upstream or the database has failed.
     pub(super) async fn poll_claimed(&self, object: &UpstreamObject) -> Result<()> {
+        if matches!(object.kind, ObjectKind::Upload | ObjectKind::UploadPart) {
+            // It has expired.
+            return self.repository.remove(object).await;
+        }
         self.reservations.bind_again(object).await;
         let answer = self.client.fetch(object).await?;
         if answer.is_gone() && !self.repository.is_young(object) {
-            tracing::warn!(
-                id = object.id,
-                "upstream object gone; usage since last poll unknown"
-            );
+            if object.kind != ObjectKind::Container {
+                let id = &object.id;
+                tracing::warn!(id, "upstream object gone; usage since last poll unknown");
+            }
             self.reservations.release(object).await?;
             return self.repository.set_due(object, None).await;
         }
@@ -63,6 +68,7 @@ impl Objects {
         match object.kind {
             ObjectKind::VectorStore => self.record_days(object, &answer.body).await,
             ObjectKind::Batch => self.poll_batch(object, &answer.body).await,
+            ObjectKind::Container => self.poll_container(object, &answer.body).await,
             _ => self.repository.set_due(object, None).await,
         }
     }
@@ -187,6 +193,7 @@ impl Objects {
                 work: None,
                 due_at: None,
                 expires_at: None,
+                bytes: None,
             };
             if !self.repository.add(&file).await? {
                 let (upstream, batch) = (&object.upstream, &object.id);
@@ -245,6 +252,7 @@ impl Objects {
 pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
     match kind {
         ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
+        ObjectKind::Container => CONTAINER_POLL_SECONDS,
         _ => BATCH_POLL_SECONDS,
     }
 }
@@ -262,7 +270,7 @@ fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool
 }
 
 /// Returns a usage event of an object, in the project of its owner.
-fn object_event(
+pub(super) fn object_event(
     object: &UpstreamObject,
     id: String,
     timestamp: UnixTime,

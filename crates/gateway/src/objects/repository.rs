@@ -12,17 +12,18 @@ const MIN_FORGET_AGE: i64 = 15 * SECONDS_PER_MINUTE * 1_000;
 
 /// A conflict means that the owner, or another project, has the id already.
 const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, \
-                   user_id, created_at, work, due_at, expires_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+                   user_id, created_at, work, due_at, bytes, expires_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
 
 const OF_KIND: &str = "\
-    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, expires_at \
-    FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3 \
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, bytes, \
+    expires_at FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3 \
     AND (expires_at IS NULL OR expires_at > $4)";
 
 /// Objects that are due, and that no node has claimed.
 const DUE: &str = "\
-    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, expires_at \
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, bytes, \
+    expires_at \
     FROM stored_objects WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $2) \
     ORDER BY due_at, id LIMIT $3";
 
@@ -61,14 +62,16 @@ pub struct UpstreamObject {
     pub id: String,
     /// Name of the upstream.
     pub upstream: String,
-    /// Purpose of a file; empty for other kinds.
+    /// Purpose of a file or an upload, or the name of a container; empty for other kinds.
     pub purpose: String,
     /// Time of creation, in milliseconds since 1970.
     pub created_at: i64,
     /// Requests of a batch, or of the file that is its input, in JSON.
     pub work: Option<String>,
-    /// Time of the next poll, if there is to be one.
+    /// Time of the next poll, if there is to be one; of an upload and its parts, the time at which they expire.
     pub due_at: Option<UnixTime>,
+    /// Size of an upload, or of a file that came as one.
+    pub bytes: Option<i64>,
     /// Time at which the upstream deletes the object by itself, if it does.
     pub expires_at: Option<UnixTime>,
 }
@@ -157,12 +160,15 @@ impl ObjectRepository {
             .await
     }
 
-    /// Returns the number of objects of a kind that the owner's project has.
+    /// Returns the number of objects of a kind that the owner's project has; of containers, those that run.
     ///
     /// # Errors
     /// The database's.
     pub async fn count(&self, owner: &ObjectOwner, kind: ObjectKind) -> Result<u64, Error> {
-        let statement = sql!(COUNT, &owner.organization, &owner.project, kind.as_str());
+        let mut statement = sql!(COUNT, &owner.organization, &owner.project, kind.as_str());
+        if kind == ObjectKind::Container {
+            statement.push(" AND due_at IS NOT NULL");
+        }
         let mut read = self.store.read().await?;
         let count: i64 = read.fetch_one(statement, |row| row.get("count")).await?;
         Ok(u64::try_from(count).unwrap_or(0))
@@ -213,6 +219,15 @@ impl ObjectRepository {
             "UPDATE stored_objects SET due_at = $1, claimed_until = NULL",
             at
         );
+        self.write_one(&mut statement, object).await
+    }
+
+    /// Sets the requests of the file that is the input of a batch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_work(&self, object: &UpstreamObject, work: &str) -> Result<(), Error> {
+        let mut statement = sql!("UPDATE stored_objects SET work = $1", work);
         self.write_one(&mut statement, object).await
     }
 
@@ -297,6 +312,7 @@ fn add(object: &UpstreamObject) -> Statement {
         object.created_at,
         object.work.as_deref(),
         object.due_at,
+        object.bytes,
         object.expires_at
     )
 }
@@ -317,6 +333,7 @@ impl UpstreamObject {
             created_at: row.get("created_at")?,
             work: row.get("work")?,
             due_at: row.optional_time("due_at")?,
+            bytes: row.get("bytes")?,
             expires_at: row.optional_time("expires_at")?,
         })
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use base::Result;
 use bytes::Bytes;
-use http::{Method, Response, request};
+use http::{HeaderMap, Method, Response, request};
 
 use super::quota::QuotaShare;
 use super::upstream::PassthroughBody;
 use crate::caller::Caller;
+use crate::dialect::is_form;
 use crate::limits::RateLimitStatus;
 use crate::object_kind::{ObjectKind, is_plausible};
 use crate::percent;
@@ -48,6 +49,8 @@ const ITEM_LIST_PARAMETERS: &[&str] =
 const ITEM_PARAMETERS: &[&str] = &["include", "include[]"];
 /// The parameters of the messages of a chat completion.
 const MESSAGE_PARAMETERS: &[&str] = &["after", "limit", "order"];
+/// The parameters of lists of what is in a container.
+const CONTAINER_FILE_PARAMETERS: &[&str] = &["limit", "order", "after"];
 
 /// The path of a request about objects.
 pub(crate) struct ObjectRoute {
@@ -74,15 +77,25 @@ impl ObjectRoute {
             return None;
         }
         let methods: &[Method] = match (kind, segments.as_slice()) {
-            (ObjectKind::File | ObjectKind::Batch | ObjectKind::VectorStore, [])
-            | (ObjectKind::VectorStore, [_, "files"])
+            (ObjectKind::Upload, [] | [_, "parts" | "complete" | "cancel"]) => &[POST],
+            (ObjectKind::Upload, _) => return None,
+            (
+                ObjectKind::File
+                | ObjectKind::Batch
+                | ObjectKind::VectorStore
+                | ObjectKind::Container,
+                [],
+            )
+            | (ObjectKind::VectorStore | ObjectKind::Container, [_, "files"])
             | (ObjectKind::Conversation, [_, "items"]) => &[GET, POST],
             (ObjectKind::File | ObjectKind::Response, [_])
+            | (ObjectKind::Container, [_] | [_, "files", _])
             | (ObjectKind::Conversation, [_, "items", _]) => &[GET, DELETE],
             (ObjectKind::Batch, [_])
             | (ObjectKind::File, [_, "content"])
             | (ObjectKind::Response, [_, "input_items"])
             | (ObjectKind::ChatCompletion, [_, "messages"])
+            | (ObjectKind::Container, [_, "files", _, "content"])
             | (
                 ObjectKind::VectorStore,
                 [_, "files", _, "content"]
@@ -116,6 +129,20 @@ impl ObjectRoute {
             id: None,
             rest: String::new(),
         })
+    }
+
+    /// True if a request adds a part to an upload.
+    pub(crate) fn is_part(&self) -> bool {
+        self.kind == ObjectKind::Upload && self.rest == "/parts"
+    }
+
+    /// True if the body of a request with these headers is a form.
+    pub(crate) fn takes_form(&self, headers: &HeaderMap) -> bool {
+        match self.kind {
+            ObjectKind::File => true,
+            ObjectKind::Container => self.rest == "/files" && is_form(headers),
+            _ => false,
+        }
     }
 
     /// True if a request with this method only releases resources of the upstream.
@@ -155,6 +182,9 @@ impl ObjectRoute {
             ObjectKind::VectorStore if is_get && rest.ends_with("/files") => {
                 VECTOR_STORE_FILE_PARAMETERS
             }
+            ObjectKind::Container if is_get && rest.ends_with("/files") => {
+                CONTAINER_FILE_PARAMETERS
+            }
             ObjectKind::Response if is_get && rest.is_empty() => RESPONSE_PARAMETERS,
             ObjectKind::Response if is_get => ITEM_LIST_PARAMETERS,
             ObjectKind::Conversation if is_get && rest == "/items" => ITEM_LIST_PARAMETERS,
@@ -187,6 +217,8 @@ fn collection(path: &str) -> Option<(ObjectKind, &str)> {
         ObjectKind::File,
         ObjectKind::Batch,
         ObjectKind::VectorStore,
+        ObjectKind::Upload,
+        ObjectKind::Container,
         ObjectKind::Response,
         ObjectKind::Conversation,
         ObjectKind::ChatCompletion,
@@ -266,6 +298,15 @@ mod tests {
             ("/conversations/conv_1/items/msg_1", "GET DELETE"),
             ("/chat/completions/c_1", "GET POST DELETE"),
             ("/chat/completions/c_1/messages", "GET"),
+            ("/uploads", "POST"),
+            ("/uploads/upload_1/parts", "POST"),
+            ("/uploads/upload_1/complete", "POST"),
+            ("/uploads/upload_1/cancel", "POST"),
+            ("/containers", "GET POST"),
+            ("/containers/cntr_1", "GET DELETE"),
+            ("/containers/cntr_1/files", "GET POST"),
+            ("/containers/cntr_1/files/cfile_1", "GET DELETE"),
+            ("/containers/cntr_1/files/cfile_1/content", "GET"),
         ] {
             let (known, route) = ObjectRoute::at(path).expect(path);
             let known: Vec<&str> = known.iter().map(Method::as_str).collect();
@@ -275,6 +316,10 @@ mod tests {
         }
         let beside = ObjectRoute::list_beside("/chat/completions").expect("a list");
         assert!(beside.id.is_none() && ObjectRoute::list_beside("/responses").is_none());
+    }
+
+    #[test]
+    fn any_other_path_has_no_route() {
         for path in [
             "/files/",
             "/files//content",
@@ -284,7 +329,12 @@ mod tests {
             "/files/a/other",
             "/vector_stores/vs_1/../files",
             "/vector_stores/vs_1/files/f/content/more",
-            "/uploads",
+            "/uploads/upload_1",
+            "/uploads/upload_1/parts/part_1",
+            "/uploads/../files/parts",
+            "/containers/cntr_1/../cntr_2",
+            "/containers/cntr_1/files/cfile_1/content/more",
+            "/containers/cntr_1/content",
             "/filesystem",
             "/responses",
             "/responses/",

@@ -13,7 +13,6 @@ use crate::budget::SpendBudget;
 use crate::caller::Caller;
 use crate::dialect::Dialect;
 use crate::object_kind::ObjectKind;
-use crate::request_body::MAX_REQUEST_BYTES;
 
 /// The lifetime of a reservation that is not bound to an object yet: longer than the creation of any object takes.
 const PENDING_SECONDS: i64 = SECONDS_PER_HOUR;
@@ -76,21 +75,20 @@ impl ObjectReservations {
         }
     }
 
-    /// Reserves a day of storage for this many files of a vector store, even for none if a limit is set. Returns `None` if no
-    /// limit is set.
+    /// Reserves a day of storage for this many bytes of files of a vector store, even for none if a limit is set. Returns `None`
+    /// if no limit is set.
     ///
     /// # Errors
     /// 429: the organization, or the project, has less left.
     pub(super) async fn reserve_storage(
         &self,
         caller: &Caller,
-        files: usize,
+        bytes: i64,
     ) -> Result<Option<DurableReservation>> {
         if !caller.has_spend_limit() {
             return Ok(None);
         }
         let now = self.budget.clock.now();
-        let bytes = i64::try_from(files.saturating_mul(MAX_REQUEST_BYTES)).unwrap_or(i64::MAX);
         let ask = caller.spend_request(now, self.storage_cost(now, bytes));
         let reservation = self.durable.reserve(&ask, STORAGE_SECONDS).await?;
         Ok(Some(reservation))

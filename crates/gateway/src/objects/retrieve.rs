@@ -5,7 +5,6 @@ use http::Method;
 use usage::DurableReservation;
 
 use super::Objects;
-use super::ownership::count_files;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::{ObjectRequest, ObjectResponse};
 use super::upstream::{BufferedResponse, PassthroughBody, UpstreamRequest};
@@ -22,44 +21,26 @@ impl Objects {
         request: ObjectRequest<'_>,
         id: &str,
     ) -> Result<ObjectResponse> {
-        let owner = ObjectOwner::of(request.caller);
-        let kind = request.route.kind;
-        let object = self.ownership.check_one(&owner, kind, id).await?;
+        let (caller, route, head) = (request.caller, request.route, request.head);
+        let owner = ObjectOwner::of(caller);
+        let object = self.ownership.check_one(&owner, route.kind, id).await?;
         let upstream = self.client.upstream_of(&object)?;
-        let is_deletion = request.head.method == Method::DELETE && request.route.rest.is_empty();
-        if kind.is_state() && !is_deletion {
+        let (mut spend, mut content_type) = (None, JSON);
+        let is_deletion = head.method == Method::DELETE && route.rest.is_empty();
+        if object.kind.is_state() && !is_deletion {
             return self.pass_state(request, &object, upstream).await;
         }
-        let ObjectRequest {
-            caller,
-            route,
-            head,
-            body,
-            share,
-            ..
-        } = request;
-        let mut spend = None;
         if object.kind == ObjectKind::VectorStore {
-            let keeper = Some(object.upstream.as_str());
-            self.ownership.check_files(&owner, &body, keeper).await?;
             if is_deletion && object.due_at.is_some() {
                 self.record_last_day(&object).await?;
             }
-            if head.method == Method::POST {
-                spend = match route.rest.as_str() {
-                    "/files" | "/file_batches" => {
-                        let files = count_files(&body)?;
-                        self.reservations.reserve_storage(caller, files).await?
-                    }
-                    "/search" => {
-                        self.reservations.check_not_exhausted(caller)?;
-                        None
-                    }
-                    _ => None,
-                };
-            }
+            spend = self.check_vector_store(&object, &request).await?;
         }
-        let upstream_request = UpstreamRequest::of_client(head, share, body, JSON);
+        if object.kind == ObjectKind::Container && head.method == Method::POST {
+            content_type = self.check_container_file(&object, &request).await?;
+        }
+        let (share, body) = (request.share, request.body);
+        let upstream_request = UpstreamRequest::of_client(head, share, body, content_type);
         let is_about_itself = route.rest.is_empty() || route.rest == "/cancel";
         if !is_about_itself {
             let answer = self.client.send(upstream, upstream_request).await;
@@ -75,8 +56,34 @@ impl Objects {
         let response = self.client.send_buffered(upstream, upstream_request).await;
         self.invalidate(&object, &head.method);
         let response = response?;
-        self.follow(&object, &response, is_deletion).await?;
+        let ends = is_deletion || object.kind == ObjectKind::Upload;
+        self.follow(&object, &response, ends).await?;
         Ok(ObjectResponse::Buffered(response.into_response()))
+    }
+
+    /// Checks the files that a request about a vector store names, and reserves what they may cost.
+    async fn check_vector_store(
+        &self,
+        object: &UpstreamObject,
+        request: &ObjectRequest<'_>,
+    ) -> Result<Option<DurableReservation>> {
+        let (caller, owner, body) = (request.caller, &object.owner, &request.body);
+        let keeper = Some(object.upstream.as_str());
+        let files = self.ownership.check_files(owner, body, keeper).await?;
+        if request.head.method != Method::POST {
+            return Ok(None);
+        }
+        match request.route.rest.as_str() {
+            "/files" | "/file_batches" => {
+                let spend = self.reservations.reserve_storage(caller, files.max_bytes);
+                spend.await
+            }
+            "/search" => {
+                self.reservations.check_not_exhausted(caller)?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Removes from the cache an object that a request may have changed.
@@ -86,17 +93,17 @@ impl Objects {
         }
     }
 
-    /// Updates the records of an object by the response to a request about the object.
+    /// Updates the records of an object by the response to a request about the object, which ends with success if `ends`.
     async fn follow(
         &self,
         object: &UpstreamObject,
         response: &BufferedResponse,
-        is_deletion: bool,
+        ends: bool,
     ) -> Result<()> {
         if response.is_gone() {
             return self.forget(object).await;
         }
-        if response.is_success() && is_deletion {
+        if response.is_success() && ends {
             return self.remove(object).await;
         }
         if response.is_success() {

@@ -41,7 +41,7 @@ impl Objects {
             None => storage,
             Some(upstream) => self.client.0.by_name(&upstream).unwrap_or(storage),
         };
-        let new = NewObject::of(ObjectOwner::of(caller), ObjectKind::Conversation);
+        let new = NewObject::new(ObjectOwner::of(caller), ObjectKind::Conversation);
         let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
     }

@@ -97,6 +97,7 @@ impl Objects {
             created_at,
             work: None,
             due_at: None,
+            bytes: None,
             expires_at: object.expires_at,
         });
         RecordRows {

@@ -12,8 +12,8 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use http_body::{Body as _, SizeHint};
 use proxy::{
-    ForwardRequest, ResponseBody, ResponseDeadline, ResponseEnd, Target, UpstreamResponse,
-    Upstreams,
+    ForwardRequest, RequestBody, ResponseBody, ResponseDeadline, ResponseEnd, Target,
+    UpstreamResponse, Upstreams,
 };
 use serde::Deserialize;
 use tokio::time::{Sleep, sleep};
@@ -33,8 +33,8 @@ const MAX_BUFFERED_BYTES: usize = 4 * 1024 * 1024;
 
 const BETA: HeaderName = HeaderName::from_static("openai-beta");
 
-const NOT_OFFERED: &str = "This deployment keeps no files, batches, vector stores, conversations, responses or chat completions. Its \
-                           operator can set stores = true for an upstream that stores them.";
+const NOT_OFFERED: &str = "This deployment keeps no files, batches, vector stores, containers, conversations, responses or chat \
+                           completions. Its operator can set stores = true for an upstream that stores them.";
 
 /// Sends requests to the upstreams that keep objects.
 pub(crate) struct ObjectClient(pub(crate) Arc<Upstreams>);
@@ -42,7 +42,7 @@ pub(crate) struct ObjectClient(pub(crate) Arc<Upstreams>);
 /// A request to an upstream.
 pub(super) struct UpstreamRequest {
     forwarded: ForwardRequest,
-    body: Bytes,
+    body: RequestBody,
     /// Share of the project's quota, released once the head of the answer has come.
     pub(super) share: Arc<QuotaShare>,
 }
@@ -63,10 +63,10 @@ impl UpstreamRequest {
     pub(super) fn of_client(
         head: &request::Parts,
         share: &Arc<QuotaShare>,
-        body: Bytes,
+        body: impl Into<RequestBody>,
         content_type: HeaderValue,
     ) -> Self {
-        let path = head.uri.path();
+        let (path, body) = (head.uri.path(), body.into());
         let mut headers = head.headers.clone();
         // Projects share the upstream's account: with the same key, one would get the answer to the request of another.
         headers.remove(headers::IDEMPOTENCY_KEY);
@@ -109,7 +109,7 @@ impl UpstreamRequest {
         };
         Self {
             forwarded,
-            body: Bytes::new(),
+            body: Bytes::new().into(),
             share: Arc::default(),
         }
     }

@@ -60,6 +60,8 @@ struct RequestContext {
     observer: RequestObserver,
     /// Status of the rate limits that the request counts under.
     rate_limit_status: RateLimitStatus,
+    /// Maximum length of the body.
+    max_body_bytes: usize,
     /// Share of a request about objects in the quota of its project.
     quota_share: Arc<QuotaShare>,
 }
@@ -75,6 +77,7 @@ impl Pipeline {
             head,
             organization: None,
             rate_limit_status: RateLimitStatus::default(),
+            max_body_bytes: request_body::MAX_REQUEST_BYTES,
             quota_share: Arc::default(),
         };
         let served = self.dispatch(&mut context, body).await;
@@ -131,7 +134,7 @@ impl Pipeline {
         context: &mut RequestContext,
         needs: Permission,
     ) -> Result<Caller> {
-        request_body::check_headers(&context.head.headers)?;
+        request_body::check_headers(&context.head.headers, context.max_body_bytes)?;
         let caller = self.auth.authenticate(&context.head.headers).await?;
         context.organization = Some(caller.key.organization.header.clone());
         context.observer.set_key(&caller.key);

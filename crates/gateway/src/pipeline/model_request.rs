@@ -53,7 +53,7 @@ impl Pipeline {
         policy.check_call(&call)?;
         policy.apply_retention(&mut call)?;
         let ownership = &self.objects.ownership;
-        let plan = ownership.check_call(&caller, &call, plan).await?;
+        let plan = ownership.check_call(&caller, &mut call, plan).await?;
         let capture = self.capture(&context.id, dialect, &caller, &call);
         let headers = &mut context.head.headers;
         headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{Method, Response};
 
 use super::{Pipeline, RequestContext};
+use crate::caller::Caller;
 use crate::dialect::check_json;
-use crate::object_kind::ObjectKind;
-use crate::objects::{ObjectRequest, ObjectResponse, ObjectRoute};
-use crate::request_body::{self, RequestBody};
+use crate::objects::{ObjectRequest, ObjectResponse, ObjectRoute, PartBody};
+use crate::request_body::{self, MAX_PART_FORM_BYTES, RequestBody};
 use crate::response_body::Body;
 
 impl Pipeline {
@@ -22,6 +22,9 @@ impl Pipeline {
         body: impl RequestBody,
     ) -> Result<Response<Body>> {
         let needs = Permission::ModelRequest;
+        if route.is_part() {
+            context.max_body_bytes = MAX_PART_FORM_BYTES;
+        }
         let caller = self.authenticate(context, needs).await?;
         let storage = self.objects.client.storage()?;
         self.auth.record_use(&caller);
@@ -31,12 +34,14 @@ impl Pipeline {
         }
         let share = self.objects.charge(&caller, &route, method).await?;
         context.quota_share = Arc::new(share);
+        if route.is_part() {
+            return Box::pin(self.serve_part(route, context, &caller, body)).await;
+        }
         let body = match context.head.method {
             Method::POST => {
                 let memory = self.flow.body(&caller)?;
                 let body = request_body::read(&context.head.headers, body, memory).await?;
-                if route.kind == ObjectKind::File {
-                    // A form.
+                if route.takes_form(&context.head.headers) {
                     body
                 } else {
                     check_json(&context.head.headers)?;
@@ -47,14 +52,7 @@ impl Pipeline {
         };
         route.check_query(&context.head.method, context.head.uri.query())?;
         let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
-        let request = ObjectRequest {
-            caller: &caller,
-            route: &route,
-            head: &context.head,
-            body,
-            share: &context.quota_share,
-            rate_limit_status: &mut context.rate_limit_status,
-        };
+        let request = object_request(&caller, &route, context, body);
         let serving = Box::pin(self.objects.serve(request, storage));
         // A creation continues in the background if it is revoked or the client hangs up.
         Ok(match registration.unless_revoked(serving).await?? {
@@ -63,5 +61,41 @@ impl Pipeline {
                 response.map(|body| Body::passthrough(body, registration))
             }
         })
+    }
+
+    /// Serves a request that adds a part to an upload. The part passes to the upstream while it comes, as long as the key is
+    /// not revoked.
+    async fn serve_part(
+        &self,
+        route: ObjectRoute,
+        context: &mut RequestContext,
+        caller: &Caller,
+        body: impl RequestBody,
+    ) -> Result<Response<Body>> {
+        route.check_query(&context.head.method, context.head.uri.query())?;
+        let body = PartBody::new(&context.head.headers, body)?;
+        let needs = Permission::ModelRequest;
+        let (caller, registration) = self.authenticate_again(context, caller, needs)?;
+        let request = object_request(&caller, &route, context, Bytes::new());
+        let serving = Box::pin(self.objects.add_part(request, body));
+        let response = registration.unless_revoked(serving).await??;
+        Ok(response.map(Body::from))
+    }
+}
+
+/// Returns a request about objects by a caller.
+fn object_request<'a>(
+    caller: &'a Caller,
+    route: &'a ObjectRoute,
+    context: &'a mut RequestContext,
+    body: Bytes,
+) -> ObjectRequest<'a> {
+    ObjectRequest {
+        caller,
+        route,
+        head: &context.head,
+        body,
+        share: &context.quota_share,
+        rate_limit_status: &mut context.rate_limit_status,
     }
 }

@@ -254,7 +254,7 @@ async fn unknown_paths_are_never_forwarded() {
     for path in [
         "/v1",
         "/v1/",
-        "/v1/uploads",
+        "/v1/uploads/x",
         "/v1/embeddings/",
         "/v1/audio",
         "/v1/images",

@@ -1,8 +1,10 @@
-//! Files, batches, vector stores and stored answers of two projects that share an upstream's account.
+//! Files, uploads, batches, vector stores, containers and stored answers of two projects that share an upstream's account.
 
 mod batches;
+mod containers;
 mod every_place;
 mod files;
+mod guessed_ids;
 mod lists;
 mod metering;
 mod newer_schema;
@@ -16,6 +18,8 @@ mod state_answers;
 mod state_records;
 mod state_streams;
 mod storage_server;
+mod upload_parts;
+mod uploads;
 mod vector_stores;
 
 use bytes::Bytes;

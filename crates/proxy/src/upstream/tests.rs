@@ -35,7 +35,7 @@ fn url_of_a_request_is_the_base_url_followed_by_its_path_and_query() {
                 headers: HeaderMap::new(),
                 can_ask_for_usage: false,
             };
-            let attempt = upstream.attempt_request(&request, Bytes::new());
+            let attempt = upstream.attempt_request(&request, Bytes::new().into());
             let attempt = attempt.expect("a path");
             let key = upstream.credentials.current();
             let request = upstream.http_request(&attempt, &key, RequestTarget::Http2);

@@ -54,7 +54,7 @@ pub(super) struct GatewayTable {
     revoked_stream_grace_seconds: u64,
 }
 
-/// Limits of files, batches and vector stores per project; 0 for no limit.
+/// Limits of files, batches, vector stores and containers per project; 0 for no limit.
 #[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ObjectsTable {
@@ -62,10 +62,12 @@ pub(super) struct ObjectsTable {
     requests_per_minute: u32,
     /// Maximum number of concurrent requests to the storage upstream.
     max_concurrent_requests: u32,
-    /// Maximum number of files.
+    /// Maximum number of files and pending uploads.
     max_files: u32,
     /// Maximum number of vector stores.
     max_vector_stores: u32,
+    /// Maximum number of running containers.
+    max_containers: u32,
 }
 
 /// Behaviour of a node while the database is unreachable.
@@ -116,6 +118,7 @@ impl ObjectsTable {
             max_concurrent_requests: objects.max_concurrent_requests,
             max_files: objects.max_files,
             max_vector_stores: objects.max_vector_stores,
+            max_containers: objects.max_containers,
         }
     }
 }
@@ -192,6 +195,7 @@ impl Bounds {
                     max_concurrent_requests: objects.max_concurrent_requests,
                     max_files: objects.max_files,
                     max_vector_stores: objects.max_vector_stores,
+                    max_containers: objects.max_containers,
                 },
             },
             body_memory_bytes: gateway.body_memory_bytes,

@@ -43,7 +43,7 @@ pub struct Upstream {
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
     /// True if the upstream stores objects that belong to projects: its responses, conversations and stored chat completions,
-    /// and the files, batches and vector stores that clients create, if it is the first such upstream.
+    /// and the files, batches, vector stores and containers that clients create, if it is the first such upstream.
     #[serde(default)]
     pub stores: bool,
     /// Weight in weighted round robin; 0 makes it a standby.

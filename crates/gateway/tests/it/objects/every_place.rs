@@ -122,10 +122,7 @@ fn assert_refused(answer: &Answer, shelf: &StorageServer, foreign: &Ids, what: &
     for (path, body) in &asked {
         let body = String::from_utf8_lossy(body);
         let names = |id: &&str| path.contains(*id) || body.contains(*id);
-        assert!(
-            !foreign.all().iter().any(|id| names(id)),
-            "{what}: {path} {body}"
-        );
+        assert!(!foreign.all().iter().any(names), "{what}: {path} {body}");
     }
 }
 

@@ -212,7 +212,8 @@ async fn who_may_not_call_models_may_not_keep_anything() {
         "/v1/files/",
         "/v1/files/a%2F..%2Fb",
         "/v1/files/x/other",
-        "/v1/uploads",
+        "/v1/uploads/x",
+        "/v1/containers/x/other",
     ] {
         assert_eq!(world.get(path, world.service()).await.status, 404, "{path}");
     }

@@ -22,6 +22,7 @@ fn object(organization: &Organization) -> UpstreamObject {
         work: None,
         due_at: Some(UnixTime(1)),
         expires_at: None,
+        bytes: None,
     }
 }
 

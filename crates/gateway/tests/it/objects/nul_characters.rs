@@ -33,6 +33,11 @@ async fn s22_an_id_with_nul_is_nobodys() {
             json!({"file_ids": [NUL]}),
             json!("file_ids"),
         ),
+        (
+            "containers",
+            json!({"name": "c", "file_ids": [NUL]}),
+            json!("file_ids"),
+        ),
     ] {
         let answer = world
             .make(&format!("/v1/{path}"), world.service(), &body)
@@ -71,6 +76,8 @@ async fn s22_nothing_that_is_kept_has_nul() {
         "/v1/batches?after=%00",
         "/v1/vector_stores?after=%00",
         "/v1/vector_stores?before=%00",
+        "/v1/containers?after=%00",
+        "/v1/containers?name=%00",
     ] {
         let answer = world.get(path, world.service()).await;
         assert!(answer.status.is_client_error(), "{path}: {}", answer.body);
@@ -78,5 +85,15 @@ async fn s22_nothing_that_is_kept_has_nul() {
     let answer = world.upload(world.service(), "user\0data", "x").await;
     let refused = (400, json!("purpose"), json!("invalid_value"));
     assert_eq!(answer.refusal(), refused, "{}", answer.body);
+    for (path, body, param) in [
+        ("uploads", json!({"purpose": NUL, "bytes": 1}), "purpose"),
+        ("containers", json!({"name": NUL}), "name"),
+    ] {
+        let answer = world
+            .make(&format!("/v1/{path}"), world.service(), &body)
+            .await;
+        let refused = (400, json!(param), json!("invalid_value"));
+        assert_eq!(answer.refusal(), refused, "{}", answer.body);
+    }
     assert!(shelf.asked().is_empty(), "nothing went to the account");
 }

@@ -110,20 +110,8 @@ async fn s5_a_file_of_another_project_is_found_in_every_place() {
 }
 
 /// Members that name an object without a known owner, with the field that the refusal names.
-const OF_NOBODY: [(&str, &str); 8] = [
+const OF_NOBODY: [(&str, &str); 5] = [
     (r#""prompt":{"id":"pmpt_1","version":"1"}"#, "prompt"),
-    (
-        r#""tools":[{"type":"code_interpreter","container":"cntr_1"}]"#,
-        "container",
-    ),
-    (
-        r#""input":[{"type":"code_interpreter_call","id":"ci_1","container_id":"cntr_1"}]"#,
-        "container_id",
-    ),
-    (
-        r#""input":[{"type":"shell_call","environment":{"type":"container_reference","container_id":"cntr_1"}}]"#,
-        "container_id",
-    ),
     (
         r#""tools":[{"type":"shell","environment":{"type":"container_auto","skills":[{"skill_id":"skill_1"}]}}]"#,
         "skill_id",

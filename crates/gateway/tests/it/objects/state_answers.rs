@@ -14,7 +14,7 @@ impl StorageState {
         body: &Value,
     ) -> Option<Answered> {
         Some(match (method.as_str(), segments) {
-            ("POST", ["responses"]) => self.respond(body),
+            ("POST", ["responses"]) if self.response.is_none() => self.respond(body),
             ("GET", ["responses", id]) => self.get("response", id),
             ("POST", ["responses", id, "cancel"]) => self.get("response", id),
             ("DELETE", ["responses", id]) => self.delete("response", id),

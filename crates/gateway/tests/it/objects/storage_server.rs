@@ -1,4 +1,5 @@
-//! A fake upstream that keeps files, batches, vector stores and the state of answers for one account, as OpenAI's service does.
+//! A fake upstream that keeps files, uploads, batches, vector stores, containers and the state of answers for one account, as
+//! OpenAI's service does.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ pub struct StorageServer {
 pub struct StorageState {
     /// Objects by id.
     pub objects: BTreeMap<String, Value>,
-    /// Contents of files by id.
+    /// Contents of files and of parts of uploads by id.
     pub contents: BTreeMap<String, Bytes>,
     /// Method and path of every request, with the body.
     pub asked: Vec<(String, Bytes)>,
@@ -35,6 +36,8 @@ pub struct StorageState {
     pub gate: Option<Arc<Semaphore>>,
     /// True if batches are refused.
     pub refuses: bool,
+    /// Answer of models, if there are any.
+    pub response: Option<Value>,
     /// Number of objects that were made, which their ids come from.
     pub made: usize,
 }
@@ -105,7 +108,7 @@ impl StorageState {
         let id = self
             .next_id
             .take()
-            .unwrap_or_else(|| format!("{kind}-{number}"));
+            .unwrap_or_else(|| format!("{kind}-{number}").replace('.', "_"));
         object["id"] = json!(id);
         object["object"] = json!(kind);
         object["created_at"] = json!(START_SECONDS);
@@ -171,9 +174,110 @@ impl StorageState {
                 self.get("vector_store", id)?;
                 Ok(json!({"object": "about", "of": id, "rest": rest, "asked": json()}))
             }
+            ("POST", ["uploads", rest @ ..]) => self.upload(rest, body),
+            (_, ["containers", rest @ ..]) => self.container(method, rest, body),
+            ("POST", ["responses"]) if self.response.is_some() => {
+                Ok(self.response.clone().unwrap_or_default())
+            }
             _ => Err((500, json!({"error": "the gateway must not ask this"}))),
         }
     }
+
+    fn upload(&mut self, path: &[&str], body: &Bytes) -> Answered {
+        let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let [id, action] = path else {
+            let asked = json();
+            let upload = json!({"status": "pending", "purpose": asked["purpose"], "bytes": asked["bytes"],
+                                "filename": asked["filename"], "expires_at": START_SECONDS + 3600});
+            return Ok(self.keep("upload", upload));
+        };
+        let mut upload = self.get("upload", id)?;
+        if upload["status"] != "pending" {
+            return Err((
+                400,
+                json!({"error": {"message": "not pending", "type": "invalid_request_error",
+                                             "param": null, "code": null}}),
+            ));
+        }
+        match *action {
+            "parts" => {
+                let part = self.keep("upload.part", json!({"upload_id": id}));
+                let part_id = part["id"].as_str().expect("an id").to_owned();
+                self.contents.insert(part_id, only_file(body));
+                return Ok(part);
+            }
+            "cancel" => upload["status"] = json!("cancelled"),
+            _ => {
+                let mut content = Vec::new();
+                for part in json()["part_ids"].as_array().expect("a list") {
+                    let part = self.get("upload.part", part.as_str().expect("an id"))?;
+                    assert_eq!(part["upload_id"], **id, "a part of the upload");
+                    content.extend_from_slice(&self.contents[part["id"].as_str().expect("an id")]);
+                }
+                let file = json!({"purpose": upload["purpose"], "bytes": content.len(),
+                                  "filename": upload["filename"]});
+                let file = self.keep("file", file);
+                let file_id = file["id"].as_str().expect("an id").to_owned();
+                self.contents.insert(file_id, content.into());
+                upload["status"] = json!("completed");
+                upload["file"] = file;
+            }
+        }
+        self.objects.insert((*id).to_owned(), upload.clone());
+        Ok(upload)
+    }
+
+    fn container(&mut self, method: &Method, path: &[&str], body: &Bytes) -> Answered {
+        let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+        match (method.as_str(), path) {
+            ("POST", []) => {
+                let asked = json();
+                let container = json!({"status": "running", "name": asked["name"], "asked": asked});
+                Ok(self.keep("container", container))
+            }
+            ("GET", [id]) => self.get("container", id),
+            ("DELETE", [id]) => self.delete("container", id),
+            (_, [id, "files"]) => {
+                self.get("container", id)?;
+                let asked = String::from_utf8_lossy(body).into_owned();
+                match method.as_str() {
+                    "POST" => {
+                        let file =
+                            json!({"container_id": id, "path": "/mnt/data/x", "asked": asked});
+                        Ok(self.keep("container.file", file))
+                    }
+                    _ => {
+                        let mut files = self.objects.values();
+                        let files: Vec<&Value> = files
+                            .by_ref()
+                            .filter(|file| file["container_id"] == **id)
+                            .collect();
+                        Ok(json!({"object": "list", "data": files, "has_more": false}))
+                    }
+                }
+            }
+            (_, [id, "files", file, ..]) => {
+                self.get("container", id)?;
+                let found = self.get("container.file", file)?;
+                if found["container_id"] != **id {
+                    return self.get("container.file", "");
+                }
+                match method.as_str() {
+                    "DELETE" => self.delete("container.file", file),
+                    _ => Ok(found),
+                }
+            }
+            _ => Err((500, json!({"error": "the gateway must not ask this"}))),
+        }
+    }
+}
+
+/// Returns the file of a form that has nothing else.
+fn only_file(form: &Bytes) -> Bytes {
+    let find = |text: &[u8]| form.windows(text.len()).position(|window| window == text);
+    let start = find(b"\r\n\r\n").expect("headers") + 4;
+    let end = form.len() - b"\r\n--xx--\r\n".len();
+    form.slice(start..end)
 }
 
 async fn answer(
@@ -181,7 +285,8 @@ async fn answer(
     state: Arc<Mutex<StorageState>>,
 ) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
+    // Nobody waits for the answer to a body that has broken off.
+    let body = body.collect().await.unwrap_or_default().to_bytes();
     assert_eq!(head.headers["authorization"], format!("Bearer {KEY}"));
     assert!(!head.headers.contains_key("idempotency-key"));
     let gate = state.lock().expect("a lock").gate.take();

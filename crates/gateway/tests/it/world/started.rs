@@ -25,7 +25,7 @@ pub fn pepper() -> Pepper {
     Pepper::generate(&Entropy::seeded(1))
 }
 
-/// Prices: a tenth of a cent for a token, 1.60 dollars for a gibibyte and day.
+/// Prices: a tenth of a cent for a token, 1.60 dollars for a gibibyte and day, 3 cents for a container.
 const PRICES: &str = "\
 [[price]]
 model = 'real'
@@ -37,6 +37,7 @@ output = '1000'
 model = '*'
 effective = '2025-01-01'
 storage = '1.60'
+code_interpreter = '0.03'
 ";
 
 /// Returns the prices of [`PRICES`].

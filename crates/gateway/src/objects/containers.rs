@@ -1,0 +1,138 @@
+//! Containers of the code interpreter: each is a session that is charged once, when it is created.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base::time::SECONDS_PER_HOUR;
+use base::{Error, Result};
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+use proxy::Target;
+use serde::Deserialize;
+use usage::{ItemName, Metric, Quantities, QueuePermit, UsageEvent, UsageKind};
+
+use super::Objects;
+use super::create::NewObject;
+use super::ownership::NamedFiles;
+use super::reconcile::object_event;
+use super::repository::{ObjectOwner, UpstreamObject};
+use super::request::ObjectRequest;
+use super::upstream::UpstreamRequest;
+use crate::caller::Caller;
+use crate::dialect::{Fields, JSON, form_type, read_form};
+use crate::object_kind::ObjectKind;
+use crate::policy::ProjectPolicy;
+
+/// The interval between two polls of a container, in seconds.
+pub(super) const CONTAINER_POLL_SECONDS: i64 = SECONDS_PER_HOUR;
+/// The maximum length of the name of a container.
+const MAX_NAME_BYTES: usize = 512;
+
+#[derive(Deserialize)]
+struct ContainerStatus {
+    status: Option<String>,
+}
+
+impl Objects {
+    /// Creates a container, at the upstream that keeps its first files, or at `storage` if it has none.
+    ///
+    /// # Errors
+    /// 403: the project may not use the code interpreter. 404: a file is not of the caller's project. 400: a field is invalid, or
+    /// names an object whose owner cannot be known. 429: a limit leaves no room. 503: the ledger's queue is full.
+    pub(super) async fn create_container(
+        self: &Arc<Self>,
+        request: ObjectRequest<'_>,
+        storage: Target,
+    ) -> Result<Response<Bytes>> {
+        let (caller, head, body) = (request.caller, request.head, request.body);
+        ProjectPolicy::of(caller).check_tools(std::iter::once("code_interpreter"))?;
+        let fields = Fields::of_request(&head.headers, &body, &["name"])?;
+        let name = fields.text("name")?.unwrap_or_default();
+        if name.len() > MAX_NAME_BYTES || name.contains('\0') {
+            let message =
+                format!("name must have at most {MAX_NAME_BYTES} bytes, and no NUL character.");
+            return Err(Error::invalid("name", message));
+        }
+        let owner = ObjectOwner::of(caller);
+        let files = self.ownership.check_files(&owner, &body, None).await?;
+        let keeper = files.upstream.and_then(|name| self.client.0.by_name(&name));
+        let new = NewObject {
+            purpose: name,
+            due_at: Some(self.clock.now().plus(CONTAINER_POLL_SECONDS)),
+            session: Some(self.reserve_session(caller).await?),
+            ..NewObject::new(owner, ObjectKind::Container)
+        };
+        let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
+        let target = keeper.unwrap_or(storage);
+        self.create(new, target, upstream_request).await
+    }
+
+    /// Reserves a place in the ledger's queue for a session, and its cost within the spend limits.
+    async fn reserve_session(&self, caller: &Caller) -> Result<QueuePermit> {
+        let spend = if caller.has_spend_limit() {
+            let budget = &self.reservations.budget;
+            let (now, session) = (self.clock.now(), [(ItemName::CodeInterpreterSessions, 1)]);
+            let cost = (budget.prices).max_tool_cost(usage::ANY_MODEL, now, &session);
+            budget.spend.reserve(&caller.spend_request(now, cost))?
+        } else {
+            None
+        };
+        Ok(self.recorder.reserve().await?.with_spend(spend))
+    }
+
+    /// Checks the file that a request adds to a container, and returns the content type for the upstream.
+    ///
+    /// # Errors
+    /// 404: the file is not of the caller's project. 400: the body is malformed, or the file is kept by another upstream.
+    pub(super) async fn check_container_file(
+        &self,
+        container: &UpstreamObject,
+        request: &ObjectRequest<'_>,
+    ) -> Result<HeaderValue> {
+        let (headers, body) = (&request.head.headers, &request.body);
+        let (owner, keeper) = (&container.owner, container.upstream.as_str());
+        if !request.route.takes_form(headers) {
+            let checked = self.ownership.check_files(owner, body, Some(keeper));
+            return checked.await.map(|_| JSON);
+        }
+        let fields = read_form(headers, body, &["file", "file_id"])?;
+        if let Some(id) = fields.text("file_id")? {
+            let mut files = NamedFiles {
+                upstream: Some(keeper.to_owned()),
+                max_bytes: 0,
+            };
+            let ids = BTreeSet::from([id]);
+            let checked = self.ownership.add_files(&mut files, owner, "file_id", &ids);
+            checked.await?;
+        }
+        form_type(headers)
+    }
+
+    /// Records whether a container still runs. One that does not is polled no more, and does not count for the quota.
+    pub(super) async fn poll_container(
+        &self,
+        object: &UpstreamObject,
+        answer: &[u8],
+    ) -> Result<()> {
+        let container: ContainerStatus = serde_json::from_slice(answer)
+            .map_err(|_| Error::upstream("The model server's answer is no container."))?;
+        let has_ended = matches!(container.status.as_deref(), Some("expired" | "deleted"));
+        let next = self.clock.now().plus(CONTAINER_POLL_SECONDS);
+        let next = Some(next).filter(|_| !has_ended);
+        self.repository.set_due(object, next).await
+    }
+}
+
+/// Returns the usage event for the session of a new container.
+pub(super) fn session_event(container: &UpstreamObject) -> UsageEvent {
+    let created_at = base::UnixTime(container.created_at.div_euclid(1_000));
+    let quantities = Quantities::default().with(Metric::NumSessions, 1);
+    let kind = UsageKind::CodeInterpreterSessions;
+    object_event(
+        container,
+        container.id.clone(),
+        created_at,
+        kind,
+        quantities,
+    )
+}
