@@ -1,5 +1,6 @@
 //! Money: exact integers of billionths of a US dollar, converted to floating point only for JSON.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul, Sub};
@@ -131,6 +132,19 @@ impl Factor {
             .map(|scaled| Self::reduced(scaled.0.into(), NANOS_PER_DOLLAR.into()))
     }
 
+    /// Returns a factor that is a number of billionths; 0 for a negative number.
+    #[must_use]
+    pub fn of_billionths(billionths: i64) -> Self {
+        Self::reduced(billionths.max(0).into(), NANOS_PER_DOLLAR.into())
+    }
+
+    /// Returns the factor in billionths, rounded down; `i64::MAX` if it is larger.
+    #[must_use]
+    pub fn billionths(self) -> i64 {
+        let scaled = self.numerator.saturating_mul(NANOS_PER_DOLLAR.into());
+        i64::try_from(scaled / self.denominator).unwrap_or(i64::MAX)
+    }
+
     fn reduced(numerator: i128, denominator: i128) -> Self {
         let (mut divisor, mut rest) = (denominator, numerator);
         while rest != 0 {
@@ -146,7 +160,7 @@ impl Factor {
 /// Formats the form that [`Factor::parse`] reads, if the factor has at most 9 decimals.
 impl fmt::Display for Factor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scaled = self.numerator * i128::from(NANOS_PER_DOLLAR) / self.denominator;
+        let scaled = self.numerator.saturating_mul(NANOS_PER_DOLLAR.into()) / self.denominator;
         let per_one = i128::from(NANOS_PER_DOLLAR);
         let decimals = format!("{:09}", scaled % per_one);
         write!(f, "{}", scaled / per_one)?;
@@ -161,9 +175,22 @@ impl Mul for Factor {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
         Self::reduced(
-            self.numerator * other.numerator,
-            self.denominator * other.denominator,
+            self.numerator.saturating_mul(other.numerator),
+            self.denominator.saturating_mul(other.denominator),
         )
+    }
+}
+
+impl PartialOrd for Factor {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Factor {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mine = self.numerator.saturating_mul(other.denominator);
+        mine.cmp(&other.numerator.saturating_mul(self.denominator))
     }
 }
 
@@ -216,6 +243,20 @@ mod tests {
             let factor = Factor::parse(text).expect(text);
             assert_eq!(factor.to_string(), text);
         }
+    }
+
+    #[test]
+    fn factors_are_ordered_and_counted_in_billionths() {
+        let factor = |text| Factor::parse(text).expect("a factor");
+        assert!(factor("0.5") < Factor::ONE && factor("2") > factor("1.999999999"));
+        assert_eq!(factor("1.1").billionths(), 1_100_000_000);
+        assert_eq!(Factor::of_billionths(1_100_000_000), factor("1.1"));
+        assert_eq!(Factor::of_billionths(-1), factor("0"));
+        let large = factor("999999999.999999999");
+        assert!(
+            large * large * large > large,
+            "a product beyond 128 bits saturates"
+        );
     }
 
     #[test]

@@ -3,26 +3,39 @@
 use std::sync::Arc;
 
 use base::ids::ProjectId;
-use base::{Clock, NanoDollars, Result, UnixTime};
-use proxy::Target;
-use usage::{ModelFacts, PriceBook, Spend, SpendReservation};
+use base::money::Factor;
+use base::{Clock, Error, NanoDollars, Result, UnixTime};
+use proxy::{Target, UpstreamBilling};
+use usage::{Metric, ModelFacts, PriceBook, Quantities, Spend, SpendReservation, UsageKind};
 
 use crate::caller::Caller;
-use crate::dialect::{Call, Dialect};
+use crate::dialect::{Call, CostBasis, Dialect, MaxUsage};
+
+/// The requests of projects under a spend limit, or in an organization under one, for models without a price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnpricedModels {
+    /// Refused with 403: a limit could not hold.
+    #[default]
+    Refuse,
+    /// Served, at no cost.
+    Allow,
+}
 
 /// The stage that reserves the cost of a request within the spend limits of the caller's organization and project.
 pub(crate) struct SpendBudget {
     pub(crate) spend: Spend,
     pub(crate) prices: PriceBook,
     pub(crate) facts: Arc<ModelFacts>,
+    pub(crate) unpriced: UnpricedModels,
     pub(crate) clock: Clock,
 }
 
 impl SpendBudget {
-    /// Reserves the maximum cost of a request at the most expensive model of its plan; `None` if no limit is set.
+    /// Reserves the maximum cost of a request at the most expensive model and upstream of its plan; `None` if no limit is
+    /// set.
     ///
     /// # Errors
-    /// 429: the organization, or the project, has less left. 400: the maximum cost is unknown.
+    /// 429: the organization, or the project, has less left. 400: the maximum cost is unknown. 403: a model has no price.
     pub(crate) fn reserve(
         &self,
         caller: &Caller,
@@ -37,11 +50,64 @@ impl SpendBudget {
         let usage = call.max_usage(dialect)?;
         let mut max_cost = NanoDollars::default();
         for target in plan {
-            let books = (&self.prices, &*self.facts);
-            let cost = usage.max_cost(books, dialect, &target.model, at, false)?;
-            max_cost = max_cost.max(cost);
+            self.check_priced(&target.model, dialect.kind, at)?;
+            let uplift = target.billing().uplift;
+            let basis = self.basis(dialect, &target.model, at, uplift);
+            max_cost = max_cost.max(usage.max_cost(&basis)?);
         }
         self.spend.reserve(&caller.spend_request(at, max_cost))
+    }
+
+    /// Returns the maximum cost of a batch. `each` is the most that one of its requests may consume.
+    ///
+    /// # Errors
+    /// 400: the maximum cost is unknown.
+    pub(crate) fn max_batch_cost(
+        &self,
+        usage: &MaxUsage,
+        each: &MaxUsage,
+        (dialect, model): (&Dialect, &str),
+        at: UnixTime,
+        uplift: Factor,
+    ) -> Result<NanoDollars> {
+        usage.max_cost(&CostBasis {
+            batch: Some(each),
+            ..self.basis(dialect, model, at, uplift)
+        })
+    }
+
+    fn basis<'a>(
+        &'a self,
+        dialect: &'a Dialect,
+        model: &'a str,
+        at: UnixTime,
+        uplift: Factor,
+    ) -> CostBasis<'a> {
+        CostBasis {
+            prices: &self.prices,
+            facts: &self.facts,
+            dialect,
+            model,
+            at,
+            uplift,
+            batch: None,
+        }
+    }
+
+    /// Checks that a model has a price for what is asked of it, for a caller with a spend limit.
+    ///
+    /// # Errors
+    /// 403: it has none, and such models are refused.
+    pub(crate) fn check_priced(&self, model: &str, kind: UsageKind, at: UnixTime) -> Result<()> {
+        if self.unpriced == UnpricedModels::Allow || self.prices.is_priced(model, at, kind) {
+            return Ok(());
+        }
+        let kind = kind.as_str();
+        let message = format!(
+            "The model '{model}' has no price for {kind}, so that a spend limit could not hold. The operator can add a \
+             [[price]] table for the model, or allow models without a price with unpriced = \"allow\" in [spend]."
+        );
+        Err(Error::forbidden("model_not_priced", message).about("model"))
     }
 
     /// Checks that no spend limit is reached.
@@ -62,4 +128,20 @@ impl SpendBudget {
         }
         Ok(())
     }
+}
+
+/// Returns the quantities of an event with what its upstream decides on its price: the uplift, and the cost that the
+/// upstream has reported if that replaces prices.
+pub(crate) fn with_billing(
+    mut quantities: Quantities,
+    billing: UpstreamBilling,
+    cost: Option<NanoDollars>,
+) -> Quantities {
+    if billing.uplift != Factor::ONE {
+        quantities.set(Metric::UpliftBillionths, billing.uplift.billionths());
+    }
+    if let Some(cost) = cost.filter(|_| billing.reports_cost) {
+        quantities.set(Metric::ReportedCost, cost.0);
+    }
+    quantities
 }

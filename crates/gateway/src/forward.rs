@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response};
-use proxy::{Affinity, ForwardRequest, Target, Upstreams};
+use proxy::{Affinity, ApiFormat, ForwardRequest, Target, Upstreams};
 
 use crate::dialect::Call;
 use crate::drain::{AwaitedAnswer, Drains};
@@ -21,6 +21,9 @@ use crate::options::Durability;
 use crate::relayed_body::RelayedBody;
 use crate::upstreams::ForwardFailure;
 
+/// The longest beginning of a model's name that an error shows.
+const MAX_SHOWN_CHARACTERS: usize = 80;
+
 /// The stage that forwards requests and relays their answers.
 pub(crate) struct Forwarder {
     pub(crate) upstreams: Arc<Upstreams>,
@@ -29,25 +32,46 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    /// Returns the upstreams that serve a model, in the order in which they are tried; at least one. `affinity` is called only
-    /// where there is a choice.
+    /// Returns the upstreams that serve a model in this format, in the order in which they are tried; at least one. `affinity`
+    /// is called only where there is a choice.
     ///
     /// # Errors
-    /// 404: no upstream serves the model.
+    /// 404: no upstream of the format serves the model.
     pub(crate) fn plan(
         &self,
+        format: ApiFormat,
         model: &str,
         affinity: impl FnOnce() -> Option<Affinity>,
     ) -> Result<Vec<Target>> {
-        let plan = self.upstreams.plan(model, affinity);
+        let plan = self.upstreams.plan(format, model, affinity);
         let plan = plan.filter(|plan| !plan.is_empty());
-        plan.ok_or_else(|| Error::model_not_found(model))
+        plan.ok_or_else(|| self.not_served(format, model))
+    }
+
+    fn not_served(&self, format: ApiFormat, model: &str) -> Error {
+        let (other, place) = match format {
+            ApiFormat::OpenAi => (ApiFormat::Anthropic, "at /v1/messages only"),
+            ApiFormat::Anthropic => (ApiFormat::OpenAi, "not at /v1/messages"),
+        };
+        let error = Error::model_not_found(model);
+        if !self.upstreams.serves(other, model) {
+            return error;
+        }
+        let shown: String = model.chars().take(MAX_SHOWN_CHARACTERS).collect();
+        let message = format!(
+            "The model '{shown}' is served {place}: its model server speaks another format, and requests are not translated."
+        );
+        Error {
+            message: message.into(),
+            ..error
+        }
     }
 
     /// Sends a request to the first upstream of the plan that answers.
     pub(crate) fn forward(
         &self,
         mut headers: HeaderMap,
+        query: Option<String>,
         call: Call,
         plan: Vec<Target>,
         mut request: InFlightRequest,
@@ -57,7 +81,7 @@ impl Forwarder {
         let forwarded = ForwardRequest {
             method: Method::POST,
             path: request.dialect.path.into(),
-            query: None,
+            query,
             headers,
             can_ask_for_usage: call.can_ask_for_usage(),
         };

@@ -16,6 +16,7 @@ use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimiter;
+use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{
@@ -156,6 +157,7 @@ fn pipeline(
         spend: options.spend,
         prices: options.prices,
         facts,
+        unpriced: options.unpriced,
         clock: clock.clone(),
     });
     let objects = Arc::new(Objects {
@@ -195,6 +197,7 @@ fn pipeline(
         metrics,
         tracer: options.tracer,
         models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
+        message_models: MessageModels::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,
         clock,

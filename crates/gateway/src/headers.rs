@@ -16,7 +16,7 @@ const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
 /// Headers of an upstream's answer that clients do not get: about the connection, the upstream's own site, or the account
 /// that the gateway has there.
-const REMOVED: [HeaderName; 25] = [
+const REMOVED: [HeaderName; 26] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -38,15 +38,18 @@ const REMOVED: [HeaderName; 25] = [
     HeaderName::from_static("service-worker-allowed"),
     HeaderName::from_static("timing-allow-origin"),
     REQUEST_ID,
+    HeaderName::from_static("request-id"),
     ORGANIZATION,
     HeaderName::from_static("openai-project"),
     PROCESSING,
     VERSION,
 ];
 
-/// Prefixes of further headers that clients do not get: permissions of browsers and robots at the upstream's site.
-const REMOVED_PREFIXES: [&str; 5] = [
+/// Prefixes of further headers that clients do not get: permissions of browsers and robots at the upstream's site, and the
+/// organization and rate limits of the gateway's account.
+const REMOVED_PREFIXES: [&str; 6] = [
     "access-control-",
+    "anthropic-",
     "content-security-policy",
     "cross-origin-",
     "report",
@@ -154,6 +157,9 @@ mod tests {
             ("access-control-allow-origin", "*"),
             ("access-control-allow-credentials", "true"),
             ("clear-site-data", "\"*\""),
+            ("request-id", "theirs"),
+            ("anthropic-organization-id", "theirs"),
+            ("anthropic-ratelimit-tokens-remaining", "7"),
             ("cross-origin-opener-policy", "unsafe-none"),
         ]);
         let rest = [("content-type", "application/json"), ("retry-after", "3")];

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use access::LimitField;
 use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
-use usage::{Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent, UsageKind};
+use proxy::{Target, UpstreamBilling};
+use usage::{
+    Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent, UsageKind,
+    tool_row_id,
+};
 
+use crate::budget::with_billing;
 use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
 use crate::limits::{Amounts, RateLimitReservation};
@@ -38,6 +43,8 @@ pub(crate) struct Admission {
     pub(crate) caller: Caller,
     /// Upstream's name of the model.
     pub(crate) model: Arc<str>,
+    /// Effect of the upstream on prices.
+    pub(crate) billing: UpstreamBilling,
     pub(crate) estimate: Estimate,
     pub(crate) admitted_at: UnixTime,
 }
@@ -54,10 +61,11 @@ impl InFlightRequest {
         admission.is_some_and(|admission| admission.estimate.is_streamed)
     }
 
-    /// Sets the model that has answered, which may be another one than planned first.
-    pub(crate) fn set_model(&mut self, model: &Arc<str>) {
+    /// Sets the upstream and the model that have answered, which may be others than planned first.
+    pub(crate) fn set_target(&mut self, target: &Target) {
         if let Some(admission) = &mut self.admission {
-            admission.model = Arc::clone(model);
+            admission.model = Arc::clone(&target.model);
+            admission.billing = target.billing();
         }
     }
 
@@ -182,13 +190,16 @@ impl Admission {
             source: dialect.source.map(str::to_owned),
             vector_store_id: None,
             context_level: None,
-            quantities: spent.quantities,
+            quantities: with_billing(spent.quantities, self.billing, spent.cost),
             estimated: spent.estimated,
             outcome,
         };
         observer.settle(&event);
         let tools = spent.hosted_tools.reports();
-        let tools = tools.map(|(kind, metric, count)| tool_event(&event, kind, metric, count));
+        let tools = tools.map(|(kind, metric, count)| {
+            let quantities = Quantities::default().with(metric, count);
+            tool_event(&event, kind, with_billing(quantities, self.billing, None))
+        });
         let tools: Vec<UsageEvent> = tools.collect();
         let mut events = vec![event];
         events.extend(tools);
@@ -197,10 +208,10 @@ impl Admission {
 }
 
 /// Returns the usage event of a hosted tool that a request used, for the report of the tool.
-fn tool_event(request: &UsageEvent, kind: UsageKind, metric: Metric, count: i64) -> UsageEvent {
+fn tool_event(request: &UsageEvent, kind: UsageKind, quantities: Quantities) -> UsageEvent {
     let has = |dimension| kind.dimensions().contains(&dimension);
     UsageEvent {
-        id: format!("{}-{}", request.id, kind.as_str()),
+        id: tool_row_id(&request.id, kind),
         kind,
         user_id: request.user_id.clone().filter(|_| has(Dimension::UserId)),
         api_key_id: request
@@ -211,7 +222,7 @@ fn tool_event(request: &UsageEvent, kind: UsageKind, metric: Metric, count: i64)
         service_tier: None,
         size: None,
         source: None,
-        quantities: Quantities::default().with(metric, count),
+        quantities,
         estimated: false,
         ..request.clone()
     }

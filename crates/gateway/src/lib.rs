@@ -24,6 +24,8 @@ mod gateway;
 mod headers;
 mod in_flight;
 mod limits;
+mod message_models;
+mod messages_api;
 mod metered_answer;
 mod metrics;
 mod models;
@@ -48,6 +50,7 @@ mod watchdog;
 mod websocket;
 
 pub use abortable_body::BrokenOff;
+pub use budget::UnpricedModels;
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
 pub use gateway::{Gateway, GatewayTask};
@@ -55,8 +58,8 @@ pub use object_kind::ObjectKind;
 pub use objects::{ObjectOwner, ObjectRepository, UpstreamObject};
 pub use options::{Durability, GatewayOptions, StartError};
 pub use proxy::{
-    CaCertificates, FileStamp, StreamUsage, UpstreamConfig, UpstreamConfigError, UpstreamKey,
-    UpstreamStatus,
+    ApiFormat, CaCertificates, FileStamp, KeyHeader, StreamUsage, UpstreamBilling, UpstreamConfig,
+    UpstreamConfigError, UpstreamKey, UpstreamStatus,
 };
 pub use request_body::MAX_REQUEST_BYTES;
 pub use response_body::Body;

@@ -83,7 +83,7 @@ impl MeteredAnswer {
     ) -> (Parts, Self) {
         let upstream = answer.target.upstream_name();
         request.observer.set_upstream(upstream);
-        request.set_model(&answer.target.model);
+        request.set_target(&answer.target);
         let deadline = answer.deadline();
         let (head, body) = answer.response.into_parts();
         let memory = request.decoding_memory.take();

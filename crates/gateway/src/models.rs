@@ -7,7 +7,7 @@ use access::ModelPolicy;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::Response;
-use proxy::Upstreams;
+use proxy::{ApiFormat, Upstreams};
 use serde::Serialize;
 
 use crate::caller::Caller;
@@ -54,9 +54,12 @@ pub(crate) struct ModelCatalog {
 }
 
 impl ModelCatalog {
-    /// Returns the models that the upstreams list.
+    /// Returns the models that the upstreams with OpenAI's format list.
     pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
-        let names: BTreeSet<String> = upstreams.model_names().map(str::to_owned).collect();
+        let names: BTreeSet<String> = upstreams
+            .model_names(ApiFormat::OpenAi)
+            .map(str::to_owned)
+            .collect();
         let all = page(&names, |_| true);
         Self {
             upstreams,
@@ -79,7 +82,7 @@ impl ModelCatalog {
     /// 404: no upstream serves the model. 403: the caller's project may not use the model.
     pub(crate) fn retrieve(&self, segment: &str, caller: &Caller) -> Result<Response<Bytes>> {
         let name = percent::decode(segment).ok_or_else(|| Error::model_not_found(segment))?;
-        if !self.upstreams.serves(&name) {
+        if !self.upstreams.serves(ApiFormat::OpenAi, &name) {
             return Err(Error::model_not_found(&name));
         }
         ProjectPolicy::of(caller).check_model(&name)?;

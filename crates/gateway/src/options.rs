@@ -12,6 +12,7 @@ use proxy::{UpstreamConfig, UpstreamConfigError};
 use telemetry::Tracer;
 use usage::{DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, Spend};
 
+use crate::budget::UnpricedModels;
 use crate::flow::FlowLimits;
 use crate::objects::ObjectRepository;
 
@@ -37,6 +38,8 @@ pub struct GatewayOptions {
     pub spend: Spend,
     /// Prices of models and tools.
     pub prices: PriceBook,
+    /// Requests under a spend limit for models without a price.
+    pub unpriced: UnpricedModels,
     /// Context windows and output limits of models.
     pub facts: ModelFacts,
     /// Durable reservations of money for what outlives a request.

@@ -86,7 +86,7 @@ impl RateLimits {
             ];
             fields.iter().any(|field| limits.get(*field) == Some(0))
         };
-        let mut models = self.upstreams.model_names().peekable();
+        let mut models = self.upstreams.all_model_names().peekable();
         !self.upstreams.has_wildcard() && models.peek().is_some() && models.all(is_zero)
     }
 }
@@ -110,7 +110,7 @@ impl<'a> LimitedNames<'a> {
 
 #[cfg(test)]
 mod tests {
-    use proxy::UpstreamConfig;
+    use proxy::{ApiFormat, UpstreamConfig};
 
     use super::*;
     use crate::caller::tests::caller;
@@ -132,7 +132,8 @@ mod tests {
         };
         let caller = caller(ScopeSettings::default());
         for (model, count) in [("m", 1), ("nick", 2)] {
-            let plan = upstreams.plan(model, || None).expect(model);
+            let plan = upstreams.plan(ApiFormat::OpenAi, model, || None);
+            let plan = plan.expect(model);
             let names = stage.names(&caller, model, &plan);
             assert_eq!(names.as_slice().len(), count, "{model}");
             let requested = RequestedAmounts::from(Amounts::zero().with_requests(1));

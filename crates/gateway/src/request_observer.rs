@@ -285,7 +285,7 @@ impl Observation {
 /// Returns OpenTelemetry's name for the operation of an endpoint.
 fn operation(endpoint: &str) -> Option<&'static str> {
     Some(match endpoint {
-        "/chat/completions" | "/responses" => "chat",
+        "/chat/completions" | "/messages" | "/responses" => "chat",
         "/completions" => "text_completion",
         "/embeddings" => "embeddings",
         "/moderations" => "moderation",

@@ -12,6 +12,7 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::file_stamp::FileStamp;
+use crate::format::KeyHeader;
 
 /// Maximum length of a file with a key or certificates, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -94,9 +95,9 @@ impl UpstreamKey {
         validate(text).map(drop)
     }
 
-    /// Returns the value of the `authorization` header; `None` if the key cannot be part of a header.
-    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        let text = Zeroizing::new(format!("Bearer {}", *self.text));
+    /// Returns the value of the header that carries the key; `None` if the key cannot be part of a header.
+    pub(crate) fn header_value(&self, header: KeyHeader) -> Option<HeaderValue> {
+        let text = Zeroizing::new(format!("{}{}", header.prefix(), *self.text));
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -169,9 +170,14 @@ mod tests {
     fn upstream_key_rotation_reads_a_key_file_without_surrounding_white_space() {
         for text in ["sk-1", "sk-1\n", " \r\nsk-1\r\n\n", "\u{feff}sk-1\n"] {
             let key = read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-            let header = key.authorization().expect("a header");
-            assert_eq!(header, "Bearer sk-1");
-            assert!(header.is_sensitive());
+            for (header, expected) in [
+                (KeyHeader::Authorization, "Bearer sk-1"),
+                (KeyHeader::XApiKey, "sk-1"),
+            ] {
+                let value = key.header_value(header).expect("a header");
+                assert_eq!(value, expected);
+                assert!(value.is_sensitive());
+            }
         }
         for (text, reason) in [
             (&b""[..], "is empty"),

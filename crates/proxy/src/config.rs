@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use base::money::Factor;
 use egress::Proxy;
 
 use crate::api_key::UpstreamKey;
+use crate::format::{ApiFormat, KeyHeader};
 
 /// Roots of trust, in PEM, for the certificate of an upstream.
 #[derive(Clone)]
@@ -26,15 +28,37 @@ pub enum StreamUsage {
     Never,
 }
 
-/// Address, credentials, models and timeouts of an upstream.
+/// Effect of an upstream on the price of what it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamBilling {
+    /// Factor on every price.
+    pub uplift: Factor,
+    /// True if the cost that an answer reports replaces the prices.
+    pub reports_cost: bool,
+}
+
+impl Default for UpstreamBilling {
+    fn default() -> Self {
+        Self {
+            uplift: Factor::ONE,
+            reports_cost: false,
+        }
+    }
+}
+
+/// Address, credentials, models, timeouts and billing of an upstream.
 #[derive(Clone)]
 pub struct UpstreamConfig {
     /// Name in logs and metrics; unique.
     pub name: String,
     /// URL in front of `/chat/completions` and the other paths: `http://127.0.0.1:9000/v1`.
     pub base_url: String,
-    /// API key that the gateway sends as a bearer token.
+    /// API that the upstream speaks.
+    pub format: ApiFormat,
+    /// API key that the gateway sends.
     pub api_key: Option<UpstreamKey>,
+    /// Header that carries the API key; by default the one of the format.
+    pub key_header: Option<KeyHeader>,
     /// Roots of trust for the upstream's certificate, instead of the system's.
     pub ca_certificates: Option<CaCertificates>,
     /// HTTP proxy that connections to the upstream go through.
@@ -62,6 +86,8 @@ pub struct UpstreamConfig {
     pub health_interval_seconds: u64,
     /// True if HTTP/2 is spoken with prior knowledge. For `http://` only, since TLS negotiates the protocol.
     pub http2: bool,
+    /// Effect on the price of what the upstream serves.
+    pub billing: UpstreamBilling,
 }
 
 /// Reason why upstreams cannot be used as configured, in words for the operator.
@@ -87,7 +113,9 @@ impl UpstreamConfig {
         Self {
             name: name.into(),
             base_url: base_url.into(),
+            format: ApiFormat::default(),
             api_key: None,
+            key_header: None,
             ca_certificates: None,
             proxy: None,
             stream_usage: StreamUsage::default(),
@@ -101,6 +129,7 @@ impl UpstreamConfig {
             health_path: "/models".to_owned(),
             health_interval_seconds: 30,
             http2: false,
+            billing: UpstreamBilling::default(),
         }
     }
 
@@ -143,7 +172,16 @@ impl UpstreamConfig {
             let reason = "http2 is not spoken through a proxy: set proxy = \"\" or name the host in NO_PROXY";
             return Err(self.invalid(reason));
         }
+        if self.stores && self.format != ApiFormat::OpenAi {
+            let reason = "stores = true needs the format \"openai\": files and batches of other formats are not served";
+            return Err(self.invalid(reason));
+        }
         self.validate_names()
+    }
+
+    /// Returns the header that carries the API key.
+    pub(crate) fn key_header(&self) -> KeyHeader {
+        self.key_header.unwrap_or(self.format.key_header())
     }
 
     /// Checks the name of the upstream and the names of its models.

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::api_key::{KeySource, UpstreamKey};
 use crate::file_stamp::FileStamp;
+use crate::format::KeyHeader;
 
 /// Maximum number of 403 in a row that are taken for rejections of requests; further ones are rejections of the key.
 const MAX_CONSECUTIVE_FORBIDDEN: u32 = 20;
@@ -22,6 +23,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// API key of one upstream, and its source.
 pub(crate) struct Credentials {
     upstream: String,
+    /// Header that carries the key.
+    pub(crate) header: KeyHeader,
     source: KeySource,
     current: ArcSwap<Credential>,
     /// Held while the key is loaded.
@@ -30,8 +33,8 @@ pub(crate) struct Credentials {
 
 /// Version of an API key, and the upstream's verdicts on it.
 pub(crate) struct Credential {
-    /// Value of the `authorization` header, if the upstream needs one.
-    pub(crate) authorization: Option<HeaderValue>,
+    /// Value of the header that carries the key, if the upstream needs one.
+    pub(crate) header_value: Option<HeaderValue>,
     /// Time for which the key is valid, from `loaded` on; `None` if it does not expire.
     lifetime: Option<Duration>,
     loaded: Stopwatch,
@@ -49,14 +52,19 @@ struct LastLoad {
 
 impl Credentials {
     /// Returns the credentials of an upstream; `None` if the key cannot be part of a header.
-    pub(crate) fn new(upstream: &str, key: Option<&UpstreamKey>) -> Option<Self> {
+    pub(crate) fn new(
+        upstream: &str,
+        header: KeyHeader,
+        key: Option<&UpstreamKey>,
+    ) -> Option<Self> {
         let source = key.map_or(KeySource::Fixed, |key| key.source.clone());
         let credential = match key {
             None => Credential::new(None, None),
-            Some(key) => Credential::new(Some(key.authorization()?), key.lifetime),
+            Some(key) => Credential::new(Some(key.header_value(header)?), key.lifetime),
         };
         Some(Self {
             upstream: upstream.to_owned(),
+            header,
             last_load: Mutex::new(LastLoad {
                 after_rejection: None,
                 source: source.clone(),
@@ -162,19 +170,19 @@ impl Credentials {
         }
         let read = self.source.read().await;
         let read = read.and_then(|key| {
-            let authorization = key.authorization();
-            let authorization = authorization.ok_or("no header can carry the key")?;
-            Ok((authorization, key.lifetime))
+            let value = key.header_value(self.header);
+            let value = value.ok_or("no header can carry the key")?;
+            Ok((value, key.lifetime))
         });
         match read {
-            Ok((authorization, lifetime)) => {
-                let is_known = self.current.load().authorization.as_ref() == Some(&authorization);
+            Ok((value, lifetime)) => {
+                let is_known = self.current.load().header_value.as_ref() == Some(&value);
                 if is_known && lifetime.is_none() {
                     tracing::debug!(upstream, "upstream API key unchanged");
                     return true;
                 }
                 let previous = self.current();
-                let credential = Credential::new(Some(authorization), lifetime);
+                let credential = Credential::new(Some(value), lifetime);
                 if previous.is_same_key(&credential) {
                     let is_accepted = previous.is_accepted.load(Ordering::Relaxed);
                     credential.is_accepted.store(is_accepted, Ordering::Relaxed);
@@ -197,9 +205,9 @@ impl Credentials {
 }
 
 impl Credential {
-    fn new(authorization: Option<HeaderValue>, lifetime: Option<Duration>) -> Self {
+    fn new(header_value: Option<HeaderValue>, lifetime: Option<Duration>) -> Self {
         Self {
-            authorization,
+            header_value,
             lifetime,
             loaded: Stopwatch::start(),
             is_accepted: AtomicBool::new(false),
@@ -230,7 +238,7 @@ impl Credential {
     }
 
     fn is_same_key(&self, other: &Self) -> bool {
-        self.authorization == other.authorization
+        self.header_value == other.header_value
     }
 
     /// Returns the time until the key is to be renewed: a fifth of its lifetime before its expiry, at most
@@ -279,11 +287,12 @@ mod tests {
         let write = |text: &str| std::fs::write(&path, text).expect("written");
         write("sk-first");
         let key = UpstreamKey::of_file(&path).expect("a key");
-        let credentials = Credentials::new("local", Some(&key)).expect("a header");
+        let credentials =
+            Credentials::new("local", KeyHeader::Authorization, Some(&key)).expect("a header");
         let sent = || {
             let credential = credentials.current();
-            let authorization = credential.authorization.as_ref().expect("a key");
-            authorization.to_str().expect("text").to_owned()
+            let value = credential.header_value.as_ref().expect("a key");
+            value.to_str().expect("text").to_owned()
         };
         write("\n");
         credentials.reload_changed_file().await;

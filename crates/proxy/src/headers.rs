@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
+use crate::format::ApiFormat;
+
 /// Headers of a client's request that its upstream gets. All others stay behind, above all keys and cookies, but also
 /// `accept-encoding`: the gateway reads usage from answers, so it asks for them without compression.
 const FORWARDED: [HeaderName; 8] = [
@@ -16,16 +18,29 @@ const FORWARDED: [HeaderName; 8] = [
     HeaderName::from_static("x-client-request-id"),
 ];
 
+/// Further headers that upstreams with [`ApiFormat::Anthropic`] get, each with all its values.
+const FORWARDED_TO_ANTHROPIC: [HeaderName; 2] = [
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("anthropic-version"),
+];
+
 /// Value of `accept-encoding` that upstreams get.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Returns the headers of a client's request that its upstream gets.
-pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
-    // `host` and `authorization` are added for each upstream.
+pub(crate) fn forwarded(headers: &HeaderMap, format: ApiFormat) -> HeaderMap {
+    // `host` and the header with the key are added for each upstream.
     let mut forwarded = HeaderMap::with_capacity(FORWARDED.len() + 2);
     for name in &FORWARDED {
         if let Some(value) = headers.get(name) {
             forwarded.insert(name, value.clone());
+        }
+    }
+    if format == ApiFormat::Anthropic {
+        for name in &FORWARDED_TO_ANTHROPIC {
+            for value in headers.get_all(name) {
+                forwarded.append(name, value.clone());
+            }
         }
     }
     forwarded.insert(header::ACCEPT_ENCODING, IDENTITY);
@@ -59,6 +74,24 @@ mod tests {
             ("accept-encoding", "identity"),
             ("traceparent", "00-1"),
         ]);
-        assert_eq!(forwarded(&sent), expected);
+        assert_eq!(forwarded(&sent, ApiFormat::OpenAi), expected);
+    }
+
+    #[test]
+    fn version_and_betas_are_forwarded_to_upstreams_of_their_format_alone() {
+        let named = [
+            ("anthropic-beta", "one"),
+            ("anthropic-beta", "two, three"),
+            ("anthropic-version", "2023-06-01"),
+        ];
+        let sent = [
+            ("x-api-key", "sk-proj-1"),
+            ("anthropic-user-profile-id", "u"),
+        ];
+        let sent = map(&[&named[..], &sent].concat());
+        let identity = ("accept-encoding", "identity");
+        let expected = map(&[&named[..], &[identity]].concat());
+        assert_eq!(forwarded(&sent, ApiFormat::Anthropic), expected);
+        assert_eq!(forwarded(&sent, ApiFormat::OpenAi), map(&[identity]));
     }
 }

@@ -24,6 +24,7 @@ mod credentials;
 mod error_cause;
 mod exhaustion;
 mod file_stamp;
+mod format;
 mod forward;
 mod headers;
 mod health_check;
@@ -45,9 +46,12 @@ mod upstreams;
 pub use affinity::Affinity;
 pub use api_key::UpstreamKey;
 pub use body::ResponseBody;
-pub use config::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamConfigError};
+pub use config::{
+    CaCertificates, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamConfigError,
+};
 pub use error_cause::ErrorCause;
 pub use file_stamp::FileStamp;
+pub use format::{ApiFormat, KeyHeader};
 pub use forward::ForwardError;
 pub use health_check::UpstreamTasks;
 pub use request_body::{RequestBody, RequestBroken};

@@ -29,7 +29,7 @@ impl Upstreams {
     /// True if clients may request `model`, and the target's upstream serves it under the same name.
     #[must_use]
     pub fn serves_at(&self, target: &Target, model: &str) -> bool {
-        let group = self.group(model);
+        let group = self.group(target.upstream.format, model);
         let mut members = group.into_iter().flat_map(|group| &group.members);
         members.any(|member| {
             Arc::ptr_eq(&member.upstream, &target.upstream)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, PROXY_AUTHORIZATION};
+use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
@@ -13,10 +13,13 @@ use crate::affinity::InFlight;
 use crate::body::ResponseBody;
 use crate::circuit_breaker::{CircuitBreaker, FailureKind};
 use crate::client::{Client, RequestTarget, SendError};
-use crate::config::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamConfigError};
+use crate::config::{
+    CaCertificates, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamConfigError,
+};
 use crate::credentials::{Credential, Credentials};
 use crate::exhaustion::ExhaustionLog;
 use crate::file_stamp::FileStamp;
+use crate::format::ApiFormat;
 use crate::headers;
 use crate::redirect;
 use crate::request_body::{HttpBody, RequestBody};
@@ -26,9 +29,11 @@ use crate::trust::{SystemRoots, client_config};
 /// Upstream that requests can be sent to.
 pub(crate) struct Upstream {
     pub(crate) name: String,
+    pub(crate) format: ApiFormat,
     pub(crate) weight: u32,
     /// True if the upstream stores objects that belong to projects.
     pub(crate) stores: bool,
+    pub(crate) billing: UpstreamBilling,
     /// Maximum time from a request to the last byte of its response.
     pub(crate) timeout: Duration,
     /// Maximum silence inside a response.
@@ -181,14 +186,20 @@ impl Upstream {
         let proxy = config.proxy.as_ref();
         Ok(Self {
             name: config.name.clone(),
+            format: config.format,
             weight: config.weight,
             stores: config.stores,
+            billing: config.billing,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),
             in_flight: InFlight::default(),
             breaker: CircuitBreaker::new(Duration::from_secs(config.health_interval_seconds)),
-            credentials: Credentials::new(&config.name, config.api_key.as_ref())
-                .ok_or_else(|| config.invalid("its key has characters that no header can carry"))?,
+            credentials: Credentials::new(
+                &config.name,
+                config.key_header(),
+                config.api_key.as_ref(),
+            )
+            .ok_or_else(|| config.invalid("its key has characters that no header can carry"))?,
             stream_options_rejection: StreamOptionsRejection::default(),
             client: Client::new(config, base_url, tls)?,
             address,
@@ -347,7 +358,7 @@ impl Upstream {
         *http_request.method_mut() = request.method.clone();
         *http_request.uri_mut() = self.address.uri(&request.path, target);
         let headers = http_request.headers_mut();
-        *headers = headers::forwarded(request.headers);
+        *headers = headers::forwarded(request.headers, self.format);
         if target != RequestTarget::Http2 {
             headers.insert(HOST, self.address.host.clone());
         }
@@ -355,8 +366,8 @@ impl Upstream {
         {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
-        if let Some(authorization) = &key.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
+        if let Some(value) = &key.header_value {
+            headers.insert(self.credentials.header.name(), value.clone());
         }
         http_request
     }

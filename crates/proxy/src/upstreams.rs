@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::affinity::{self, Affinity, Candidate};
-use crate::config::{UpstreamConfig, UpstreamConfigError};
+use crate::config::{UpstreamBilling, UpstreamConfig, UpstreamConfigError};
+use crate::format::ApiFormat;
 use crate::health_check::UpstreamTasks;
 use crate::round_robin::{Rank, SmoothWeightedRoundRobin};
 use crate::trust::SystemRoots;
@@ -18,9 +19,22 @@ pub struct Upstreams {
     pub(crate) all: Vec<Arc<Upstream>>,
     /// First upstream with `stores`, at which clients create objects.
     pub(crate) storage: Option<Arc<Upstream>>,
+    /// Models of the upstreams of each format, by [`ApiFormat::index`].
+    routes: [Routes; ApiFormat::ALL.len()],
+}
+
+/// Models that the upstreams of one format serve.
+struct Routes {
     by_model: HashMap<String, Group>,
     /// Upstreams with the model `*`: for every name that is not in `by_model`.
     wildcard: Group,
+}
+
+/// Upstreams of one format, while they are gathered.
+#[derive(Default)]
+struct RouteMembers {
+    by_model: HashMap<String, Vec<Member>>,
+    wildcard: Vec<Member>,
 }
 
 /// Upstream that a request can be sent to, and its name for the model.
@@ -59,6 +73,12 @@ impl Target {
     pub fn upstream_name(&self) -> &str {
         &self.upstream.name
     }
+
+    /// Returns the effect of the upstream on prices.
+    #[must_use]
+    pub fn billing(&self) -> UpstreamBilling {
+        self.upstream.billing
+    }
 }
 
 impl Upstreams {
@@ -71,9 +91,9 @@ impl Upstreams {
         configs: &[UpstreamConfig],
         endpoint_paths: &[&'static str],
     ) -> Result<Self, UpstreamConfigError> {
-        let mut by_model: HashMap<String, Vec<Member>> = HashMap::new();
+        let mut routes = ApiFormat::ALL.map(|_| RouteMembers::default());
         let mut all = Vec::with_capacity(configs.len());
-        let (mut wildcard, mut storage) = (Vec::new(), None);
+        let mut storage = None;
         let mut system_roots = SystemRoots::default();
         check_unique_names(configs)?;
         for config in configs {
@@ -83,66 +103,76 @@ impl Upstreams {
             if config.stores {
                 storage.get_or_insert_with(|| Arc::clone(&upstream));
             }
+            let members = &mut routes[config.format.index()];
             let listed = config.models.iter().map(|model| (model, model));
             for (requested, model) in listed.chain(&config.aliases) {
                 let upstream = Arc::clone(&upstream);
                 if requested == "*" {
                     let model = None;
-                    wildcard.push(Member { upstream, model });
+                    members.wildcard.push(Member { upstream, model });
                     continue;
                 }
                 let model = Some(model.as_str().into());
-                let members = by_model.entry(requested.clone()).or_default();
+                let members = members.by_model.entry(requested.clone()).or_default();
                 members.push(Member { upstream, model });
             }
         }
-        let group = |(model, members)| (model, Group::new(members));
         Ok(Self {
             storage,
             all,
-            by_model: by_model.into_iter().map(group).collect(),
-            wildcard: Group::new(wildcard),
+            routes: routes.map(Routes::new),
         })
     }
 
-    /// Returns the names of models that clients may request, without those that only `*` covers.
-    pub fn model_names(&self) -> impl Iterator<Item = &str> {
-        self.by_model.keys().map(String::as_str)
+    /// Returns the names of models that clients may request in this format, without those that only `*` covers.
+    pub fn model_names(&self, format: ApiFormat) -> impl Iterator<Item = &str> {
+        self.routes(format).by_model.keys().map(String::as_str)
     }
 
-    /// True if an upstream lists this name of a model, other than by `*`.
+    /// True if an upstream of any format lists this name of a model, other than by `*`.
     #[must_use]
     pub fn lists_model(&self, model: &str) -> bool {
-        self.by_model.contains_key(model)
+        let mut routes = self.routes.iter();
+        routes.any(|routes| routes.by_model.contains_key(model))
+    }
+
+    /// Returns the names of models that clients may request in any format, without those that only `*` covers. A name that
+    /// two formats have comes twice.
+    pub fn all_model_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.routes.iter().flat_map(|routes| routes.by_model.keys());
+        names.map(String::as_str)
     }
 
     /// True if clients may request models that no upstream lists.
     #[must_use]
     pub fn has_wildcard(&self) -> bool {
-        !self.wildcard.members.is_empty()
+        let mut routes = self.routes.iter();
+        routes.any(|routes| !routes.wildcard.members.is_empty())
     }
 
     /// Returns the upstreams' own names for the listed models.
     pub fn target_model_names(&self) -> impl Iterator<Item = &str> {
-        let members = self.by_model.values().flat_map(|group| &group.members);
+        let groups = (self.routes.iter()).flat_map(|routes| routes.by_model.values());
+        let members = groups.flat_map(|group| &group.members);
         members.filter_map(|member| member.model.as_deref())
     }
 
-    /// True if an upstream serves the model, by `*` or by its name.
+    /// True if an upstream of this format serves the model, by `*` or by its name.
     #[must_use]
-    pub fn serves(&self, model: &str) -> bool {
-        self.group(model).is_some()
+    pub fn serves(&self, format: ApiFormat, model: &str) -> bool {
+        self.group(format, model).is_some()
     }
 
-    /// Returns the targets that serve `model`, in the order in which to try them: by affinity if the request has one, else
-    /// weighted round robin, with open circuits last. `None` if no upstream serves the model. `affinity` is called only where
-    /// several upstreams serve it.
+    /// Returns the targets of this format that serve `model`, in the order in which to try them: by affinity if the request
+    /// has one, else weighted round robin, with open circuits last. `None` if no upstream of the format serves the model.
+    /// `affinity` is called only where several upstreams serve it.
     pub fn plan(
         &self,
+        format: ApiFormat,
         model: &str,
         affinity: impl FnOnce() -> Option<Affinity>,
     ) -> Option<Vec<Target>> {
-        Some(self.group(model)?.plan(model, affinity))
+        Some(self.group(format, model)?.plan(model, affinity))
     }
 
     /// Returns the health of each upstream.
@@ -168,10 +198,25 @@ impl Upstreams {
         UpstreamTasks::start(&self.all)
     }
 
-    pub(crate) fn group(&self, model: &str) -> Option<&Group> {
-        let is_wildcard = || is_plausible_model(model) && self.has_wildcard();
-        let listed = self.by_model.get(model);
-        listed.or_else(|| is_wildcard().then_some(&self.wildcard))
+    pub(crate) fn group(&self, format: ApiFormat, model: &str) -> Option<&Group> {
+        let Routes { by_model, wildcard } = self.routes(format);
+        let is_wildcard = || is_plausible_model(model) && !wildcard.members.is_empty();
+        let listed = by_model.get(model);
+        listed.or_else(|| is_wildcard().then_some(wildcard))
+    }
+
+    fn routes(&self, format: ApiFormat) -> &Routes {
+        &self.routes[format.index()]
+    }
+}
+
+impl Routes {
+    fn new(members: RouteMembers) -> Self {
+        let group = |(model, members)| (model, Group::new(members));
+        Self {
+            by_model: members.by_model.into_iter().map(group).collect(),
+            wildcard: Group::new(members.wildcard),
+        }
     }
 }
 
@@ -278,7 +323,8 @@ mod tests {
 
     fn planned(upstreams: &Upstreams, model: &str) -> Vec<(String, String)> {
         let names = |target: &Target| (target.upstream.name.clone(), target.model.to_string());
-        let plan = upstreams.plan(model, || None).unwrap_or_default();
+        let plan = upstreams.plan(ApiFormat::OpenAi, model, || None);
+        let plan = plan.unwrap_or_default();
         plan.iter().map(names).collect()
     }
 
@@ -325,7 +371,8 @@ mod tests {
         let upstreams = upstreams.expect("upstreams");
         let affinity = Affinity::of(&[b"a conversation"]);
         let plan = || -> Vec<String> {
-            let plan = upstreams.plan("m", || Some(affinity)).expect("a plan");
+            let plan = upstreams.plan(ApiFormat::OpenAi, "m", || Some(affinity));
+            let plan = plan.expect("a plan");
             let names = plan.iter().map(|target| target.upstream.name.clone());
             names.collect()
         };
@@ -414,7 +461,45 @@ mod tests {
         assert_eq!(planned(&upstreams, "x"), one("b", "x"));
         for bad in ["", "a\nb", &"x".repeat(257)] {
             assert_eq!(planned(&upstreams, bad), []);
-            assert!(!upstreams.serves(bad));
+            assert!(!upstreams.serves(ApiFormat::OpenAi, bad));
         }
+    }
+    #[test]
+    fn model_is_served_in_the_format_of_its_upstreams_alone() {
+        let anthropic = |name, models: &[&str]| UpstreamConfig {
+            format: ApiFormat::Anthropic,
+            ..config(name, models, &[])
+        };
+        let upstreams = upstreams(&[
+            config("a", &["both", "one"], &[]),
+            anthropic("b", &["both", "other"]),
+            anthropic("c", &["*"]),
+        ])
+        .expect("upstreams");
+        let names = |format, model: &str| {
+            let plan = upstreams.plan(format, model, || None).unwrap_or_default();
+            let names = plan.iter().map(|target| target.upstream.name.as_str());
+            names.collect::<String>()
+        };
+        for (model, expected) in [
+            ("both", ["a", "b"]),
+            ("one", ["a", "c"]),
+            ("other", ["", "b"]),
+        ] {
+            assert_eq!(
+                ApiFormat::ALL.map(|format| names(format, model)),
+                expected,
+                "{model}"
+            );
+        }
+        let mut listed: Vec<&str> = upstreams.model_names(ApiFormat::Anthropic).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, ["both", "other"]);
+        let storage = UpstreamConfig {
+            stores: true,
+            ..anthropic("d", &["m"])
+        };
+        let error = Upstreams::new(&[storage], &[]).err().expect("an error");
+        assert!(error.to_string().contains("stores = true needs"), "{error}");
     }
 }

@@ -16,7 +16,8 @@ use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
 use futures_util::future::select_all;
 use gateway::{
-    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UpstreamConfig,
+    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
+    UpstreamConfig,
 };
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
@@ -53,6 +54,8 @@ pub struct AppOptions {
     pub upstreams: Vec<UpstreamConfig>,
     /// Price book used to charge requests.
     pub prices: PriceBook,
+    /// Requests under a spend limit for models without a price.
+    pub unpriced: UnpricedModels,
     /// Context windows and other facts about models.
     pub facts: ModelFacts,
     /// Durability of the ledger row at the end of a response.
@@ -146,6 +149,7 @@ impl App {
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
+            unpriced: options.unpriced,
             upstreams,
             durability: options.durability,
             bodies,
@@ -321,6 +325,7 @@ fn gateway_options(
         recorder: services.recorder.clone(),
         spend: services.spend.clone(),
         prices: PriceBook::default(),
+        unpriced: UnpricedModels::default(),
         facts,
         reservations: DurableReservations::new(
             services.store.usage().clone(),

@@ -11,6 +11,7 @@ mod reference;
 mod server;
 mod smtp;
 mod source;
+mod spend;
 mod telemetry;
 mod tls;
 mod upstream;
@@ -21,7 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::gateway::Durability;
+use ::gateway::{Durability, UnpricedModels};
 use ::telemetry::TracingOptions;
 use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
 use anyhow::Context;
@@ -40,6 +41,7 @@ use server::ServerTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 pub use source::Source;
+use spend::SpendTable;
 use telemetry::{MetricsTable, TelemetryTable};
 pub use tls::TlsConfig;
 use tls::TlsTable;
@@ -67,6 +69,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Price book used to charge requests.
     pub prices: PriceBook,
+    /// Requests under a spend limit for models without a price.
+    pub unpriced: UnpricedModels,
     /// Facts about models that override the built-in ones.
     pub models: Vec<ModelFact>,
     /// Durability of the ledger row at the end of a response.
@@ -130,6 +134,7 @@ struct ConfigFile {
     objects: ObjectsTable,
     cluster: ClusterTable,
     metering: MeteringTable,
+    spend: SpendTable,
     usage: UsageTable,
     bodies: BodiesTable,
     /// Prices that override those of the price book.
@@ -174,6 +179,7 @@ impl Config {
                 .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
+            unpriced: file.spend.unpriced(),
             models: model::checked(file.model)?,
             upstreams: file.upstream,
             smtp: SmtpServer::new(
@@ -217,6 +223,7 @@ impl Config {
             secret_file: String,
             trusted_proxies: &'a [IpNet],
             metering: MeteringTable,
+            spend: SpendTable,
             smtp: BTreeMap<&'a str, String>,
             bodies: BTreeMap<&'a str, u32>,
             usage: UsageTable,
@@ -239,6 +246,7 @@ impl Config {
             secret_file: self.secret_file.display().to_string(),
             trusted_proxies: &self.trusted_proxies,
             metering: MeteringTable::shown(self.durability),
+            spend: SpendTable::shown(self.unpriced),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             usage: UsageTable::shown(self.keep_usage),

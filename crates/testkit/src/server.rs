@@ -11,7 +11,7 @@ use admin::organization::NewOrganization;
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
-use gateway::{Durability, UpstreamConfig};
+use gateway::{Durability, UnpricedModels, UpstreamConfig};
 use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
 use store::{Store, sql};
@@ -100,6 +100,7 @@ impl Parts {
             ids: Arc::clone(&self.ids),
             upstreams: self.upstreams.clone(),
             prices: self.prices.clone(),
+            unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
             public_url: "https://orgplane.example".to_owned(),

@@ -5,8 +5,9 @@ use std::fmt;
 use base::NanoDollars;
 use base::money::Factor;
 
-use crate::price::{ANY_MODEL, PriceEntry};
-use crate::{ItemName, Metric, PriceBook, Quantities, UsageEvent, UsageKind};
+use crate::max_cost::{CostBounds, RequestedTier};
+use crate::price::{ANY_MODEL, ItemPrice, PriceEntry, PriceKey};
+use crate::{ItemName, MAX_EVENT_COST, Metric, PriceBook, Quantities, UsageEvent, UsageKind};
 
 /// The charges of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,10 +73,16 @@ impl fmt::Display for LineItem {
 }
 
 /// A quantity of an item, with its price if it has one.
-struct Quote<'a> {
-    name: ItemName,
-    quantity: i64,
-    price: Option<(NanoDollars, &'a PriceEntry)>,
+pub(crate) struct Quote<'a> {
+    pub(crate) name: ItemName,
+    pub(crate) quantity: i64,
+    pub(crate) price: Option<QuotedPrice<'a>>,
+}
+
+/// The price of a quote, and the table that has it.
+pub(crate) struct QuotedPrice<'a> {
+    pub(crate) item: ItemPrice<'a>,
+    pub(crate) entry: &'a PriceEntry,
 }
 
 impl PriceBook {
@@ -83,17 +90,51 @@ impl PriceBook {
     ///
     /// Each token is charged once: cached input tokens not as input, audio and image tokens not as text. Tokens of a
     /// kind without a price are charged as text. A model sold by the image, the character or the second is not charged
-    /// by the token as well, nor the other way round.
+    /// by the token as well, nor the other way round. A cost that the upstream has reported takes the place of prices.
     #[must_use]
     pub fn charges(&self, event: &UsageEvent) -> Charges {
-        let quotes = self.quotes(event);
+        if let Some(charge) = self.reported_charge(event) {
+            return Charges {
+                charges: vec![charge],
+                unpriced: false,
+            };
+        }
+        let (quotes, uplift) = (self.quotes(event), uplift_of(event));
         Charges {
             unpriced: quotes.iter().any(|quote| quote.price.is_none()),
-            charges: quotes
-                .into_iter()
-                .map(|quote| quote.charge(event))
-                .collect(),
+            charges: quotes.iter().map(|quote| quote.charge(uplift)).collect(),
         }
+    }
+
+    /// Returns the charge of an event whose cost its upstream has reported: at most the highest cost of the same
+    /// quantities by the prices, so that it is never more than was reserved.
+    fn reported_charge(&self, event: &UsageEvent) -> Option<Charge> {
+        let reported = event.quantities.get(Metric::ReportedCost)?;
+        let reported = NanoDollars(reported.max(0)).min(MAX_EVENT_COST);
+        let max_cost = self.max_reported_cost(event);
+        Some(Charge {
+            name: ItemName::ReportedCost,
+            quantity: event.quantities.or_zero(Metric::NumModelRequests),
+            amount: max_cost.map_or(reported, |max_cost| reported.min(max_cost)),
+        })
+    }
+
+    /// Returns the most that is charged for an event whose cost is reported; `None` if its model has no price.
+    pub(crate) fn max_reported_cost(&self, event: &UsageEvent) -> Option<NanoDollars> {
+        let quotes = self.quotes(event);
+        quotes.iter().find(|quote| quote.price.is_some())?;
+        let bounds = CostBounds {
+            kind: event.kind,
+            quantities: event.quantities,
+            longest_input: PriceKey::of(event).input_tokens,
+            tiers: RequestedTier::Named(event.service_tier.as_deref().unwrap_or("default")),
+            uplift: uplift_of(event),
+        };
+        let model = event.model.as_deref().unwrap_or_default();
+        Some(match event.batch {
+            true => self.max_batch_cost_at(model, event.timestamp, &bounds),
+            false => self.max_cost(model, event.timestamp, &bounds),
+        })
     }
 
     /// Returns the sum of the charges of an event, as the ledger will have it.
@@ -111,10 +152,32 @@ impl PriceBook {
         charges.charges.iter().map(|charge| charge.amount).sum()
     }
 
-    /// Returns the most that an event can cost, over all service tiers, within a batch or not.
+    /// Returns an upper bound of the cost of an event, over all rows and factors.
     pub(crate) fn max_event_cost(&self, event: &UsageEvent) -> NanoDollars {
-        let quotes = self.quotes(event);
-        quotes.iter().map(Quote::max_amount).sum()
+        let own = event.model.as_deref();
+        let own = own.and_then(|model| self.entry(model, event.timestamp));
+        let any = self.entry(ANY_MODEL, event.timestamp);
+        let entries = || [own, any].into_iter().flatten();
+        let uplift = uplift_of(event);
+        let max_cost = |name: ItemName, quantity: i64| {
+            let amounts = entries().filter_map(|entry| {
+                let factor = entry.max_factor() * uplift;
+                let price = entry.dearest(name)?;
+                Some(price.for_quantity_times(quantity, name.per(), factor))
+            });
+            amounts.max().unwrap_or_default()
+        };
+        let is_sold = |name| entries().any(|entry| entry.sells(name));
+        let mut sum = NanoDollars(event.quantities.or_zero(Metric::ReportedCost));
+        for (name, quantity) in tokens(event, is_sold) {
+            // Where a row has no price of its kind, a token is charged as one of another kind.
+            let others = fallbacks(name).iter().chain([&name]);
+            let costs = others.map(|name| max_cost(*name, quantity));
+            sum += costs.max().unwrap_or_default();
+        }
+        let units = units(event).into_iter();
+        let units: NanoDollars = units.map(|(name, quantity)| max_cost(name, quantity)).sum();
+        sum + units
     }
 
     /// Returns the items of an event that have no price, with their quantities.
@@ -124,14 +187,17 @@ impl PriceBook {
         unpriced.map(|quote| (quote.name, quote.quantity)).collect()
     }
 
-    fn quotes(&self, event: &UsageEvent) -> Vec<Quote<'_>> {
+    /// Returns the items that were used, with their quantities and prices.
+    pub(crate) fn quotes(&self, event: &UsageEvent) -> Vec<Quote<'_>> {
+        let key = PriceKey::of(event);
         let own = event.model.as_deref();
         let own = own.and_then(|model| self.entry(model, event.timestamp));
         let any = self.entry(ANY_MODEL, event.timestamp);
         let price = |name: ItemName| {
-            [own, any].into_iter().flatten().find_map(|entry| {
-                let price = entry.price(name, event)?;
-                Some((price, entry))
+            let mut entries = [own, any].into_iter().flatten();
+            entries.find_map(|entry| {
+                let item = entry.price(name, &key)?;
+                Some(QuotedPrice { item, entry })
             })
         };
         let quote = |(name, quantity)| Quote {
@@ -158,33 +224,65 @@ impl PriceBook {
 }
 
 impl Quote<'_> {
-    fn charge(self, event: &UsageEvent) -> Charge {
-        let amount = self
-            .price
-            .map(|(price, entry)| self.amount(price, entry.factor(event)));
+    /// Returns the charge, with this factor on every price.
+    pub(crate) fn charge(&self, uplift: Factor) -> Charge {
+        let amount = self.price.as_ref().map(|quoted| {
+            let ItemPrice { price, factor, .. } = quoted.item;
+            price.for_quantity_times(self.quantity, self.name.per(), factor * uplift)
+        });
         Charge {
             name: self.name,
             quantity: self.quantity,
             amount: amount.unwrap_or_default(),
         }
     }
+}
 
-    fn amount(&self, price: NanoDollars, factor: Factor) -> NanoDollars {
-        let per = self.name.per();
-        price.for_quantity_times(self.quantity, per, factor)
-    }
+/// Returns the factor on every price of what the upstream of an event serves.
+pub(crate) fn uplift_of(event: &UsageEvent) -> Factor {
+    let uplift = event.quantities.get(Metric::UpliftBillionths);
+    uplift.map_or(Factor::ONE, Factor::of_billionths)
+}
 
-    /// Returns the amount at the highest factor that may apply.
-    fn max_amount(&self) -> NanoDollars {
-        let Some((price, entry)) = self.price else {
-            return NanoDollars::default();
-        };
-        let factors = entry.factors();
-        let factors = factors.flat_map(|factor| [factor, factor * entry.batch()]);
-        let amounts = factors.map(|factor| self.amount(price, factor));
-        amounts.max().unwrap_or_default()
+/// Returns the items as which tokens may be charged if their own item has no price.
+fn fallbacks(name: ItemName) -> &'static [ItemName] {
+    use ItemName as I;
+    match name {
+        I::OutputAudioTokens | I::OutputImageTokens => &[I::OutputTokens],
+        I::InputCachedAudioTokens | I::InputCachedImageTokens => {
+            &[I::InputCachedTokens, I::InputTokens]
+        }
+        I::InputCacheWrite30mTokens
+        | I::InputCacheWrite12hTokens
+        | I::InputCacheWrite5mTokens
+        | I::InputCacheWrite1hTokens => &[I::InputCacheWriteTokens, I::InputTokens],
+        I::InputCachedTokens
+        | I::InputCacheWriteTokens
+        | I::InputAudioTokens
+        | I::InputImageTokens => &[I::InputTokens],
+        _ => &[],
     }
 }
+
+/// The tokens written to a cache by lifetime, the longest first: where they exceed the sum, the shorter ones give way.
+const CACHE_WRITES: [(Metric, ItemName); 4] = [
+    (
+        Metric::InputCacheWrite12hTokens,
+        ItemName::InputCacheWrite12hTokens,
+    ),
+    (
+        Metric::InputCacheWrite1hTokens,
+        ItemName::InputCacheWrite1hTokens,
+    ),
+    (
+        Metric::InputCacheWrite30mTokens,
+        ItemName::InputCacheWrite30mTokens,
+    ),
+    (
+        Metric::InputCacheWrite5mTokens,
+        ItemName::InputCacheWrite5mTokens,
+    ),
+];
 
 /// Returns the tokens of an event by item, each token once. Tokens of an item without a price count as text.
 fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(ItemName, i64)> {
@@ -203,11 +301,13 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
     // Audio and image tokens are parts of the uncached input, so cached tokens are subtracted first.
     let mut cached = all.or_zero(Metric::InputCachedTokens).min(input);
     input -= cached;
-    let cache_write = part(
-        &mut input,
-        Metric::InputCacheWriteTokens,
-        I::InputCacheWriteTokens,
-    );
+    // Cache writes of a lifetime without a price of its own are charged as those of an unknown lifetime.
+    let mut written = all.or_zero(Metric::InputCacheWriteTokens).min(input);
+    input -= written;
+    let writes = CACHE_WRITES.map(|(metric, name)| part(&mut written, metric, name));
+    if !has_price(I::InputCacheWriteTokens) {
+        input += std::mem::take(&mut written);
+    }
     let audio = part(&mut input, Metric::InputAudioTokens, I::InputAudioTokens);
     let image = part(&mut input, Metric::InputImageTokens, I::InputImageTokens);
     let cached_audio = part(
@@ -215,19 +315,30 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
         Metric::InputCachedAudioTokens,
         I::InputCachedAudioTokens,
     );
+    let cached_image = part(
+        &mut cached,
+        Metric::InputCachedImageTokens,
+        I::InputCachedImageTokens,
+    );
     if !has_price(I::InputCachedTokens) {
         input += std::mem::take(&mut cached);
     }
     let mut output = all.or_zero(Metric::OutputTokens);
     let output_audio = part(&mut output, Metric::OutputAudioTokens, I::OutputAudioTokens);
     let output_image = part(&mut output, Metric::OutputImageTokens, I::OutputImageTokens);
+    let [write_12h, write_1h, write_30m, write_5m] = writes;
     vec![
         (I::InputTokens, input),
         (I::InputCachedTokens, cached),
-        cache_write,
+        (I::InputCacheWriteTokens, written),
+        write_30m,
+        write_12h,
+        write_5m,
+        write_1h,
         audio,
         cached_audio,
         image,
+        cached_image,
         (I::OutputTokens, output),
         output_audio,
         output_image,

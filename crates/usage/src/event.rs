@@ -1,7 +1,7 @@
 //! Usage events, and the kinds, metrics and dimensions of usage.
 
-use base::UnixTime;
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
+use base::{NanoDollars, UnixTime};
 use serde::{Deserialize, Serialize};
 
 pub use crate::quantities::Quantities;
@@ -63,6 +63,23 @@ names! {
         UsageBytes = "usage_bytes",
         NumSessions = "num_sessions",
         NumRequests = "num_requests",
+        #[serde(rename = "input_cache_write_30m_tokens")]
+        InputCacheWrite30mTokens = "input_cache_write_30m_tokens",
+        #[serde(rename = "input_cache_write_12h_tokens")]
+        InputCacheWrite12hTokens = "input_cache_write_12h_tokens",
+        /// The input tokens of the longest request of an event of several requests. Decides on prices; no report has it.
+        LongestInputTokens = "longest_input_tokens",
+        /// The uplift of the upstream, in billionths. Decides on prices; no report has it.
+        UpliftBillionths = "uplift_billionths",
+        /// The cost that the upstream reported, in billionths of a US dollar. Replaces prices; no report has it.
+        #[serde(rename = "reported_cost_billionths")]
+        ReportedCost = "reported_cost_billionths",
+        /// Tokens written to a cache for five minutes. Decides on prices; reports have them among all cache writes.
+        #[serde(rename = "input_cache_write_5m_tokens")]
+        InputCacheWrite5mTokens = "input_cache_write_5m_tokens",
+        /// Tokens written to a cache for an hour. Decides on prices; reports have them among all cache writes.
+        #[serde(rename = "input_cache_write_1h_tokens")]
+        InputCacheWrite1hTokens = "input_cache_write_1h_tokens",
     }
 }
 
@@ -72,6 +89,10 @@ pub const MAX_QUANTITY: i64 = 100_000_000_000;
 const MAX_COUNT: i64 = 1_000_000_000;
 /// The most bytes of one event.
 const MAX_BYTES: i64 = 1 << 53;
+/// The most that one event may cost, at the dearest of the prices that may apply to it.
+pub const MAX_EVENT_COST: NanoDollars = NanoDollars(1_000_000_000_000_000);
+/// The highest uplift of an upstream, in billionths: 100.
+pub const MAX_UPLIFT_BILLIONTHS: i64 = 100_000_000_000;
 
 impl Metric {
     /// Returns the largest amount that an event may have.
@@ -79,6 +100,8 @@ impl Metric {
     pub fn max_amount(self) -> i64 {
         match self {
             Self::UsageBytes => MAX_BYTES,
+            Self::UpliftBillionths => MAX_UPLIFT_BILLIONTHS,
+            Self::ReportedCost => MAX_EVENT_COST.0,
             Self::NumModelRequests
             | Self::Images
             | Self::Seconds
@@ -86,6 +109,19 @@ impl Metric {
             | Self::NumRequests => MAX_COUNT,
             _ => MAX_QUANTITY,
         }
+    }
+
+    /// True if the metric only decides on the price of an event: no report has it, and no rollup.
+    #[must_use]
+    pub fn is_for_prices(self) -> bool {
+        matches!(
+            self,
+            Self::LongestInputTokens
+                | Self::UpliftBillionths
+                | Self::ReportedCost
+                | Self::InputCacheWrite5mTokens
+                | Self::InputCacheWrite1hTokens
+        )
     }
 }
 
@@ -150,6 +186,8 @@ impl UsageKind {
             Self::Completions => &[
                 M::InputCachedTokens,
                 M::InputCacheWriteTokens,
+                M::InputCacheWrite30mTokens,
+                M::InputCacheWrite12hTokens,
                 M::InputUncachedTokens,
                 M::InputTextTokens,
                 M::OutputTextTokens,

@@ -80,7 +80,7 @@ mod tests {
             let mut entries = book.entries_from(model, UnixTime(0));
             // The tokens of generated images are bounded by the number of images.
             let makes_images =
-                entries.any(|entry| entry.dearest(&[ItemName::OutputImageTokens]).is_some());
+                entries.any(|entry| entry.dearest(ItemName::OutputImageTokens).is_some());
             if makes_images || !sells(Metric::InputTokens) {
                 continue;
             }

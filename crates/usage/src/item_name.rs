@@ -2,6 +2,8 @@
 
 use base::names;
 
+use crate::UsageKind;
+
 names! {
     /// The item of a charge. Values are stored by their order, so new ones go to the end.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +26,13 @@ names! {
         CodeInterpreterSessions = "code_interpreter_sessions",
         /// Bytes kept for a day.
         VectorStores = "vector_stores",
+        InputCacheWrite30mTokens = "input_cache_write_30m_tokens",
+        InputCacheWrite12hTokens = "input_cache_write_12h_tokens",
+        InputCachedImageTokens = "input_cached_image_tokens",
+        /// The cost of requests as their upstream reported it.
+        ReportedCost = "reported_cost",
+        InputCacheWrite5mTokens = "input_cache_write_5m_tokens",
+        InputCacheWrite1hTokens = "input_cache_write_1h_tokens",
     }
 }
 
@@ -38,13 +47,15 @@ impl ItemName {
             Self::WebSearchCalls
             | Self::FileSearchCalls
             | Self::CodeInterpreterSessions
-            | Self::VectorStores => None,
+            | Self::VectorStores
+            | Self::ReportedCost => None,
             _ => Some("tokens"),
         }
     }
 
-    /// Returns the key of the price in a price book.
-    pub(crate) fn price_key(self) -> &'static str {
+    /// Returns the key of the price in a price book; a reported cost is `reported_cost`, which is no key of a book.
+    #[must_use]
+    pub fn price_key(self) -> &'static str {
         match self {
             Self::InputTokens => "input",
             Self::InputCachedTokens => "cached_input",
@@ -62,21 +73,26 @@ impl ItemName {
             Self::FileSearchCalls => "file_search",
             Self::CodeInterpreterSessions => "code_interpreter",
             Self::VectorStores => "storage",
+            Self::InputCacheWrite30mTokens => "cache_write_30m",
+            Self::InputCacheWrite12hTokens => "cache_write_12h",
+            Self::InputCacheWrite5mTokens => "cache_write_5m",
+            Self::InputCacheWrite1hTokens => "cache_write_1h",
+            Self::InputCachedImageTokens => "cached_input_image",
+            Self::ReportedCost => "reported_cost",
         }
     }
 
     /// Returns the item with this key of its price.
     pub(crate) fn of_price_key(key: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|item| item.price_key() == key)
+        let mut items = Self::ALL.iter().copied();
+        items.find(|item| item.price_key() == key && *item != Self::ReportedCost)
     }
 
     /// Returns the number of units that the price is for.
-    pub(crate) fn per(self) -> i64 {
+    #[must_use]
+    pub fn per(self) -> i64 {
         match self {
-            Self::Images | Self::Seconds | Self::CodeInterpreterSessions => 1,
+            Self::Images | Self::Seconds | Self::CodeInterpreterSessions | Self::ReportedCost => 1,
             Self::WebSearchCalls | Self::FileSearchCalls => 1_000,
             Self::VectorStores => 1 << 30,
             _ => 1_000_000,
@@ -92,5 +108,15 @@ impl ItemName {
                 | Self::CodeInterpreterSessions
                 | Self::VectorStores
         )
+    }
+
+    /// Returns the report that counts a tool or storage.
+    pub(crate) fn tool_kind(self) -> UsageKind {
+        match self {
+            Self::WebSearchCalls => UsageKind::WebSearchCalls,
+            Self::FileSearchCalls => UsageKind::FileSearchCalls,
+            Self::CodeInterpreterSessions => UsageKind::CodeInterpreterSessions,
+            _ => UsageKind::VectorStores,
+        }
     }
 }

@@ -5,6 +5,7 @@ mod capacity;
 pub mod charge;
 mod correct;
 pub mod event;
+mod explain;
 mod facts;
 mod item_name;
 mod jobs;
@@ -31,12 +32,18 @@ mod writer;
 pub use allowance::{Allowance, MAX_KEY_COST_PER_DAY, MAX_KEY_EVENTS_PER_DAY};
 pub use charge::{Charge, Charges, LineItem};
 pub use correct::{Corrected, correct};
-pub use event::{Dimension, MAX_QUANTITY, Metric, Outcome, Quantities, UsageEvent, UsageKind};
+pub use event::{
+    Dimension, MAX_EVENT_COST, MAX_QUANTITY, MAX_UPLIFT_BILLIONTHS, Metric, Outcome, Quantities,
+    UsageEvent, UsageKind,
+};
+pub use explain::{ExplainedCharge, ExplainedPrice};
 pub use facts::{ModelFact, ModelFacts};
 pub use item_name::ItemName;
 pub use jobs::{Appended, by_days};
 pub use last_used::LastUsed;
-pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of};
+pub use ledger::key::{MAX_BANDS, band_row_id, tool_row_id};
+pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of, rows_of_request};
+pub use max_cost::{CostBounds, RequestedTier};
 pub use price::{ANY_MODEL, PriceBook, PriceChange, PriceEntry, PriceError};
 pub use rebuild::rebuild;
 pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
@@ -44,7 +51,7 @@ pub use report::{
     Bucket, Buckets, CostDimension, CostQuery, CostResult, GroupSums, ReportPart, ReportStream,
     Reports, UsageQuery, UsageResult, costs, usage,
 };
-pub use reported::{EventBounds, MAX_EVENT_COST, MAX_REQUEST_DAYS, RefusedEvent, ReportedEvent};
+pub use reported::{EventBounds, MAX_REQUEST_DAYS, RefusedEvent, ReportedEvent};
 pub use reprice::{Reprice, Repriced, reprice};
 pub use retention::periods::{DEFAULT_MAX_EVENT_AGE_DAYS, MIN_LEDGER_DAYS, RetentionPeriods};
 pub use retention::{Retention, forget};

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
-use base::{NanoDollars, UnixTime, time};
+use base::{UnixTime, time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::{
-    Dimension, Metric, Outcome, PriceBook, Quantities, RetentionPeriods, UsageEvent, UsageKind,
+    Dimension, MAX_EVENT_COST, Metric, Outcome, PriceBook, Quantities, RetentionPeriods,
+    UsageEvent, UsageKind,
 };
 
 /// The most seconds that an event may lie in the future: clocks differ, but not by more than a day.
@@ -20,8 +21,6 @@ const MAX_FUTURE_SECONDS: i64 = time::SECONDS_PER_DAY;
 const MAX_TEXT_BYTES: usize = 128;
 /// The largest number that clients who read JSON numbers as doubles read exactly.
 const MAX_EXACT_NUMBER: i64 = 1 << 53;
-/// The most that one event may cost, at the dearest of the prices that may apply to it.
-pub const MAX_EVENT_COST: NanoDollars = NanoDollars(1_000_000_000_000_000);
 /// The most days that the events of one request may lie on.
 pub const MAX_REQUEST_DAYS: usize = 400;
 /// Prefixes of ids that the gateway gives, or that upstreams give to objects that the gateway meters.
@@ -65,7 +64,13 @@ pub struct ReportedEvent<'a> {
     /// 1 when not given.
     num_model_requests: Option<i64>,
     input_cached_tokens: Option<i64>,
+    /// Includes those of each lifetime.
     input_cache_write_tokens: Option<i64>,
+    input_cache_write_30m_tokens: Option<i64>,
+    input_cache_write_12h_tokens: Option<i64>,
+    /// Decides on the price only, as the next one: no report has them apart.
+    input_cache_write_5m_tokens: Option<i64>,
+    input_cache_write_1h_tokens: Option<i64>,
     input_uncached_tokens: Option<i64>,
     input_text_tokens: Option<i64>,
     output_text_tokens: Option<i64>,
@@ -82,6 +87,13 @@ pub struct ReportedEvent<'a> {
     usage_bytes: Option<i64>,
     num_sessions: Option<i64>,
     num_requests: Option<i64>,
+    /// Of several requests, the input tokens of the longest: prices may depend on it. By default, the average.
+    longest_input_tokens: Option<i64>,
+    // What the gateway knows of the prices of its own rows: accepted in imports of an export.
+    #[schemars(skip)]
+    uplift_billionths: Option<i64>,
+    #[schemars(skip)]
+    reported_cost_billionths: Option<i64>,
     // Further columns of the ledger. They are accepted so that an export can be imported, and ignored.
     #[serde(default, rename = "organization_id")]
     #[schemars(skip)]
@@ -219,6 +231,16 @@ impl<'a> ReportedEvent<'a> {
         if bounds.is_import {
             return Ok(());
         }
+        if self
+            .uplift_billionths
+            .or(self.reported_cost_billionths)
+            .is_some()
+        {
+            return Err(
+                "uplift_billionths and reported_cost_billionths are of rows that the gateway writes"
+                    .to_owned(),
+            );
+        }
         let own = OWN_PREFIXES.iter().find(|own| self.id.starts_with(**own));
         if let Some(own) = own {
             return Err(format!(
@@ -290,6 +312,13 @@ impl<'a> ReportedEvent<'a> {
             Metric::UsageBytes => self.usage_bytes,
             Metric::NumSessions => self.num_sessions,
             Metric::NumRequests => self.num_requests,
+            Metric::InputCacheWrite30mTokens => self.input_cache_write_30m_tokens,
+            Metric::InputCacheWrite12hTokens => self.input_cache_write_12h_tokens,
+            Metric::LongestInputTokens => self.longest_input_tokens,
+            Metric::UpliftBillionths => self.uplift_billionths,
+            Metric::ReportedCost => self.reported_cost_billionths,
+            Metric::InputCacheWrite5mTokens => self.input_cache_write_5m_tokens,
+            Metric::InputCacheWrite1hTokens => self.input_cache_write_1h_tokens,
         }
     }
 
@@ -302,7 +331,8 @@ impl<'a> ReportedEvent<'a> {
             let is_required = required.contains(&metric);
             match given {
                 Some(amount) => {
-                    if !is_required && !optional.contains(&metric) {
+                    let is_of_kind = is_required || optional.contains(&metric);
+                    if !is_of_kind && !metric.is_for_prices() {
                         return Err(format!("{} has no {}", kind.as_str(), metric.as_str()));
                     }
                     quantities.set(metric, bounded(metric, amount)?);
@@ -315,6 +345,11 @@ impl<'a> ReportedEvent<'a> {
                 }
             }
         }
+        check_cache_writes(&mut quantities)?;
+        if quantities.or_zero(Metric::LongestInputTokens) > quantities.or_zero(Metric::InputTokens)
+        {
+            return Err("input_tokens must include longest_input_tokens".to_owned());
+        }
         let parts = quantities.or_zero(Metric::InputCachedTokens)
             + quantities.or_zero(Metric::InputCacheWriteTokens);
         if parts > quantities.or_zero(Metric::InputTokens) {
@@ -325,6 +360,32 @@ impl<'a> ReportedEvent<'a> {
         }
         Ok(quantities)
     }
+}
+
+/// Checks that the cache writes include those of each lifetime; sets them to the sum of the lifetimes if they are absent.
+fn check_cache_writes(quantities: &mut Quantities) -> Result<(), String> {
+    let lifetimes = [
+        Metric::InputCacheWrite30mTokens,
+        Metric::InputCacheWrite12hTokens,
+        Metric::InputCacheWrite5mTokens,
+        Metric::InputCacheWrite1hTokens,
+    ];
+    let lifetimes = lifetimes.map(|metric| quantities.get(metric));
+    if lifetimes.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let parts: i64 = lifetimes.iter().flatten().sum();
+    match quantities.get(Metric::InputCacheWriteTokens) {
+        None => quantities.set(Metric::InputCacheWriteTokens, parts),
+        Some(all) if all < parts => {
+            return Err(
+                "input_cache_write_tokens must include the tokens of each lifetime, such as input_cache_write_30m_tokens"
+                    .to_owned(),
+            );
+        }
+        Some(_) => {}
+    }
+    Ok(())
 }
 
 /// Returns the error for an event of a project that its organization does not have.

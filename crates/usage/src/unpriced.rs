@@ -23,6 +23,15 @@ pub struct Unpriced {
     pub last_day: UnixTime,
 }
 
+/// The dimensions that a price may depend on.
+const PRICED_BY: [Dimension; 5] = [
+    Dimension::Model,
+    Dimension::Batch,
+    Dimension::ServiceTier,
+    Dimension::Size,
+    Dimension::ContextLevel,
+];
+
 /// The kind of usage, and the model if there is one.
 pub type UnpricedKey = (UsageKind, Option<String>);
 
@@ -40,7 +49,7 @@ pub async fn unpriced(
     let mut found: BTreeMap<UnpricedKey, Unpriced> = BTreeMap::new();
     for &kind in UsageKind::ALL {
         // A price depends on these dimensions, beside the day.
-        let groups = [Dimension::Model, Dimension::Size].into_iter();
+        let groups = PRICED_BY.into_iter();
         let groups = groups.filter(|group| kind.dimensions().contains(group));
         let query = UsageQuery {
             organization_id: organization_id.clone(),
@@ -83,16 +92,7 @@ fn day(
     timestamp: UnixTime,
     result: UsageResult,
 ) -> UsageEvent {
-    let (mut model, mut size) = (None, None);
-    for (dimension, value) in result.dimensions {
-        match dimension {
-            Dimension::Model => model = value,
-            _ => size = value,
-        }
-    }
-    UsageEvent {
-        model,
-        size,
+    let mut event = UsageEvent {
         outcome: Outcome::Reported,
         ..UsageEvent::new(
             String::new(),
@@ -102,7 +102,18 @@ fn day(
             kind,
             result.quantities,
         )
+    };
+    for (dimension, value) in result.dimensions {
+        match dimension {
+            Dimension::Model => event.model = value,
+            Dimension::Batch => event.batch = value.as_deref() == Some("true"),
+            Dimension::ServiceTier => event.service_tier = value,
+            Dimension::Size => event.size = value,
+            Dimension::ContextLevel => event.context_level = value,
+            _ => {}
+        }
     }
+    event
 }
 
 fn requests(quantities: &Quantities) -> i64 {

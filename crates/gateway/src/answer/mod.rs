@@ -17,7 +17,7 @@ use usage::Outcome;
 pub(crate) use document_reader::DocumentReader;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
-use crate::document::{JsonPath, StoredIdScanner};
+use crate::document::StoredIdScanner;
 use crate::sse::EventScanner;
 use content_coding::{AnswerCoding, Decoder};
 use content_sniffing::{DeclaredType, SniffedType};
@@ -94,7 +94,7 @@ impl Answer {
             hides_usage,
             is_streamed,
             accumulator: UsageAccumulator::default(),
-            documents: DocumentReader::new(JsonPath::Root),
+            documents: DocumentReader::new(dialect.root),
             stored_ids: None,
             length: 0,
             is_whole_object: is_opaque,

@@ -8,7 +8,7 @@ use access::{HostedTool, HostedTools};
 use base::Result;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
-use proxy::Affinity;
+use proxy::{Affinity, ApiFormat};
 
 use super::affinity::AffinityFields;
 use super::edits::{Edit, ModelName, disable_store, stream_usage_edit};
@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) models: Vec<String>,
     /// The first member that names an object at a model server whose owner cannot be known.
     pub(crate) unowned_ref: Option<&'static str>,
+    /// True if a request may name no object of unknown owner, whether or not an upstream stores what clients create.
+    pub(crate) must_own_all: bool,
     /// The member that makes a model server store the request, whatever `store` says.
     pub(crate) stored_by: Option<&'static str>,
     affinity: AffinityFields,
@@ -64,9 +66,10 @@ impl Call {
     /// # Errors
     /// 400: the body is malformed, or a field that the gateway needs is missing, given twice or of a wrong type.
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
+        let is_message = dialect.api == ApiFormat::Anthropic;
         let (mut fields, content_type) = match dialect.format.of(headers) {
             RequestFormat::Json | RequestFormat::Either => {
-                let fields = Fields::of_request(headers, &body, dialect.fields)?;
+                let fields = Fields::of_request(headers, &body, dialect.fields, is_message)?;
                 (fields, content_type::JSON)
             }
             RequestFormat::Multipart => {
@@ -81,6 +84,9 @@ impl Call {
             None
         };
         let view = take(&mut fields.view);
+        view.tools.check_metered()?;
+        let names_file = is_message && !view.object_refs.is_empty();
+        let file_ref = names_file.then_some("file_id");
         let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
@@ -98,7 +104,8 @@ impl Call {
             tools: view.tools,
             object_refs: view.object_refs,
             models: view.models,
-            unowned_ref: view.unowned_ref,
+            unowned_ref: view.unowned_ref.or(file_ref),
+            must_own_all: is_message,
             stored_by: conversation.map(|_| "conversation"),
             affinity: AffinityFields::of(&fields)?,
             content_type,

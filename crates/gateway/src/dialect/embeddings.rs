@@ -30,4 +30,5 @@ fn read_document(accumulator: &mut UsageAccumulator, answer: &Document) {
     if let Some(input) = answer.usage().and_then(ReportedUsage::input_alone) {
         accumulator.reported = Some(Quantities::default().with(Metric::InputTokens, input));
     }
+    accumulator.add_cost(answer);
 }

@@ -19,6 +19,8 @@ pub(crate) struct Fields<'a> {
     pub(super) names: &'static [&'static str],
     values: [Option<&'a [u8]>; MAX_FIELDS],
     pub(super) is_json: bool,
+    /// True if the body is in Anthropic's format.
+    pub(super) is_message: bool,
     /// The member whose value is skipped, if there is one.
     pub(super) opaque: Option<&'static str>,
     /// The view of the whole body.
@@ -33,6 +35,7 @@ impl<'a> Fields<'a> {
             names,
             values: [None; MAX_FIELDS],
             is_json,
+            is_message: false,
             opaque: None,
             view: RequestView::default(),
         }
@@ -48,7 +51,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Reads the JSON object of a request with these headers.
+    /// Reads the JSON object of a request with these headers, whose format is Anthropic's if `is_message`.
     ///
     /// # Errors
     /// Those of [`Self::of_json`]. 400: the Content-Type is not that of JSON.
@@ -56,9 +59,13 @@ impl<'a> Fields<'a> {
         headers: &HeaderMap,
         body: &'a [u8],
         names: &'static [&'static str],
+        is_message: bool,
     ) -> Result<Self> {
         content_type::check_json(headers)?;
-        Self::of_json(body, names)
+        let mut fields = Self::unread(body, names, true);
+        fields.is_message = is_message;
+        ViewReader::read(body, &mut fields)?;
+        Ok(fields)
     }
 
     /// Reads a JSON object, and skips the value of its member `opaque`.

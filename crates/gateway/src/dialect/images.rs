@@ -82,8 +82,12 @@ fn read_document(accumulator: &mut UsageAccumulator, answer: &Document) {
 fn read_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
     let event_type = event.event_type.as_str();
     if event_type.ends_with(COMPLETED) && event.is_whole {
-        let others = accumulator.reported.take();
+        let (others, cost) = (accumulator.reported.take(), accumulator.cost.take());
         accumulator.add_report(event);
+        accumulator.cost = match (accumulator.cost, cost) {
+            (Some(cost), Some(others)) => Some(cost + others),
+            (cost, others) => cost.or(others),
+        };
         match (&mut accumulator.reported, others) {
             (Some(sum), Some(others)) => sum.add(&others),
             (sum, others) => *sum = sum.or(others),

@@ -5,9 +5,13 @@ mod tests;
 
 use std::borrow::Cow;
 
+use base::money::Factor;
 use base::{Error, NanoDollars, Result, UnixTime};
+use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
-use usage::{ItemName, Metric, ModelFacts, PriceBook, Quantities};
+use usage::{
+    CostBounds, ItemName, Metric, ModelFact, ModelFacts, PriceBook, Quantities, RequestedTier,
+};
 
 use super::Dialect;
 
@@ -47,6 +51,25 @@ pub(crate) struct MaxUsage {
     /// True if the request does not bound the calls of its hosted tools.
     #[serde(rename = "has_endless_tools")]
     pub(super) has_unbounded_tools: bool,
+    /// The service tier that the request asks for; of a batch, requests may ask for several.
+    #[serde(skip)]
+    pub(super) service_tier: Option<String>,
+}
+
+/// The prices, the model and the time by which a maximum cost is computed.
+#[derive(Clone, Copy)]
+pub(crate) struct CostBasis<'a> {
+    pub(crate) prices: &'a PriceBook,
+    pub(crate) facts: &'a ModelFacts,
+    pub(crate) dialect: &'a Dialect,
+    /// The upstream's name of the model.
+    pub(crate) model: &'a str,
+    /// The time of the request, or the earliest end of a batch.
+    pub(crate) at: UnixTime,
+    /// The factor of the upstream.
+    pub(crate) uplift: Factor,
+    /// The most that each request of a batch may consume; `None` outside batches.
+    pub(crate) batch: Option<&'a MaxUsage>,
 }
 
 impl MaxUsage {
@@ -73,45 +96,95 @@ impl MaxUsage {
         self.unseen = self.unseen.take().or(other.unseen);
     }
 
-    /// Returns the most that this costs at `at`, or for a batch at any time from then on.
+    /// Raises each number of tokens, images and windows to that of another request.
+    pub(crate) fn widen(&mut self, other: &Self) {
+        let amounts = [
+            (&mut self.input, other.input),
+            (&mut self.input_images, other.input_images),
+            (&mut self.context_windows, other.context_windows),
+            (&mut self.unseen_windows, other.unseen_windows),
+            (&mut self.output, other.output),
+            (&mut self.unbounded_answers, other.unbounded_answers),
+        ];
+        for (mine, others) in amounts {
+            *mine = others.max(*mine);
+        }
+    }
+
+    /// Returns the most input tokens of the request; `None` if that is unknown.
+    pub(crate) fn max_input_tokens(&self, facts: &ModelFacts, model: &str) -> Option<i64> {
+        self.max_input(facts.of(model))
+    }
+
+    /// Returns the most that this costs at the time of `basis`, or for a batch at any time from then on.
     ///
     /// # Errors
     /// 400: something that is charged is bounded neither by the request nor by the facts about the model.
-    pub(crate) fn max_cost(
-        &self,
-        (prices, facts): (&PriceBook, &ModelFacts),
-        dialect: &Dialect,
-        model: &str,
-        at: UnixTime,
-        is_batch: bool,
-    ) -> Result<NanoDollars> {
-        let calls = [
-            (ItemName::WebSearchCalls, self.web_searches),
-            (ItemName::FileSearchCalls, self.file_searches),
-            (ItemName::CodeInterpreterSessions, self.sessions),
-        ];
-        let sells = |metric| prices.sells(model, at, metric);
+    pub(crate) fn max_cost(&self, basis: &CostBasis<'_>) -> Result<NanoDollars> {
+        let CostBasis {
+            prices, model, at, ..
+        } = *basis;
+        let calls = self.tool_calls();
         let sells_calls = || {
             let mut asked = calls.iter().filter(|(_, count)| *count > 0);
             asked.any(|(tool, _)| prices.sells_tool(model, at, *tool))
         };
-        if self.has_unbounded_tools && (sells(Metric::InputTokens) || sells_calls()) {
-            return Err(unbounded_tools());
+        if self.has_unbounded_tools
+            && (prices.sells(model, at, Metric::InputTokens) || sells_calls())
+        {
+            return Err(unbounded_tools(basis.dialect));
         }
-        let fact = facts.of(model);
-        let window = fact.and_then(|fact| fact.context_window).map(i64::from);
-        let input = match (self.max_input(fact, window), &self.unseen) {
+        let quantities = self.max_quantities(basis)?;
+        let input = quantities.or_zero(Metric::InputTokens);
+        let longest = basis
+            .batch
+            .map(|each| each.max_input_tokens(basis.facts, model));
+        let bounds = CostBounds {
+            kind: basis.dialect.kind,
+            quantities,
+            longest_input: longest
+                .flatten()
+                .map_or(input, |longest| longest.min(input)),
+            tiers: RequestedTier::of(self.service_tier.as_deref()),
+            uplift: basis.uplift,
+        };
+        let tools = prices.max_tool_cost(model, at, &calls, basis.uplift);
+        Ok(tools
+            + match basis.batch {
+                Some(_) => prices.max_batch_cost(model, at, &bounds),
+                None => prices.max_cost(model, at, &bounds),
+            })
+    }
+
+    fn tool_calls(&self) -> [(ItemName, i64); 3] {
+        [
+            (ItemName::WebSearchCalls, self.web_searches),
+            (ItemName::FileSearchCalls, self.file_searches),
+            (ItemName::CodeInterpreterSessions, self.sessions),
+        ]
+    }
+
+    /// Returns the most of each metric.
+    ///
+    /// # Errors
+    /// 400: the most of a metric that is charged is unknown.
+    fn max_quantities(&self, basis: &CostBasis<'_>) -> Result<Quantities> {
+        let CostBasis {
+            prices, model, at, ..
+        } = *basis;
+        let sells = |metric| prices.sells(model, at, metric);
+        let fact = basis.facts.of(model);
+        let input = match (self.max_input(fact), &self.unseen) {
             (Some(input), _) => input,
             (None, _) if !sells(Metric::InputTokens) => 0,
             (None, name) => return Err(unknown_input(model, name.as_deref())),
         };
-        let longest = fact.and_then(|fact| fact.max_output_tokens);
-        let longest = longest.map(i64::from).or(window);
+        let longest = fact.and_then(|fact| fact.max_output_tokens.or(fact.context_window));
         let unbounded = match (self.unbounded_answers, longest) {
             (0, _) => 0,
-            (answers, Some(longest)) => answers.saturating_mul(longest),
+            (answers, Some(longest)) => answers.saturating_mul(longest.into()),
             (_, None) if !sells(Metric::OutputTokens) => 0,
-            (_, None) => return Err(unbounded_answer(dialect, model)),
+            (_, None) => return Err(unbounded_answer(basis.dialect, model)),
         };
         let mut quantities = Quantities::default();
         for (metric, amount) in [
@@ -123,17 +196,12 @@ impl MaxUsage {
         ] {
             quantities.set(metric, amount);
         }
-        let tools = prices.max_tool_cost(model, at, &calls);
-        Ok(tools
-            + if is_batch {
-                prices.max_batch_cost(model, at, &quantities)
-            } else {
-                prices.max_cost(model, at, &quantities)
-            })
+        Ok(quantities)
     }
 
     /// Returns the most input tokens; `None` if that is unknown.
-    fn max_input(&self, fact: Option<&usage::ModelFact>, window: Option<i64>) -> Option<i64> {
+    fn max_input(&self, fact: Option<&ModelFact>) -> Option<i64> {
+        let window = fact.and_then(|fact| fact.context_window).map(i64::from);
         let image = fact.and_then(|fact| fact.max_image_tokens).map(i64::from);
         let image = image.unwrap_or(DEFAULT_IMAGE_TOKENS).max(MIN_IMAGE_TOKENS);
         let images = self.input_images.saturating_mul(image);
@@ -149,7 +217,12 @@ impl MaxUsage {
     }
 }
 
-fn unbounded_tools() -> Error {
+fn unbounded_tools(dialect: &Dialect) -> Error {
+    if dialect.api == ApiFormat::Anthropic {
+        let message = "max_uses is missing: under a spend limit, each tool that the model server runs must say how often it \
+                       may be used at the most.";
+        return Error::invalid("max_uses", message);
+    }
     let message = "max_tool_calls is missing: under a spend limit, a request with hosted tools must say how many calls of \
                    them it may make at the most.";
     Error::invalid("max_tool_calls", message)

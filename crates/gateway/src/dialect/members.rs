@@ -33,6 +33,10 @@ pub(super) enum MemberKind {
     Container,
     /// The container that programs run in: an object.
     Environment,
+    /// An object that makes a model server keep the conversation, or names one that it keeps.
+    Thread,
+    /// An object with a file or the URL of one, or the origin of a text.
+    Source,
     /// An object whose names are the client's own.
     Variables,
     Id,
@@ -86,6 +90,18 @@ impl MemberKind {
         ("stream_options", Self::Plain),
         ("allowed_tools", Self::Plain),
         ("model", Self::Model),
+    ];
+}
+
+impl MemberKind {
+    /// The further names that must be spelt exactly so, and given once, in Anthropic's format, and their meanings.
+    pub(super) const NAMED_IN_MESSAGES: [Member; 6] = [
+        ("previous_message_id", Self::UnownedRef),
+        ("thread", Self::Thread),
+        ("source", Self::Source),
+        ("definition", Self::Tool),
+        ("input", Self::Opaque),
+        ("max_uses", Self::Plain),
     ];
 }
 

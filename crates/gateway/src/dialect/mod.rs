@@ -1,8 +1,9 @@
 //! The endpoints that are forwarded to models: how a request of each is read, bounded and edited, and how the usage of its
 //! answer is measured.
 //!
-//! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `embeddings`, `images` and `responses`, a line
-//! in [`DIALECTS`], and a line in `PATHS` of `tests/it/endpoints.rs`, for the tests that every endpoint must pass.
+//! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `embeddings`, `images`, `messages` and
+//! `responses`, a line in [`DIALECTS`], and, unless its format is Anthropic's, a line in `PATHS` of `tests/it/endpoints.rs`,
+//! for the tests that every endpoint must pass.
 
 mod affinity;
 mod audio;
@@ -22,6 +23,8 @@ mod input_text;
 mod item_body;
 mod max_usage;
 mod members;
+mod message_bounds;
+mod messages;
 mod multipart;
 mod object_refs;
 mod object_state;
@@ -32,9 +35,10 @@ mod responses;
 mod strict_json;
 mod usage_accumulator;
 
-use base::Result;
+use base::{NanoDollars, Result};
 use bodies::{BodyContents, Content};
 use http::HeaderMap;
+use proxy::ApiFormat;
 use usage::{Metric, Quantities, UsageKind};
 
 pub(crate) use call::Call;
@@ -43,18 +47,23 @@ pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
 pub(crate) use file_form::FileFormScanner;
 pub(crate) use item_body::ItemBody;
-pub(crate) use max_usage::MaxUsage;
+pub(crate) use max_usage::{CostBasis, MaxUsage};
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
 pub(crate) use usage_accumulator::UsageAccumulator;
 
-use crate::document::{Document, HostedToolUsage, StoredAnswer};
+use crate::document::{Document, HostedToolUsage, JsonPath, StoredAnswer};
+use crate::query::no_query;
 use crate::sse::Verdict;
 
+/// The query of clients that use betas of Anthropic's API.
+const BETA_QUERY: &str = "beta=true";
+
 /// Every endpoint that is forwarded to models, the most used one first.
-pub(crate) static DIALECTS: [&Dialect; 11] = [
+pub(crate) static DIALECTS: [&Dialect; 13] = [
     &completions::CHAT_COMPLETIONS,
     &responses::RESPONSES,
+    &messages::MESSAGES,
     &embeddings::EMBEDDINGS,
     &completions::COMPLETIONS,
     &embeddings::MODERATIONS,
@@ -64,12 +73,17 @@ pub(crate) static DIALECTS: [&Dialect; 11] = [
     &audio::SPEECH,
     &audio::TRANSCRIPTIONS,
     &audio::TRANSLATIONS,
+    &messages::COUNT_TOKENS,
 ];
 
 /// An endpoint that is forwarded to models, and how its usage is measured.
 pub(crate) struct Dialect {
     /// The path below `/v1`, and below the base URL of an upstream.
     pub(crate) path: &'static str,
+    /// The API that the endpoint belongs to, which an upstream must speak.
+    pub(crate) api: ApiFormat,
+    /// True if a request costs nothing: it counts as a request for the rate limits, and as none in reports.
+    pub(crate) is_free: bool,
     /// The report that its usage is in.
     pub(crate) kind: UsageKind,
     /// The `source` of the usage of images.
@@ -96,6 +110,8 @@ pub(crate) struct Dialect {
     estimate: fn(&Fields<'_>) -> Result<Estimate>,
     /// The format of answers that are no streams.
     pub(crate) answer: AnswerFormat,
+    /// The path to an answer, or to an event of a stream.
+    pub(crate) root: JsonPath,
     /// Adds the usage of an answer that is no stream.
     pub(crate) read_document: fn(&mut UsageAccumulator, &Document),
     /// Adds the usage of one event of a stream.
@@ -143,6 +159,8 @@ pub(crate) struct MeasuredUsage {
     pub(crate) estimated: bool,
     pub(crate) service_tier: Option<String>,
     pub(crate) size: Option<String>,
+    /// The cost that the answer reported.
+    pub(crate) cost: Option<NanoDollars>,
     /// The hosted tools that were used.
     pub(crate) hosted_tools: HostedToolUsage,
 }
@@ -150,6 +168,8 @@ pub(crate) struct MeasuredUsage {
 /// The properties that most endpoints have in common.
 const DEFAULT: Dialect = Dialect {
     path: "",
+    api: ApiFormat::OpenAi,
+    is_free: false,
     kind: UsageKind::Completions,
     source: None,
     format: RequestFormat::Json,
@@ -166,6 +186,7 @@ const DEFAULT: Dialect = Dialect {
     has_optional_stream_usage: false,
     estimate: |_| Ok(Estimate::default()),
     answer: AnswerFormat::Json,
+    root: JsonPath::Root,
     read_document: UsageAccumulator::add_report,
     read_event: |_, _| Verdict::Keep,
     measure: measure_text,
@@ -187,6 +208,7 @@ impl Dialect {
     ) -> MeasuredUsage {
         let mut usage = (self.measure)(estimate, model, accumulator);
         usage.hosted_tools = accumulator.hosted_tools(&estimate.known_containers);
+        usage.cost = accumulator.cost;
         let mut amounts = Metric::ALL
             .iter()
             .filter(|it| **it != Metric::NumModelRequests);
@@ -195,6 +217,18 @@ impl Dialect {
             usage.quantities = MeasuredUsage::none().quantities;
         }
         usage
+    }
+
+    /// Returns the query for an upstream. No endpoint has parameters, but clients of Anthropic's betas say so in the query.
+    ///
+    /// # Errors
+    /// 400 naming the parameter.
+    pub(crate) fn query(&self, query: Option<&str>) -> Result<Option<String>> {
+        if self.api == ApiFormat::Anthropic && query == Some(BETA_QUERY) {
+            return Ok(Some(BETA_QUERY.to_owned()));
+        }
+        no_query(query)?;
+        Ok(None)
     }
 
     /// True if a request may be JSON.
@@ -271,7 +305,7 @@ mod tests {
     impl Dialect {
         /// Adds the usage of an answer that is no stream.
         pub(crate) fn read(&self, accumulator: &mut UsageAccumulator, json: &[u8]) {
-            let document = Document::of(json, &mut accumulator.text);
+            let document = Document::at(self.root, json, &mut accumulator.text);
             (self.read_document)(accumulator, &document);
         }
     }

@@ -34,7 +34,9 @@ pub(super) enum ObjectRole {
 #[derive(Default)]
 pub(super) struct ObjectState<'a> {
     pub(super) role: ObjectRole,
-    /// A bit for each of [`MemberKind::NAMED`] that the object has.
+    /// True if the body is in Anthropic's format.
+    pub(super) is_message: bool,
+    /// A bit for each of [`MemberKind::NAMED`], then [`MemberKind::NAMED_IN_MESSAGES`], that the object has.
     seen: u64,
     pub(super) object_type: Option<Cow<'a, str>>,
     pub(super) has_invalid_type: bool,
@@ -70,9 +72,10 @@ impl ItemContent {
 }
 
 impl ObjectState<'_> {
-    pub(super) fn new(role: ObjectRole) -> Self {
+    pub(super) fn new(role: ObjectRole, is_message: bool) -> Self {
         Self {
             role,
+            is_message,
             ..Self::default()
         }
     }
@@ -96,8 +99,12 @@ impl ObjectState<'_> {
     /// # Errors
     /// 400: the member is given twice, or is spelt so that only some servers know it.
     pub(super) fn member(&mut self, name: &str) -> Result<Member> {
-        let names = MemberKind::NAMED.iter().map(|(name, _)| name);
-        let Some(index) = members::find(name, names)? else {
+        let more = match self.is_message {
+            true => &MemberKind::NAMED_IN_MESSAGES[..],
+            false => &[],
+        };
+        let all = || MemberKind::NAMED.iter().chain(more);
+        let Some(index) = members::find(name, all().map(|(name, _)| name))? else {
             return Ok(("", members::other(name)));
         };
         let bit = 1 << index;
@@ -105,6 +112,6 @@ impl ObjectState<'_> {
             return Err(members::duplicate(name));
         }
         self.seen |= bit;
-        Ok(MemberKind::NAMED[index])
+        Ok(*all().nth(index).expect("an index of one of them"))
     }
 }

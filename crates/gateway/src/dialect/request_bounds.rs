@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use base::Result;
+use proxy::ApiFormat;
 use usage::UsageKind;
 
 use super::fields::json_number;
 use super::images::EDIT;
 use super::input_content::{ContentPath, InputContent, ToolKinds};
 use super::max_usage::MaxUsage;
+use super::message_bounds::MessageBounds;
 use super::requested_tools::searches_web;
 use super::strict_json::JsonReader;
 use super::{Call, Dialect};
@@ -78,6 +80,9 @@ impl Call {
     /// # Errors
     /// 400: a field that bounds it is not a number.
     pub(crate) fn max_usage(&self, dialect: &Dialect) -> Result<MaxUsage> {
+        if dialect.api == ApiFormat::Anthropic {
+            return Ok(MessageBounds::of(self.sent())?.max_usage());
+        }
         let bounds = if self.is_json {
             RequestBounds::of(dialect, self.sent())?
         } else {
@@ -136,6 +141,8 @@ pub(super) struct RequestBounds {
     max_tool_calls: Option<i64>,
     /// The first member that names content whose length is unknown.
     unseen: Option<&'static str>,
+    /// The service tier that the request asks for, if it is a text.
+    service_tier: Option<String>,
 }
 
 impl RequestBounds {
@@ -181,6 +188,7 @@ impl RequestBounds {
         match name {
             "partial_images" if json == b"0" => {}
             "partial_images" => self.partial_images = number("partial_images", json)?,
+            "service_tier" => self.service_tier = serde_json::from_slice(json).ok(),
             "max_tool_calls" => self.max_tool_calls = Some(number("max_tool_calls", json)?),
             "previous_response_id" => self.unseen = Some("previous_response_id"),
             "conversation" => self.unseen = Some("conversation"),
@@ -228,6 +236,7 @@ impl RequestBounds {
             file_searches: calls_of(tools.file_search),
             sessions: calls_of(tools.code_interpreter),
             has_unbounded_tools: tools.any && self.max_tool_calls.is_none(),
+            service_tier: self.service_tier.clone(),
             unseen: unseen.map(Cow::Borrowed),
             ..MaxUsage::default()
         };

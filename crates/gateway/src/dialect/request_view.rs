@@ -12,7 +12,9 @@ use super::input_text::{FileMember, InlineFiles};
 use super::members::{self, Member, MemberKind};
 use super::object_refs::{ObjectRefs, RefPlace};
 use super::object_state::{ObjectRole, ObjectState};
-use super::requested_tools::{RequestedTools, hosted_tool};
+use super::requested_tools::{
+    RequestedTools, hosted_tool, hosted_tool_of_messages, is_client_tool_of_messages,
+};
 use super::strict_json::{JsonReader, JsonString};
 use crate::object_kind::ObjectKind;
 
@@ -63,7 +65,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
 
     /// Reads the top-level members.
     fn body(&mut self, body: &'a [u8]) -> Result<()> {
-        let mut object = ObjectState::new(ObjectRole::Plain);
+        let mut object = ObjectState::new(ObjectRole::Plain, self.fields.is_message);
         let mut count = 0;
         self.json.open()?;
         while self.json.next(b'}')? {
@@ -116,7 +118,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     fn object(&mut self, role: ObjectRole) -> Result<()> {
-        let mut object = ObjectState::new(role);
+        let mut object = ObjectState::new(role, self.fields.is_message);
         self.json.open()?;
         while self.json.next(b'}')? {
             let name = self.json.name()?;
@@ -170,6 +172,8 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 _ => Err(must_be(name, "a string or an object")),
             },
             MemberKind::Environment => self.value(ObjectRole::Environment),
+            MemberKind::Thread => self.unowned(name, next != Some(b'n')),
+            MemberKind::Source if next == Some(b'{') => self.object(ObjectRole::FileUrl),
             MemberKind::Variables => self.value(ObjectRole::Variables),
             MemberKind::Id if is_string && object.role == ObjectRole::Environment => {
                 self.object_refs(name, ObjectKind::Container)
@@ -355,9 +359,21 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         match role {
             ObjectRole::Tool => {
                 self.fields.view.tools.is_ambiguous |= object.has_invalid_type;
-                if let Some(tool) = hosted_tool(object_type) {
+                let tool = match self.fields.is_message {
+                    true => hosted_tool_of_messages(object_type),
+                    false => hosted_tool(object_type),
+                };
+                if let Some(tool) = tool {
                     self.fields.view.tools.add(tool);
+                } else if self.fields.is_message && !is_client_tool_of_messages(object_type) {
+                    self.fields.view.tools.add_unknown(object_type);
                 }
+            }
+            ObjectRole::Environment if self.fields.is_message => {
+                if object.has_id {
+                    self.add_unowned("container");
+                }
+                self.fields.view.tools.add(HostedTool::CodeInterpreter);
             }
             // Containers of the provider. Some servers ignore the case of a type.
             ObjectRole::Environment

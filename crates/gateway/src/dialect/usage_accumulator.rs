@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use base::NanoDollars;
 use usage::{Metric, Quantities};
 
 use crate::document::{
@@ -13,7 +14,13 @@ use crate::document::{
 pub(crate) struct UsageAccumulator {
     /// The quantities of the last report, with those that only earlier ones had.
     pub(super) reported: Option<Quantities>,
+    /// The report of an answer in Anthropic's format, each amount as its latest report has it.
+    pub(super) cumulative: ReportedUsage,
+    /// True if an answer in Anthropic's format has reported the usage of its end.
+    pub(super) has_final_usage: bool,
     pub(super) service_tier: Option<String>,
+    /// The cost of the last report that has one.
+    pub(super) cost: Option<NanoDollars>,
     pub(crate) text: GeneratedText,
     /// The number of images.
     pub(super) images: Option<i64>,
@@ -41,9 +48,16 @@ impl UsageAccumulator {
         if let Some(quantities) = document.usage().and_then(ReportedUsage::quantities) {
             self.add_quantities(quantities);
         }
+        self.add_cost(document);
         if let Some(tier) = document.service_tier.to_owned() {
             self.service_tier = Some(tier);
         }
+    }
+
+    /// Sets the cost that a document reports.
+    pub(super) fn add_cost(&mut self, document: &Document) {
+        let cost = document.usage().and_then(|usage| usage.cost);
+        self.cost = cost.or(self.cost);
     }
 
     fn add_quantities(&mut self, quantities: Quantities) {

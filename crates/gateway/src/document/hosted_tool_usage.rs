@@ -66,6 +66,14 @@ impl OutputItems {
 }
 
 impl HostedToolUsage {
+    /// Returns the usage of an answer that reports its number of web searches.
+    pub(crate) fn of_web_searches(web_searches: i64) -> Self {
+        Self {
+            web_searches,
+            ..Self::default()
+        }
+    }
+
     /// Returns the reports that have a use to count, with the metric and the number.
     pub(crate) fn reports(self) -> impl Iterator<Item = (UsageKind, Metric, i64)> {
         let all = [

@@ -1,5 +1,6 @@
 //! The paths to the values of an answer that matter for its usage.
 
+use super::message_path::MessagePath;
 use super::reported_usage::UsageField;
 
 /// The path to a value.
@@ -14,7 +15,13 @@ pub(crate) enum JsonPath {
     StatusCode,
     Usage,
     InputDetails,
+    /// The kinds of the cached tokens.
+    CachedDetails,
+    /// The lifetimes of the tokens written to the cache.
+    CacheWriteDetails,
     OutputDetails,
+    /// The cost in US dollars.
+    Cost,
     Tokens(UsageField),
     Seconds,
     /// An extension object of a server that has the usage.
@@ -46,6 +53,8 @@ pub(crate) enum JsonPath {
     Data,
     Results,
     Duration,
+    /// A value of an answer in Anthropic's format.
+    Message(MessagePath),
     /// A short text that is kept.
     Field(TextField),
     /// A member without a known meaning.
@@ -61,6 +70,8 @@ pub(crate) enum TextField {
     Object,
     Status,
     ServiceTier,
+    /// The speed of a sampling.
+    Speed,
     Size,
     ItemType,
     ActionType,
@@ -73,6 +84,7 @@ impl JsonPath {
     pub(crate) fn member(self, key: &[u8]) -> Self {
         match self {
             Self::Root => of_document(key),
+            Self::Message(path) => path.member(key),
             Self::Response => of_response(key),
             Self::BatchLine if key == b"response" => Self::BatchResponse,
             Self::BatchResponse => match key {
@@ -81,7 +93,11 @@ impl JsonPath {
                 _ => Self::Skipped,
             },
             Self::Usage | Self::ExtensionUsage => of_usage(key),
-            Self::InputDetails => UsageField::of_input(key).map_or(Self::Skipped, Self::Tokens),
+            Self::InputDetails => of_input_details(key),
+            Self::CachedDetails => UsageField::of_cached(key).map_or(Self::Skipped, Self::Tokens),
+            Self::CacheWriteDetails => {
+                UsageField::of_cache_write(key).map_or(Self::Skipped, Self::Tokens)
+            }
             Self::OutputDetails => UsageField::of_output(key).map_or(Self::Skipped, Self::Tokens),
             Self::Extension if key == b"usage" => Self::ExtensionUsage,
             Self::Error if matches!(key, b"code" | b"type" | b"status") => Self::ErrorCode,
@@ -108,6 +124,7 @@ impl JsonPath {
     /// Returns the path to an element of the array at this path.
     pub(crate) fn element(self) -> Self {
         match self {
+            Self::Message(path) => path.element(),
             Self::Choices => Self::Choice,
             Self::Output => Self::Item,
             Self::Content | Self::OtherContent | Self::ItemPart => self,
@@ -119,7 +136,10 @@ impl JsonPath {
 
     /// True if a string at this path is generated text.
     pub(crate) fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::ItemText | Self::Delta)
+        matches!(
+            self,
+            Self::Text | Self::ItemText | Self::Delta | Self::Message(MessagePath::Input)
+        )
     }
 
     /// True if a string at this path is short and is kept as a whole.
@@ -132,6 +152,7 @@ impl JsonPath {
                 | Self::ErrorCode
                 | Self::FinishReason
                 | Self::Field(_)
+                | Self::Message(MessagePath::IterationTokens(_) | MessagePath::TokenCount)
         )
     }
 }
@@ -178,7 +199,16 @@ fn of_usage(key: &[u8]) -> JsonPath {
             JsonPath::OutputDetails
         }
         b"seconds" => JsonPath::Seconds,
+        b"cost" => JsonPath::Cost,
         key => UsageField::of_usage(key).map_or(JsonPath::Skipped, JsonPath::Tokens),
+    }
+}
+
+fn of_input_details(key: &[u8]) -> JsonPath {
+    match key {
+        b"cached_tokens_details" => JsonPath::CachedDetails,
+        b"cache_write_tokens_details" => JsonPath::CacheWriteDetails,
+        key => UsageField::of_input(key).map_or(JsonPath::Skipped, JsonPath::Tokens),
     }
 }
 

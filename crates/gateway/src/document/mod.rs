@@ -5,6 +5,7 @@ mod generated_text;
 mod hosted_tool_usage;
 mod json_path;
 mod json_scanner;
+mod message_path;
 mod reported_usage;
 mod short_text;
 mod stored_ids;
@@ -13,6 +14,7 @@ pub(crate) use generated_text::GeneratedText;
 pub(crate) use hosted_tool_usage::{HostedToolUsage, OutputItems};
 pub(crate) use json_path::JsonPath;
 pub(crate) use json_scanner::JsonScanner;
+pub(crate) use message_path::MessagePath;
 pub(crate) use reported_usage::ReportedUsage;
 pub(crate) use short_text::ShortText;
 pub(crate) use stored_ids::{StoredAnswer, StoredIdScanner};
@@ -43,6 +45,8 @@ pub(crate) struct Document {
     pub(crate) event_type: ShortText,
     pub(crate) status: ShortText,
     pub(crate) service_tier: ShortText,
+    /// The speed of a sampling in Anthropic's format.
+    pub(crate) speed: ShortText,
     pub(crate) size: ShortText,
     /// The number of choices, if there is a list of them.
     pub(crate) choices: Option<i64>,
@@ -54,7 +58,8 @@ pub(crate) struct Document {
     pub(crate) has_unknown_members: bool,
     /// The number of elements of `data`, if that is a list.
     pub(crate) data: Option<i64>,
-    /// True if there is the member that every answer of an endpoint has: `choices`, `output`, `data` or `results`.
+    /// True if there is the member that every answer of an endpoint has: `choices`, `output`, `data`, `results`, or in
+    /// Anthropic's format `content` or `input_tokens`.
     pub(crate) has_answer: bool,
     /// True if there is a member `response`.
     pub(crate) has_response: bool,
@@ -70,6 +75,8 @@ pub(crate) struct Document {
     extension_usage: Option<ReportedUsage>,
     /// The usage that is being read; it counts once its object is complete.
     open_usage: ReportedUsage,
+    /// The usage of the sampling that is being read.
+    open_iteration: ReportedUsage,
     /// True if the document is a complete object.
     pub(crate) is_whole: bool,
     has_error: bool,
@@ -103,8 +110,13 @@ impl Document {
 
     /// Reads a complete document, and adds its generated text to `text`.
     pub(crate) fn of(json: &[u8], text: &mut GeneratedText) -> Self {
+        Self::at(JsonPath::Root, json, text)
+    }
+
+    /// Reads a complete document whose path is `root`, as [`Self::of`] does.
+    pub(crate) fn at(root: JsonPath, json: &[u8], text: &mut GeneratedText) -> Self {
         let mut document = Self::after(text);
-        let mut scanner = JsonScanner::new(JsonPath::Root);
+        let mut scanner = JsonScanner::new(root);
         let mut visitor = DocumentVisitor {
             document: &mut document,
             text,
@@ -149,6 +161,11 @@ impl Document {
         match path {
             JsonPath::Tokens(field) => self.open_usage.set(field, token),
             JsonPath::Seconds => self.open_usage.set_seconds(token),
+            JsonPath::Message(MessagePath::IterationTokens(field)) => {
+                self.open_iteration.set(field, token);
+            }
+            JsonPath::Message(MessagePath::TokenCount) => self.has_answer = true,
+            JsonPath::Cost => self.open_usage.set_cost(token),
             JsonPath::Duration => self.duration = parse_finite(token),
             JsonPath::StatusCode => {
                 self.status_code = std::str::from_utf8(token)
@@ -167,12 +184,20 @@ impl Document {
         }
     }
 
+    /// Adds the usage of a sampling to that of the request, which does not include samplings that compact the conversation.
+    fn end_iteration(&mut self) {
+        if self.open_item.item_type.as_str() == "compaction" {
+            self.open_usage.add_iteration(&self.open_iteration);
+        }
+    }
+
     fn field(&mut self, field: TextField) -> &mut ShortText {
         match field {
             TextField::Type => &mut self.event_type,
             TextField::Object => &mut self.object,
             TextField::Status => &mut self.status,
             TextField::ServiceTier => &mut self.service_tier,
+            TextField::Speed => &mut self.speed,
             TextField::Size => &mut self.size,
             TextField::ItemType => &mut self.open_item.item_type,
             TextField::ActionType => &mut self.open_item.action_type,
@@ -212,9 +237,14 @@ impl JsonVisitor for DocumentVisitor<'_> {
     fn begin(&mut self, path: JsonPath, is_object: bool) {
         let document = &mut *self.document;
         match path {
-            JsonPath::Usage => {
+            JsonPath::Usage | JsonPath::Message(MessagePath::Usage) => {
                 document.has_usage = true;
                 document.open_usage = ReportedUsage::default();
+            }
+            JsonPath::Message(MessagePath::Content) if !is_object => document.has_answer = true,
+            JsonPath::Message(MessagePath::Iteration) => {
+                document.open_iteration = ReportedUsage::default();
+                document.open_item = OutputItem::default();
             }
             JsonPath::ExtensionUsage => document.open_usage = ReportedUsage::default(),
             JsonPath::Choices | JsonPath::Data if !is_object => {
@@ -238,10 +268,11 @@ impl JsonVisitor for DocumentVisitor<'_> {
 
     fn end(&mut self, path: JsonPath) {
         let items = match path {
-            JsonPath::Usage => {
+            JsonPath::Usage | JsonPath::Message(MessagePath::Usage) => {
                 self.document.usage = Some(self.document.open_usage);
                 return;
             }
+            JsonPath::Message(MessagePath::Iteration) => return self.document.end_iteration(),
             JsonPath::ExtensionUsage => {
                 self.document.extension_usage = Some(self.document.open_usage);
                 return;
@@ -262,7 +293,9 @@ impl JsonVisitor for DocumentVisitor<'_> {
                 document.has_content = true;
                 self.text.push(part);
             }
-            JsonPath::Delta | JsonPath::ItemText => self.text.push(part),
+            JsonPath::Delta | JsonPath::ItemText | JsonPath::Message(MessagePath::Input) => {
+                self.text.push(part);
+            }
             JsonPath::Content | JsonPath::OtherContent | JsonPath::Choice => {
                 document.has_content = true;
             }

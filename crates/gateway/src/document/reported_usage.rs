@@ -1,6 +1,7 @@
 //! The object `usage` of an answer, under all the names that model servers have for the same amounts.
 
-use usage::{MAX_QUANTITY, Metric, Quantities};
+use base::NanoDollars;
+use usage::{MAX_EVENT_COST, MAX_QUANTITY, Metric, Quantities};
 
 /// The usage that a document reports. A value that is not a whole number from 0 to [`MAX_QUANTITY`] counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -8,6 +9,8 @@ pub(crate) struct ReportedUsage {
     amounts: [Option<i64>; UsageField::FIELD_COUNT],
     /// The duration of the audio that was transcribed.
     pub(crate) seconds: Option<f64>,
+    /// The cost of the request.
+    pub(crate) cost: Option<NanoDollars>,
 }
 
 /// A field of [`ReportedUsage`].
@@ -34,10 +37,33 @@ pub(crate) enum UsageField {
     OutputAudio,
     OutputImage,
     OutputText,
+    /// A part of the cached tokens, and of the audio tokens of the input.
+    CachedAudio,
+    /// A part of the cached tokens, and of the image tokens of the input.
+    CachedImage,
+    /// A part of the tokens written to the cache: those that are kept for 30 minutes.
+    CacheWrite30m,
+    /// A part of the tokens written to the cache: those that are kept for 12 hours.
+    CacheWrite12h,
+    /// A part of [`UsageField::CacheCreation`]: the tokens that are kept for five minutes.
+    CacheCreation5m,
+    /// A part of [`UsageField::CacheCreation`]: the tokens that are kept for an hour.
+    CacheCreation1h,
+    /// The number of web searches, in Anthropic's format.
+    WebSearches,
 }
 
+/// The parts of the tokens written to a cache, by lifetime, the longest first: where they exceed the sum, the shorter ones give
+/// way.
+const CACHE_WRITES: [(UsageField, Metric); 4] = [
+    (UsageField::CacheWrite12h, Metric::InputCacheWrite12hTokens),
+    (UsageField::CacheCreation1h, Metric::InputCacheWrite1hTokens),
+    (UsageField::CacheWrite30m, Metric::InputCacheWrite30mTokens),
+    (UsageField::CacheCreation5m, Metric::InputCacheWrite5mTokens),
+];
+
 impl UsageField {
-    const FIELD_COUNT: usize = Self::OutputText as usize + 1;
+    const FIELD_COUNT: usize = Self::WebSearches as usize + 1;
 
     /// Returns the field that the member `key` of `usage` is.
     pub(crate) fn of_usage(key: &[u8]) -> Option<Self> {
@@ -56,6 +82,26 @@ impl UsageField {
         })
     }
 
+    /// Returns the field that the member `key` of `usage` is in Anthropic's format.
+    pub(super) fn of_message(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"input_tokens" => Self::Input,
+            b"output_tokens" => Self::Output,
+            b"cache_read_input_tokens" => Self::CacheRead,
+            b"cache_creation_input_tokens" => Self::CacheCreation,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of `cache_creation` is.
+    pub(super) fn of_cache_creation(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"ephemeral_5m_input_tokens" => Self::CacheCreation5m,
+            b"ephemeral_1h_input_tokens" => Self::CacheCreation1h,
+            _ => return None,
+        })
+    }
+
     /// Returns the field that the member `key` of the input details is.
     pub(crate) fn of_input(key: &[u8]) -> Option<Self> {
         Some(match key {
@@ -64,6 +110,24 @@ impl UsageField {
             b"audio_tokens" => Self::InputAudio,
             b"image_tokens" => Self::InputImage,
             b"text_tokens" => Self::InputText,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of the details of cached tokens is.
+    pub(crate) fn of_cached(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"audio_tokens" => Self::CachedAudio,
+            b"image_tokens" => Self::CachedImage,
+            _ => return None,
+        })
+    }
+
+    /// Returns the field that the member `key` of the details of cache writes is.
+    pub(crate) fn of_cache_write(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"ttl_30m_tokens" => Self::CacheWrite30m,
+            b"ttl_12h_tokens" => Self::CacheWrite12h,
             _ => return None,
         })
     }
@@ -110,8 +174,39 @@ impl ReportedUsage {
         self.seconds = parse_finite(word).or(self.seconds);
     }
 
+    /// Sets the cost from its JSON text. A value that is no number of dollars from 0 on leaves it as it is.
+    pub(crate) fn set_cost(&mut self, word: &[u8]) {
+        self.cost = parse_dollars(word).or(self.cost);
+    }
+
     fn get(&self, field: UsageField) -> Option<i64> {
         self.amounts[field as usize]
+    }
+
+    /// Adds the usage of a sampling that the usage does not include.
+    pub(super) fn add_iteration(&mut self, other: &Self) {
+        for (mine, theirs) in self.amounts.iter_mut().zip(other.amounts) {
+            if let Some(theirs) = theirs {
+                *mine = Some(mine.unwrap_or(0).saturating_add(theirs));
+            }
+        }
+    }
+
+    /// Raises each amount to that of a later report, which includes what was reported before.
+    pub(crate) fn raise_to(&mut self, later: &Self) {
+        for (mine, theirs) in self.amounts.iter_mut().zip(later.amounts) {
+            *mine = (*mine).max(theirs);
+        }
+    }
+
+    /// True if output tokens are reported.
+    pub(crate) fn has_output(&self) -> bool {
+        self.get(UsageField::Output).is_some()
+    }
+
+    /// Returns the number of web searches that Anthropic's format reports.
+    pub(crate) fn web_searches(&self) -> i64 {
+        self.get(UsageField::WebSearches).unwrap_or(0)
     }
 
     /// Returns the input tokens of an endpoint that has no output to count.
@@ -134,10 +229,19 @@ impl ReportedUsage {
             .max(self.get(UsageField::CacheRead));
         let cached = cached.map(|cached| cached.min(all));
         let fresh = all - cached.unwrap_or(0);
+        let lifetimes = CACHE_WRITES.map(|(field, metric)| (metric, self.get(field)));
+        let all_lifetimes = lifetimes.iter().filter_map(|(_, amount)| *amount);
+        let all_lifetimes = all_lifetimes.reduce(|sum, amount| sum + amount);
         let cache_write = self
             .get(UsageField::CacheWrite)
-            .max(self.get(UsageField::CacheCreation));
+            .max(self.get(UsageField::CacheCreation))
+            .max(all_lifetimes);
         let cache_write = cache_write.map(|amount| amount.min(fresh));
+        // Audio and image tokens of the input are counted without the cached ones.
+        let [cached_audio, cached_image] = [UsageField::CachedAudio, UsageField::CachedImage]
+            .map(|field| Some(self.get(field)?.min(cached.unwrap_or(0))));
+        let without =
+            |field, cached: Option<i64>| Some((self.get(field)? - cached.unwrap_or(0)).max(0));
         let uncached = cached.map(|_| fresh - cache_write.unwrap_or(0));
         let of_input = |part: Option<i64>| part.filter(|_| input.is_some());
         let mut quantities = Quantities::default().with(Metric::NumModelRequests, 1);
@@ -147,8 +251,16 @@ impl ReportedUsage {
             (Metric::InputCachedTokens, of_input(cached)),
             (Metric::InputCacheWriteTokens, of_input(cache_write)),
             (Metric::InputUncachedTokens, of_input(uncached)),
-            (Metric::InputAudioTokens, self.get(UsageField::InputAudio)),
-            (Metric::InputImageTokens, self.get(UsageField::InputImage)),
+            (
+                Metric::InputAudioTokens,
+                without(UsageField::InputAudio, cached_audio),
+            ),
+            (
+                Metric::InputImageTokens,
+                without(UsageField::InputImage, cached_image),
+            ),
+            (Metric::InputCachedAudioTokens, of_input(cached_audio)),
+            (Metric::InputCachedImageTokens, of_input(cached_image)),
             (Metric::InputTextTokens, self.get(UsageField::InputText)),
             (Metric::OutputAudioTokens, self.get(UsageField::OutputAudio)),
             (Metric::OutputImageTokens, self.get(UsageField::OutputImage)),
@@ -157,6 +269,9 @@ impl ReportedUsage {
             if let Some(amount) = amount {
                 quantities.set(metric, amount);
             }
+        }
+        if input.is_some() {
+            set_parts(&mut quantities, lifetimes, cache_write.unwrap_or(0));
         }
         Some(quantities)
     }
@@ -181,7 +296,9 @@ impl ReportedUsage {
     fn not_included(&self, input: Option<i64>, output: Option<i64>) -> (i64, i64) {
         let amount = |field| self.get(field).unwrap_or(0);
         let read = amount(UsageField::CacheRead);
-        let caches = read + amount(UsageField::CacheCreation);
+        let lifetimes = [UsageField::CacheCreation5m, UsageField::CacheCreation1h];
+        let lifetimes = lifetimes.into_iter().map(amount).sum();
+        let caches = read + amount(UsageField::CacheCreation).max(lifetimes);
         let reasoning = amount(UsageField::Reasoning);
         if let (Some(input), Some(output), Some(total)) =
             (input, output, self.get(UsageField::Total))
@@ -198,6 +315,36 @@ impl ReportedUsage {
         let is_extra = is_anthropic || input.is_some_and(|input| read > input);
         (if is_extra { caches } else { 0 }, 0)
     }
+}
+
+/// Sets the parts of a sum, which may not exceed it: where they do, the later ones give way.
+fn set_parts<const N: usize>(
+    quantities: &mut Quantities,
+    parts: [(Metric, Option<i64>); N],
+    mut sum: i64,
+) {
+    for (metric, amount) in parts {
+        let Some(amount) = amount else { continue };
+        let amount = amount.min(sum);
+        sum -= amount;
+        quantities.set(metric, amount);
+    }
+}
+
+/// Reads a number of US dollars from 0 on: exactly if it has at most 9 decimals, else rounded to the billionth. A cost
+/// beyond the bound of an event is the bound.
+fn parse_dollars(word: &[u8]) -> Option<NanoDollars> {
+    const NANOS_PER_DOLLAR: f64 = 1e9;
+    let text = std::str::from_utf8(word).ok()?.trim();
+    let exact = NanoDollars::parse(text);
+    let rounded = || {
+        let dollars = parse_finite(word).filter(|dollars| *dollars >= 0.0)?;
+        let nanos = (dollars * NANOS_PER_DOLLAR).round_ties_even();
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and is bounded")]
+        Some(NanoDollars(nanos as i64))
+    };
+    let cost = exact.or_else(rounded)?;
+    Some(cost.min(MAX_EVENT_COST))
 }
 
 /// Reads a finite number.
@@ -282,6 +429,25 @@ mod tests {
         }
         let written = with(&[("in.cached_tokens", "60"), ("in.cache_write_tokens", "50")]);
         assert_eq!(written, [Some(100), Some(40), Some(60), Some(40)]);
+    }
+
+    #[test]
+    fn cost_is_a_number_of_dollars_from_0_on() {
+        for (word, nanos) in [
+            ("0.000123456", Some(123_456)),
+            ("0", Some(0)),
+            ("1.5e-7", Some(150)),
+            ("0.0000000015", Some(2)),
+            ("0.0000000025", Some(2)),
+            ("-0.1", None),
+            ("NaN", None),
+            ("null", None),
+            ("1e300", Some(MAX_EVENT_COST.0)),
+        ] {
+            let mut usage = ReportedUsage::default();
+            usage.set_cost(word.as_bytes());
+            assert_eq!(usage.cost.map(|cost| cost.0), nanos, "{word}");
+        }
     }
 
     #[test]

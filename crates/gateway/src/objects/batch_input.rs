@@ -8,6 +8,7 @@ use base::ids::SpendReservationId;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::HeaderMap;
+use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
 
 use super::ownership::unknown_owner;
@@ -35,6 +36,12 @@ pub(super) struct BatchInput {
     /// Maximum usage of all requests; `None` if an older version has read the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) most: Option<MaxUsage>,
+    /// Maximum tokens of each request; `None` if an older version has read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) longest: Option<MaxUsage>,
+    /// Numbers of input tokens above which a request has other prices, in ascending order, as of the batch's creation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) bands: Vec<i64>,
     /// Spend reservation for the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reservation: Option<SpendReservationId>,
@@ -149,6 +156,7 @@ impl BatchInputReader {
         input.tokens = input.tokens.saturating_add(call.tokens());
         let most = call.max_usage(dialect);
         let most = most.map_err(|error| wrong(&error.message))?;
+        input.longest.get_or_insert_default().widen(&most);
         input.most.get_or_insert_default().add(most);
         if let Some(name) = call.unowned_ref {
             return Err(wrong(&unknown_owner(name).message));
@@ -208,7 +216,8 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
         return Err("its method is not POST".to_owned());
     }
     let path = url.strip_prefix("/v1").unwrap_or_default();
-    let dialect = Dialect::at(path).filter(|dialect| dialect.takes_json());
+    let is_batched = |dialect: &&Dialect| dialect.takes_json() && dialect.api == ApiFormat::OpenAi;
+    let dialect = Dialect::at(path).filter(is_batched);
     let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
     let body = file.slice_ref(body);
     let call = Call::parse(dialect, &HeaderMap::new(), body);

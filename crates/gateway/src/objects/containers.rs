@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base::money::Factor;
 use base::time::SECONDS_PER_HOUR;
 use base::{Error, Result};
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use proxy::Target;
+use proxy::{Target, UpstreamBilling};
 use serde::Deserialize;
 use usage::{ItemName, Metric, Quantities, QueuePermit, UsageEvent, UsageKind};
 
@@ -18,6 +19,7 @@ use super::reconcile::object_event;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
 use super::upstream::UpstreamRequest;
+use crate::budget::with_billing;
 use crate::caller::Caller;
 use crate::dialect::{Fields, JSON, form_type, read_form};
 use crate::object_kind::ObjectKind;
@@ -56,23 +58,24 @@ impl Objects {
         let owner = ObjectOwner::of(caller);
         let files = self.ownership.check_files(&owner, &body, None).await?;
         let keeper = files.upstream.and_then(|name| self.client.0.by_name(&name));
+        let target = keeper.unwrap_or(storage);
+        let uplift = target.billing().uplift;
         let new = NewObject {
             purpose: name,
             due_at: Some(self.clock.now().plus(CONTAINER_POLL_SECONDS)),
-            session: Some(self.reserve_session(caller).await?),
+            session: Some(self.reserve_session(caller, uplift).await?),
             ..NewObject::new(owner, ObjectKind::Container)
         };
         let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
-        let target = keeper.unwrap_or(storage);
         self.create(new, target, upstream_request).await
     }
 
     /// Reserves a place in the ledger's queue for a session, and its cost within the spend limits.
-    async fn reserve_session(&self, caller: &Caller) -> Result<QueuePermit> {
+    async fn reserve_session(&self, caller: &Caller, uplift: Factor) -> Result<QueuePermit> {
         let spend = if caller.has_spend_limit() {
             let budget = &self.reservations.budget;
             let (now, session) = (self.clock.now(), [(ItemName::CodeInterpreterSessions, 1)]);
-            let cost = (budget.prices).max_tool_cost(usage::ANY_MODEL, now, &session);
+            let cost = (budget.prices).max_tool_cost(usage::ANY_MODEL, now, &session, uplift);
             budget.spend.reserve(&caller.spend_request(now, cost))?
         } else {
             None
@@ -123,10 +126,11 @@ impl Objects {
     }
 }
 
-/// Returns the usage event for the session of a new container.
-pub(super) fn session_event(container: &UpstreamObject) -> UsageEvent {
+/// Returns the usage event for the session of a new container at an upstream that bills like this.
+pub(super) fn session_event(container: &UpstreamObject, billing: UpstreamBilling) -> UsageEvent {
     let created_at = base::UnixTime(container.created_at.div_euclid(1_000));
     let quantities = Quantities::default().with(Metric::NumSessions, 1);
+    let quantities = with_billing(quantities, billing, None);
     let kind = UsageKind::CodeInterpreterSessions;
     object_event(
         container,

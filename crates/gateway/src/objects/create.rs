@@ -121,7 +121,7 @@ impl Objects {
         self.record(&object, target).await?;
         if let Some(session) = new.session {
             // Written soon, whether or not that is waited for.
-            drop(session.record(session_event(&object)));
+            drop(session.record(session_event(&object, self.client.billing_of(&object))));
         }
         if let Some(spend) = &spend
             && object.kind == ObjectKind::Batch
@@ -222,7 +222,9 @@ impl Objects {
         let files = self.ownership.check_files(&owner, &body, None).await?;
         let keeper = files.upstream.and_then(|name| self.client.0.by_name(&name));
         let target = keeper.unwrap_or(storage);
-        let spend = self.reservations.reserve_storage(caller, files.max_bytes);
+        let spend =
+            self.reservations
+                .reserve_storage(caller, files.max_bytes, target.billing().uplift);
         let new = NewObject {
             // By then its first files have been added.
             due_at: Some(self.clock.now().plus(SECONDS_PER_HOUR)),
@@ -243,7 +245,8 @@ impl Objects {
         request: ObjectRequest<'_>,
     ) -> Result<Response<Bytes>> {
         let (caller, head, body) = (request.caller, request.head, request.body);
-        let fields = Fields::of_request(&head.headers, &body, &["input_file_id", "endpoint"])?;
+        let fields =
+            Fields::of_request(&head.headers, &body, &["input_file_id", "endpoint"], false)?;
         let missing = |name| Error::invalid(name, format!("{name} is missing."));
         let file_id = fields.text("input_file_id")?;
         let file_id = file_id.ok_or_else(|| missing("input_file_id"))?;
@@ -271,8 +274,11 @@ impl Objects {
             .check_refs(&owner, refs, keeper, true)
             .await?;
         let now = self.clock.now();
-        let spend = self.reservations.reserve_batch(caller, &mut input, now);
-        let spend = spend.await?;
+        let uplift = target.billing().uplift;
+        let reserving = self
+            .reservations
+            .reserve_batch(caller, &mut input, now, uplift);
+        let spend = reserving.await?;
         let limits = self.reserve_tokens(caller, &input, request.rate_limit_status)?;
         let new = NewObject {
             work: Some(input.to_text()?),

@@ -8,6 +8,7 @@
 mod batch_file;
 mod batch_input;
 mod batch_status;
+mod batch_usage;
 mod cache;
 mod containers;
 mod create;

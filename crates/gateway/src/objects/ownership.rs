@@ -91,7 +91,7 @@ impl Ownership {
         plan: Vec<Target>,
     ) -> Result<Vec<Target>> {
         let refs = &call.object_refs;
-        if !self.is_enforced {
+        if !self.is_enforced && !call.must_own_all {
             return match refs.first_state() {
                 None => Ok(plan),
                 Some((kind, param, id)) => Err(nothing_stored(kind, id).about(param)),

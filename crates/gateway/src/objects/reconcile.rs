@@ -3,15 +3,17 @@
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Error, Result, UnixTime};
 use serde::Deserialize;
-use usage::{Metric, Quantities, UsageEvent, UsageKind};
+use usage::{Metric, Quantities, UsageEvent, UsageKind, band_row_id};
 
 use super::Objects;
 use super::batch_input::BatchInput;
-use super::batch_status::{BatchStatus, output_usage};
+use super::batch_status::BatchStatus;
+use super::batch_usage::{BandUsage, output_usage, status_usage};
 use super::containers::CONTAINER_POLL_SECONDS;
 use super::repository::UpstreamObject;
 use super::reservations::{batch_reservation, day_reservation};
-use crate::dialect::{Dialect, MeasuredUsage};
+use crate::budget::with_billing;
+use crate::dialect::Dialect;
 use crate::object_kind::ObjectKind;
 
 /// The interval between two polls of a batch, in seconds.
@@ -123,15 +125,18 @@ impl Objects {
         let first = first.max(today.plus(-MAX_PAST_DAYS * SECONDS_PER_DAY));
         if let Some(bytes) = store.usage_bytes.filter(|bytes| *bytes > 0) {
             let (mut events, mut releases) = (Vec::new(), Vec::new());
+            let stored = Quantities::default().with(Metric::UsageBytes, bytes);
+            let billing = self.client.billing_of(object);
+            let stored = with_billing(stored, billing, None);
             let mut day = first;
             while day <= today {
-                events.push(day_event(object, day, bytes, day < today));
+                events.push(day_event(object, day, stored, day < today));
                 releases.push(day_reservation(object, day));
                 day = day.plus(SECONDS_PER_DAY);
             }
             // Reserved before today's reservation is released, so that no other request takes the amount in between.
             self.reservations
-                .reserve_next_day(object, today, bytes)
+                .reserve_next_day(object, today, (bytes, billing.uplift))
                 .await?;
             self.recorder.settle(events, releases).await?;
         }
@@ -149,8 +154,9 @@ impl Objects {
         let (Some(input), true) = (input, batch.has_ended()) else {
             return Ok(());
         };
-        if let Some(spent) = batch.reported_usage() {
-            return self.settle_batch(object, &batch, &input, spent).await;
+        let facts = &self.reservations.budget.facts;
+        if let Some(spent) = status_usage(&batch, &input, facts) {
+            return self.settle_batch(object, &batch, &input, vec![spent]).await;
         }
         let now = self.clock.now();
         self.repository.set_due(object, Some(now)).await?;
@@ -166,9 +172,10 @@ impl Objects {
             let next = self.clock.now().plus(BATCH_POLL_SECONDS);
             return self.repository.set_due(object, Some(next)).await;
         };
-        let spent = match batch.reported_usage() {
-            Some(spent) => spent,
-            None => output_usage(&self.client, object, &batch, &input).await?,
+        let facts = &self.reservations.budget.facts;
+        let spent = match status_usage(&batch, &input, facts) {
+            Some(spent) => vec![spent],
+            None => output_usage(&self.client, object, &batch, &input, facts).await?,
         };
         self.settle_batch(object, &batch, &input, spent).await
     }
@@ -203,22 +210,25 @@ impl Objects {
         Ok(())
     }
 
-    /// Records the usage of an ended batch, as the same event however often it is called, and releases the reservation for
+    /// Records the usage of an ended batch, as the same events however often it is called, and releases the reservation for
     /// the batch in the same transaction.
     async fn settle_batch(
         &self,
         object: &UpstreamObject,
         batch: &BatchStatus,
         input: &BatchInput,
-        spent: MeasuredUsage,
+        spent: Vec<BandUsage>,
     ) -> Result<()> {
-        let has_usage = Metric::ALL
-            .iter()
-            .any(|metric| spent.quantities.or_zero(*metric) > 0);
         let mut events = Vec::new();
-        if let (Some(dialect), true) = (Dialect::at(&input.path), has_usage) {
-            let ended_at = self.ended_at(object, batch);
-            let (id, kind) = (object.id.clone(), dialect.kind);
+        let (ended_at, billing) = (self.ended_at(object, batch), self.client.billing_of(object));
+        for BandUsage { band, usage: spent } in spent {
+            let mut metrics = Metric::ALL.iter();
+            let has_usage = metrics.any(|metric| spent.quantities.or_zero(*metric) > 0);
+            let Some(dialect) = Dialect::at(&input.path).filter(|_| has_usage) else {
+                continue;
+            };
+            let (id, kind) = (band_row_id(&object.id, band), dialect.kind);
+            let quantities = with_billing(spent.quantities, billing, spent.cost);
             events.push(UsageEvent {
                 user_id: object.owner.user.clone(),
                 api_key_id: object.owner.key.clone(),
@@ -229,7 +239,7 @@ impl Objects {
                 source: dialect.source.map(str::to_owned),
                 estimated: spent.estimated,
                 outcome: batch.outcome(),
-                ..object_event(object, id, ended_at, kind, spent.quantities)
+                ..object_event(object, id, ended_at, kind, quantities)
             });
         }
         let releases: Vec<_> = batch_reservation(object).into_iter().collect();
@@ -258,10 +268,14 @@ pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
 }
 
 /// Returns the usage event for a day of a vector store.
-fn day_event(object: &UpstreamObject, day: UnixTime, bytes: i64, estimated: bool) -> UsageEvent {
+fn day_event(
+    object: &UpstreamObject,
+    day: UnixTime,
+    quantities: Quantities,
+    estimated: bool,
+) -> UsageEvent {
     let created_at = UnixTime(object.created_at.div_euclid(1_000));
     let id = format!("{}/{}", object.id, day.0 / SECONDS_PER_DAY);
-    let quantities = Quantities::default().with(Metric::UsageBytes, bytes);
     let timestamp = day.max(created_at);
     UsageEvent {
         estimated,

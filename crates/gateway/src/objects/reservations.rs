@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::ids::{Id, SpendReservationId};
+use base::money::Factor;
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Error, NanoDollars, Result, UnixTime};
 use usage::{DurableReservation, DurableReservations, ItemName, Metric, ReservationKey};
@@ -40,15 +41,23 @@ impl ObjectReservations {
     /// Returns `None` if the batch is free and no limit is set.
     ///
     /// # Errors
-    /// 429: the organization, or the project, has less left. 400: a limit is set, and the maximum cost is unknown.
+    /// 429: the organization, or the project, has less left. 400: a limit is set, and the maximum cost is unknown. 403: a
+    /// limit is set, and the model has no price.
     pub(super) async fn reserve_batch(
         &self,
         caller: &Caller,
         input: &mut BatchInput,
         now: UnixTime,
+        uplift: Factor,
     ) -> Result<Option<DurableReservation>> {
+        let dialect = Dialect::at(&input.path).ok_or_else(Error::internal)?;
         let has_limit = caller.has_spend_limit();
-        let max_cost = match self.max_batch_cost(input, now) {
+        if has_limit {
+            let checked = self.budget.check_priced(&input.model, dialect.kind, now);
+            checked.map_err(|error| error.about("input_file_id"))?;
+        }
+        input.bands = self.budget.prices.bands(&input.model, now);
+        let max_cost = match self.max_batch_cost(dialect, input, now, uplift) {
             Err(error) if has_limit => return Err(error.about("input_file_id")),
             max_cost => max_cost.unwrap_or_default(),
         };
@@ -61,12 +70,20 @@ impl ObjectReservations {
         Ok(Some(reservation))
     }
 
-    fn max_batch_cost(&self, input: &BatchInput, now: UnixTime) -> Result<NanoDollars> {
-        let dialect = Dialect::at(&input.path).ok_or_else(Error::internal)?;
-        let books = (&self.budget.prices, &*self.budget.facts);
+    fn max_batch_cost(
+        &self,
+        dialect: &Dialect,
+        input: &BatchInput,
+        now: UnixTime,
+        uplift: Factor,
+    ) -> Result<NanoDollars> {
         let is_priced = |metric: &Metric| self.budget.prices.sells(&input.model, now, *metric);
         match &input.most {
-            Some(usage) => usage.max_cost(books, dialect, &input.model, now, true),
+            Some(usage) => {
+                let (each, of) = (input.longest.as_ref(), (dialect, input.model.as_str()));
+                self.budget
+                    .max_batch_cost(usage, each.unwrap_or(usage), of, now, uplift)
+            }
             None if !PRICED_METRICS.iter().any(is_priced) => Ok(NanoDollars::default()),
             None => Err(Error::invalid(
                 "input_file_id",
@@ -84,12 +101,13 @@ impl ObjectReservations {
         &self,
         caller: &Caller,
         bytes: i64,
+        uplift: Factor,
     ) -> Result<Option<DurableReservation>> {
         if !caller.has_spend_limit() {
             return Ok(None);
         }
         let now = self.budget.clock.now();
-        let ask = caller.spend_request(now, self.storage_cost(now, bytes));
+        let ask = caller.spend_request(now, self.storage_cost(now, bytes, uplift));
         let reservation = self.durable.reserve(&ask, STORAGE_SECONDS).await?;
         Ok(Some(reservation))
     }
@@ -131,10 +149,10 @@ impl ObjectReservations {
         &self,
         object: &UpstreamObject,
         today: UnixTime,
-        bytes: i64,
+        (bytes, uplift): (i64, Factor),
     ) -> Result<()> {
         let tomorrow = today.plus(SECONDS_PER_DAY);
-        let amount = self.storage_cost(tomorrow, bytes);
+        let amount = self.storage_cost(tomorrow, bytes, uplift);
         if amount == NanoDollars::default() {
             return Ok(());
         }
@@ -178,11 +196,11 @@ impl ObjectReservations {
         }
     }
 
-    fn storage_cost(&self, day: UnixTime, bytes: i64) -> NanoDollars {
+    fn storage_cost(&self, day: UnixTime, bytes: i64, uplift: Factor) -> NanoDollars {
         let items = [(ItemName::VectorStores, bytes)];
         self.budget
             .prices
-            .max_tool_cost(usage::ANY_MODEL, day, &items)
+            .max_tool_cost(usage::ANY_MODEL, day, &items, uplift)
     }
 }
 

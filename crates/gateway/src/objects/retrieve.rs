@@ -75,8 +75,9 @@ impl Objects {
         }
         match request.route.rest.as_str() {
             "/files" | "/file_batches" => {
-                let spend = self.reservations.reserve_storage(caller, files.max_bytes);
-                spend.await
+                let uplift = self.client.billing_of(object).uplift;
+                let (reservations, bytes) = (&self.reservations, files.max_bytes);
+                reservations.reserve_storage(caller, bytes, uplift).await
             }
             "/search" => {
                 self.reservations.check_not_exhausted(caller)?;

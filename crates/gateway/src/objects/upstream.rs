@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use http_body::{Body as _, SizeHint};
 use proxy::{
     ForwardRequest, RequestBody, ResponseBody, ResponseDeadline, ResponseEnd, Target,
-    UpstreamResponse, Upstreams,
+    UpstreamBilling, UpstreamResponse, Upstreams,
 };
 use serde::Deserialize;
 use tokio::time::{Sleep, sleep};
@@ -139,6 +139,12 @@ impl ObjectClient {
             );
             Error::overloaded(message, 60)
         })
+    }
+
+    /// Returns the effect on prices of the upstream that keeps an object, if the upstream is still configured.
+    pub(super) fn billing_of(&self, object: &UpstreamObject) -> UpstreamBilling {
+        let target = self.0.by_name(&object.upstream);
+        target.map(|target| target.billing()).unwrap_or_default()
     }
 
     /// Sends a request, and returns the answer once its head has come.

@@ -11,6 +11,7 @@ use base::{Clock, Error, Permission, Result};
 use bodies::Bodies;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
+use proxy::ApiFormat;
 use telemetry::Tracer;
 use usage::Recorder;
 
@@ -21,6 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
 use crate::limits::RateLimitStatus;
+use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{Objects, QuotaShare};
@@ -29,7 +31,7 @@ use crate::request_body::RequestBody;
 use crate::request_observer::RequestObserver;
 use crate::response_body::Body;
 use crate::watchdog::{Registration, Watchdog};
-use crate::{headers, request_body, websocket};
+use crate::{headers, messages_api, request_body, websocket};
 
 /// The stages of the gateway.
 pub(crate) struct Pipeline {
@@ -47,12 +49,15 @@ pub(crate) struct Pipeline {
     pub(crate) tracer: Tracer,
     pub(crate) forwarder: Forwarder,
     pub(crate) models: ModelCatalog,
+    pub(crate) message_models: MessageModels,
     pub(crate) objects: Arc<Objects>,
 }
 
 /// A request, and the parts of its response that are known so far.
 struct RequestContext {
     id: RequestId,
+    /// API whose conventions the request and its response follow.
+    api: ApiFormat,
     head: Parts,
     /// Header that names the organization of the key, once the key is known.
     organization: Option<HeaderValue>,
@@ -73,6 +78,7 @@ impl Pipeline {
         let (head, body) = request.into_parts();
         let mut context = RequestContext {
             id: self.ids.next(),
+            api: messages_api::of_request(&head),
             observer: RequestObserver::begin(&self.metrics, &self.tracer, &head),
             head,
             organization: None,
@@ -83,8 +89,11 @@ impl Pipeline {
         let served = self.dispatch(&mut context, body).await;
         let outcome = served.as_ref().map(Response::status);
         context.observer.finish(&context.id, outcome);
-        let mut response = served.unwrap_or_else(|refusal| refusal.response());
+        let mut response = served.unwrap_or_else(|refusal| context.refusal(&refusal));
         let response_headers = response.headers_mut();
+        if context.api == ApiFormat::Anthropic {
+            messages_api::sign(response_headers, &context.id);
+        }
         context.rate_limit_status.write_headers(response_headers);
         headers::sign(response_headers, &context.id, context.organization, started);
         response
@@ -102,7 +111,10 @@ impl Pipeline {
         let (methods, endpoint) =
             Endpoint::at(&context.head.method, path).ok_or_else(|| Error::unknown_path(path))?;
         if !methods.contains(&context.head.method) {
-            return method_not_allowed(&context.head, methods);
+            return method_not_allowed(context, methods);
+        }
+        if context.api == ApiFormat::Anthropic {
+            messages_api::move_key(&mut context.head.headers)?;
         }
         context.observer.set_endpoint(endpoint.name());
         match endpoint {
@@ -113,13 +125,19 @@ impl Pipeline {
             Endpoint::Models => {
                 let caller = self.authenticate(context, Permission::ModelRead).await?;
                 self.auth.record_use(&caller);
-                let models = self.models.list(caller.level.models.as_ref());
+                let models = match context.api {
+                    ApiFormat::OpenAi => self.models.list(caller.level.models.as_ref()),
+                    ApiFormat::Anthropic => self.message_models.list(&caller),
+                };
                 Ok(models.map(Body::from))
             }
             Endpoint::Model(name) => {
                 let caller = self.authenticate(context, Permission::ModelRead).await?;
                 self.auth.record_use(&caller);
-                let model = self.models.retrieve(&name, &caller)?;
+                let model = match context.api {
+                    ApiFormat::OpenAi => self.models.retrieve(&name, &caller)?,
+                    ApiFormat::Anthropic => self.message_models.retrieve(&name, &caller)?,
+                };
                 Ok(model.map(Body::from))
             }
         }
@@ -160,9 +178,20 @@ impl Pipeline {
     }
 }
 
-fn method_not_allowed(head: &Parts, methods: &[Method]) -> Result<Response<Body>> {
+impl RequestContext {
+    /// Returns the response of a refusal, in the envelope of the request's API.
+    fn refusal(&self, error: &Error) -> Response<Body> {
+        match self.api {
+            ApiFormat::OpenAi => error.response(),
+            ApiFormat::Anthropic => messages_api::error_response(error, &self.id),
+        }
+    }
+}
+
+fn method_not_allowed(context: &RequestContext, methods: &[Method]) -> Result<Response<Body>> {
+    let head = &context.head;
     let refusal = Error::method_not_allowed(head.method.as_str(), head.uri.path());
-    let mut response: Response<Body> = refusal.response();
+    let mut response = context.refusal(&refusal);
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     let allowed = HeaderValue::from_str(&names.join(", "));
     let allowed = allowed.map_err(|_| Error::internal())?;

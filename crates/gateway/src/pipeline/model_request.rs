@@ -16,9 +16,8 @@ use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
 use crate::headers;
 use crate::in_flight::{Admission, InFlightRequest};
-use crate::limits::RateLimitReservation;
+use crate::limits::{Amounts, RateLimitReservation};
 use crate::policy::ProjectPolicy;
-use crate::query::no_query;
 use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
 
@@ -33,7 +32,7 @@ impl Pipeline {
     ) -> Result<Response<Body>> {
         let needs = Permission::ModelRequest;
         let caller = self.authenticate(context, needs).await?;
-        no_query(context.head.uri.query())?;
+        let query = dialect.query(context.head.uri.query())?;
         self.rate_limits.check_not_zero(&caller)?;
         self.budget.check_not_reached(&caller)?;
         let memory = self.flow.body(&caller)?;
@@ -46,9 +45,8 @@ impl Pipeline {
         let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
         let mut call = Call::read(dialect, &context.head.headers, body).await?;
         context.observer.set_model(&call.model);
-        let plan = self
-            .forwarder
-            .plan(&call.model, || call.affinity(caller.project.id.as_str()))?;
+        let affinity = || call.affinity(caller.project.id.as_str());
+        let plan = self.forwarder.plan(dialect.api, &call.model, affinity)?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
         policy.apply_retention(&mut call)?;
@@ -63,7 +61,7 @@ impl Pipeline {
         };
         let capture = capture.map(Capture::admitted);
         let headers = take(&mut context.head.headers);
-        let answer = self.forwarder.forward(headers, call, plan, request);
+        let answer = self.forwarder.forward(headers, query, call, plan, request);
         match registration.unless_revoked(answer).await? {
             Ok(answer) => {
                 let response = self.forwarder.relay(answer, capture);
@@ -120,6 +118,7 @@ impl Pipeline {
             id: context.id.clone(),
             caller,
             model: Arc::clone(&first.model),
+            billing: first.billing(),
             estimate: take(&mut call.estimate),
             admitted_at: now,
         };
@@ -146,9 +145,13 @@ impl Pipeline {
     ) -> Result<(Option<SpendReservation>, RateLimitReservation)> {
         let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
-        call.estimate.input = call.input(known, names.token_limit());
-        let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
-        let requested = call.estimate.requested_amounts(dialect.kind);
+        let (spend, requested) = if dialect.is_free {
+            (None, Amounts::zero().with_requests(1).into())
+        } else {
+            call.estimate.input = call.input(known, names.token_limit());
+            let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
+            (spend, call.estimate.requested_amounts(dialect.kind))
+        };
         let (reserved, status) =
             self.rate_limits
                 .reserve(&caller.project, names.as_slice(), &requested);

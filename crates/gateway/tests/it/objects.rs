@@ -1,5 +1,6 @@
 //! Files, uploads, batches, vector stores, containers and stored answers of two projects that share an upstream's account.
 
+mod batch_prices;
 mod batches;
 mod containers;
 mod every_place;

@@ -1,5 +1,7 @@
 //! Tests of configuration checks, and of the requests that an upstream gets.
 
+use http::header::AUTHORIZATION;
+
 use super::*;
 use crate::api_key::UpstreamKey;
 

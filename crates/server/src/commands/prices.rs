@@ -1,4 +1,6 @@
-//! `orgplane prices`: usage without a price, and price changes.
+//! `orgplane prices`: usage without a price, price changes, and the charges of a request.
+
+mod explain;
 
 use admin::organization;
 use anyhow::bail;
@@ -23,12 +25,25 @@ pub(super) enum Prices {
         #[command(flatten)]
         overrides: Overrides,
     },
+    /// Shows how the charges of a request come about: rows of the price book, quantities, factors and amounts.
+    Explain {
+        /// Id of the request (`x-request-id`), of a batch or of a reported event.
+        #[arg(value_name = "REQUEST_ID")]
+        id: String,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
 }
 
 pub(super) async fn run(command: Prices) -> anyhow::Result<()> {
-    let Prices::Check { days, overrides } = command;
-    let config = Config::load(&overrides)?;
-    let store = open(&config).await?;
+    match command {
+        Prices::Check { days, overrides } => check(days, &Config::load(&overrides)?).await,
+        Prices::Explain { id, overrides } => explain::run(&id, &Config::load(&overrides)?).await,
+    }
+}
+
+async fn check(days: u16, config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
     let now = Clock::system().now();
     let span = i64::from(days) * SECONDS_PER_DAY;
     print(&changes(&config.prices, now, span))?;

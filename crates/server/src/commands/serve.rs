@@ -53,6 +53,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         ids: Arc::clone(&deployment.ids),
         upstreams,
         prices: config.prices.clone(),
+        unpriced: config.unpriced,
         facts: ::usage::ModelFacts::with(config.models.clone()),
         durability: config.durability,
         public_url: config.public_url.clone(),

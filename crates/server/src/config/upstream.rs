@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
+use base::money::Factor;
 use egress::{Proxies, Proxy};
-use gateway::{CaCertificates, StreamUsage, UpstreamConfig, UpstreamKey};
+use gateway::{
+    ApiFormat, CaCertificates, KeyHeader, StreamUsage, UpstreamBilling, UpstreamConfig, UpstreamKey,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use usage::MAX_UPLIFT_BILLIONTHS;
 
 use super::{Config, without_password};
 
@@ -19,6 +23,9 @@ pub struct Upstream {
     pub name: String,
     /// Base URL that endpoint paths are appended to: `https://models.example/v1`.
     pub base_url: String,
+    /// API that the upstream speaks; `anthropic` serves `/v1/messages`, and `openai` every other endpoint.
+    #[serde(default)]
+    pub format: ApiFormatName,
     /// Environment variable that holds the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
@@ -28,6 +35,9 @@ pub struct Upstream {
     /// Program and arguments that print the API key; run again before the key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_command: Option<Vec<String>>,
+    /// Header that carries the API key; `authorization` (a bearer token) for the format `openai` and `x-api-key` for `anthropic` if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<KeyHeaderName>,
     /// Proxy to the upstream; `""` for none, overriding the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
@@ -67,6 +77,33 @@ pub struct Upstream {
     /// True to use HTTP/2 without negotiation on `http://`.
     #[serde(default)]
     pub http2: bool,
+    /// Factor on every price of what the upstream serves, such as `"1.1"` for processing in a region.
+    #[serde(default = "usual::uplift")]
+    pub uplift: String,
+    /// True if the cost that an answer reports in `usage.cost` (US dollars) replaces the prices of the request.
+    #[serde(default)]
+    pub reports_cost: bool,
+}
+
+/// API that an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiFormatName {
+    /// OpenAI's API.
+    #[default]
+    OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+}
+
+/// Header that carries an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyHeaderName {
+    /// `authorization`, as a bearer token.
+    Authorization,
+    /// `x-api-key`.
+    XApiKey,
 }
 
 /// Rule for requesting usage reports of streams.
@@ -104,6 +141,10 @@ mod usual {
         config().health_path
     }
 
+    pub(super) fn uplift() -> String {
+        config().billing.uplift.to_string()
+    }
+
     pub(super) fn health_interval_seconds() -> u64 {
         config().health_interval_seconds
     }
@@ -139,7 +180,15 @@ impl Upstream {
         Ok(UpstreamConfig {
             name: self.name.clone(),
             base_url: self.base_url.clone(),
+            format: match self.format {
+                ApiFormatName::OpenAi => ApiFormat::OpenAi,
+                ApiFormatName::Anthropic => ApiFormat::Anthropic,
+            },
             api_key: self.api_key().await?,
+            key_header: self.key_header.map(|header| match header {
+                KeyHeaderName::Authorization => KeyHeader::Authorization,
+                KeyHeaderName::XApiKey => KeyHeader::XApiKey,
+            }),
             ca_certificates: self.ca_file.clone().map(CaCertificates::File),
             proxy: self.proxy(proxies)?,
             stream_usage: match self.stream_usage {
@@ -156,6 +205,10 @@ impl Upstream {
             health_path: self.health_path.clone(),
             health_interval_seconds: self.health_interval_seconds,
             http2: self.http2,
+            billing: UpstreamBilling {
+                uplift: self.uplift()?,
+                reports_cost: self.reports_cost,
+            },
         })
     }
 
@@ -178,6 +231,19 @@ impl Upstream {
             api_key_command: command,
             ..self.clone()
         }
+    }
+
+    /// Returns the factor on prices.
+    fn uplift(&self) -> anyhow::Result<Factor> {
+        let uplift = Factor::parse(&self.uplift);
+        let uplift =
+            uplift.filter(|uplift| (1..=MAX_UPLIFT_BILLIONTHS).contains(&uplift.billionths()));
+        uplift.ok_or_else(|| {
+            anyhow!(
+                "upstream '{}': uplift must be a factor as a decimal string, such as \"1.1\", more than 0 and at most 100",
+                self.name
+            )
+        })
     }
 
     async fn api_key(&self) -> anyhow::Result<Option<UpstreamKey>> {
@@ -246,8 +312,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn uplift_is_a_factor_of_at_most_100() {
+        let config = resolve("uplift = '1.1'\nreports_cost = true").await;
+        let billing = config.expect("a configuration").billing;
+        assert_eq!(
+            (billing.uplift.to_string(), billing.reports_cost),
+            ("1.1".to_owned(), true)
+        );
+        for wrong in ["'0'", "'-1'", "'100.1'", "'x'", "''"] {
+            let error = resolve(&format!("uplift = {wrong}")).await;
+            let error = error.err().unwrap_or_default();
+            assert!(
+                error.contains("upstream 'a': uplift must be"),
+                "{wrong}: {error}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_not_said_is_as_the_gateway_says() {
         let config = resolve("").await.expect("a configuration");
+        assert_eq!(config.billing, UpstreamBilling::default());
         assert_eq!((config.weight, config.timeout_seconds), (1, 600));
         assert_eq!(
             (config.connect_timeout_seconds, config.idle_timeout_seconds),
@@ -259,6 +344,8 @@ mod tests {
         );
         assert!(!config.http2 && config.api_key.is_none() && config.ca_certificates.is_none());
         assert_eq!(config.stream_usage, StreamUsage::Ask);
+        assert_eq!(config.format, ApiFormat::OpenAi);
+        assert_eq!(config.key_header, None);
     }
 
     #[tokio::test]
@@ -272,7 +359,7 @@ mod tests {
         let settings = format!(
             "weight = 3\nconnect_timeout_seconds = 1\nidle_timeout_seconds = 2\ntimeout_seconds = 4\n\
              health_path = '/healthz'\nhealth_interval_seconds = 9\nhttp2 = true\nproxy = ''\nca_file = '{ca}'\n\
-             api_key_file = '{file}'\nstream_usage = 'never'",
+             api_key_file = '{file}'\nstream_usage = 'never'\nformat = 'anthropic'\nkey_header = 'x-api-key'",
         );
         let config = resolve(&settings).await.expect("a configuration");
         assert_eq!((config.weight, config.timeout_seconds), (3, 4));
@@ -288,6 +375,8 @@ mod tests {
         assert!(matches!(ca, Some(CaCertificates::File(file)) if file.ends_with("ca.pem")));
         assert!(config.http2 && config.api_key.is_some());
         assert_eq!(config.stream_usage, StreamUsage::Never);
+        assert_eq!(config.format, ApiFormat::Anthropic);
+        assert_eq!(config.key_header, Some(KeyHeader::XApiKey));
     }
 
     #[tokio::test]

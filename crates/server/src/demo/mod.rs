@@ -14,7 +14,7 @@ use axum::body::{Body, to_bytes};
 use base::ids::IdGenerator;
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
-use gateway::{Durability, UpstreamConfig};
+use gateway::{Durability, UnpricedModels, UpstreamConfig};
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 use store::Store;
@@ -104,6 +104,7 @@ async fn found(
         ids,
         upstreams: vec![upstream],
         prices: PriceBook::built_in(),
+        unpriced: UnpricedModels::default(),
         facts: ModelFacts::with(Vec::new()),
         durability: Durability::Batched,
         public_url: format!("http://{address}"),

@@ -23,6 +23,7 @@ mod invites;
 mod kill;
 mod log_sink;
 mod mail_server;
+mod messages;
 mod model_server;
 mod model_stub;
 mod mutations;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Outcome, UsageEvent};
+use crate::{Outcome, UsageEvent, UsageKind};
 
 /// The prefix of the key of a reported event.
 const REPORTED: &str = "reported/";
@@ -14,6 +14,8 @@ const OWN: &str = "gateway/";
 /// The prefix of the key of a correction, followed by the key of the row that it reverses. A correction's id is its
 /// key.
 const CORRECTION: &str = "correction/";
+/// The most bands of length that the requests of a batch are told apart by, beside the shortest one.
+pub const MAX_BANDS: usize = 8;
 /// The longest id of an event of the gateway in bytes. PostgreSQL indexes no more than 2,700 bytes a row.
 const MAX_ID_BYTES: usize = 512;
 
@@ -68,6 +70,38 @@ pub(crate) fn keys_of_reported(id: &str) -> [String; 2] {
     [format!("{REPORTED}{id}"), id.to_owned()]
 }
 
+/// Returns the keys that the rows of a request or batch with this id may have.
+pub(crate) fn keys_of_request(id: &str) -> Vec<String> {
+    let tools = UsageKind::ALL.iter().map(|kind| tool_row_id(id, *kind));
+    let bands = (1..=MAX_BANDS).map(|band| band_row_id(id, band));
+    let own = tools.chain(bands).map(|id| own_key(&id).into_owned());
+    let mut keys: Vec<String> = own.collect();
+    keys.push(own_key(id).into_owned());
+    for key in keys_of_reported(id) {
+        keys.push(correction_of(&key));
+        keys.push(key);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Returns the id of the event of a hosted tool that a request used.
+#[must_use]
+pub fn tool_row_id(request: &str, tool: UsageKind) -> String {
+    format!("{request}-{}", tool.as_str())
+}
+
+/// Returns the id of the event of the requests of a batch that are longer than the first `band` bounds of its model's
+/// prices, up to [`MAX_BANDS`]. Those of the shortest band have the id of the batch.
+#[must_use]
+pub fn band_row_id(batch: &str, band: usize) -> String {
+    match band.min(MAX_BANDS) {
+        0 => batch.to_owned(),
+        band => format!("{batch}/{}", band + 1),
+    }
+}
+
 /// Returns the id, which is also the key, of the correction of the row with this key.
 pub(crate) fn correction_of(key: &str) -> String {
     format!("{CORRECTION}{key}")
@@ -79,7 +113,7 @@ mod tests {
     use base::ids::{Id, OrganizationId, ProjectId};
 
     use super::*;
-    use crate::{Quantities, UsageKind};
+    use crate::Quantities;
 
     fn event(id: &str, outcome: Outcome) -> UsageEvent {
         UsageEvent {

@@ -11,6 +11,9 @@ use crate::{Charge, Dimension, Outcome, UsageEvent, UsageKind};
 /// The number of rows that are read at once.
 const PAGE_ROWS_COUNT: i64 = 5_000;
 
+/// The most organizations whose rows one statement looks up.
+const MAX_LOOKUP_ORGANIZATIONS: usize = 500;
+
 /// A row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerEntry {
@@ -146,6 +149,32 @@ pub(crate) async fn reported(
     select.bind_list(key::keys_of_reported(id));
     let read = |row: &Row<'_>| Ok((row.get::<String>("id")?, LedgerEntry::read(row)?));
     connection.fetch_all(select, read).await
+}
+
+/// Returns the rows of a request or batch, oldest first: its own, and those of the hosted tools that it used and of the
+/// other lengths of its requests. `id` is also the id of a reported event, or of a day of a vector store.
+///
+/// # Errors
+/// The database failed.
+pub async fn rows_of_request(connection: &mut Connection, id: &str) -> Result<Vec<LedgerEntry>> {
+    let numbers = sql!("SELECT number FROM usage_organizations");
+    let numbers: Vec<i64> = connection
+        .fetch_all(numbers, |row| row.get("number"))
+        .await?;
+    let keys = key::keys_of_request(id);
+    let mut found = Vec::new();
+    for day in partition::days(connection, UnixTime(i64::MIN), UnixTime(i64::MAX)).await? {
+        for some in numbers.chunks(MAX_LOOKUP_ORGANIZATIONS) {
+            let mut select = select_rows(day);
+            select
+                .push(" WHERE e.organization IN ")
+                .bind_list(some.iter().copied());
+            select.push(" AND e.id IN ").bind_list(keys.iter().cloned());
+            select.push(" ORDER BY e.number");
+            found.extend(connection.fetch_all(select, LedgerEntry::read).await?);
+        }
+    }
+    Ok(found)
 }
 
 impl LedgerEntry {

@@ -66,13 +66,21 @@ impl PriceEntry {
     /// Returns the value of each key of the entry, by the key's name in a price book.
     fn keys(&self) -> BTreeMap<String, String> {
         let mut keys = BTreeMap::new();
-        for item in ItemName::ALL {
-            if let Some(price) = self.prices[*item as usize] {
-                keys.insert(item.price_key().to_owned(), price.to_string());
+        for row in &self.rows {
+            let of_row = match row.conditions.to_string() {
+                none if none.is_empty() => none,
+                conditions => format!(" ({conditions})"),
+            };
+            for item in ItemName::ALL {
+                if let Some(price) = row.prices[*item as usize] {
+                    let key = item.price_key();
+                    keys.insert(format!("{key}{of_row}"), price.to_string());
+                }
             }
-        }
-        for (size, price) in &self.images_by_size {
-            keys.insert(format!("image.{size}"), price.to_string());
+            for (item, variant, price) in &row.variants {
+                let key = item.price_key();
+                keys.insert(format!("{key}.{variant}{of_row}"), price.to_string());
+            }
         }
         for (tier, factor) in &self.service_tiers {
             keys.insert(format!("service_tier.{tier}"), factor.to_string());

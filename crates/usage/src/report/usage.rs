@@ -8,6 +8,7 @@ use store::Result;
 use super::page::{Buckets, Page};
 use super::query::ReportQuery;
 use super::{GroupSums, ReportPart, ReportStream, Reports};
+use crate::rollups::column_of;
 use crate::series::SeriesKind;
 use crate::{Dimension, Metric, Quantities, UsageKind};
 
@@ -55,7 +56,7 @@ impl Reports {
             kind: SeriesKind::Usage(query.kind),
             group_by: query.group_by.clone(),
             filters: query.filters.iter().cloned().chain(batch).collect(),
-            columns: columns(query.kind).map(|metric| metric as usize).collect(),
+            columns: columns(query.kind).map(column_of).collect(),
         };
         let page = Page::new(query.start, query.end, query.width, query.limit);
         self.report(selection, page, query.width)

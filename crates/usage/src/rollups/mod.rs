@@ -7,7 +7,9 @@ mod columns;
 mod compaction;
 mod table;
 
-pub(crate) use columns::{AMOUNT_ID, QUANTITY_ID, amounts_of, amounts_of_charge, column_name};
+pub(crate) use columns::{
+    AMOUNT_ID, QUANTITY_ID, amounts_of, amounts_of_charge, column_name, column_of,
+};
 pub(crate) use compaction::{Compaction, add_to_all};
 pub(crate) use table::{BlockRange, clear, delete_before, select_blocks};
 

@@ -1,14 +1,16 @@
 //! Charges of events.
 
+use base::money::Factor;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use usage::{
-    Charge, Charges, ItemName, LineItem, Metric, PriceBook, Quantities, UsageEvent, UsageKind,
+    Charge, Charges, CostBounds, ItemName, LineItem, Metric, PriceBook, Quantities, RequestedTier,
+    UsageEvent, UsageKind,
 };
 
 use crate::fixture::{PRICES, START_SECONDS, event};
 
-fn consumed(kind: UsageKind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
+pub(crate) fn consumed(kind: UsageKind, model: &str, amounts: &[(Metric, i64)]) -> UsageEvent {
     let mut event = event("1");
     event.kind = kind;
     event.model = (!model.is_empty()).then(|| model.to_owned());
@@ -20,7 +22,7 @@ fn consumed(kind: UsageKind, model: &str, amounts: &[(Metric, i64)]) -> UsageEve
 }
 
 /// Formats charges: `item quantity amount` for each, then `unpriced` if an item has no price.
-fn shown(book: &PriceBook, event: &UsageEvent) -> Vec<String> {
+pub(crate) fn shown(book: &PriceBook, event: &UsageEvent) -> Vec<String> {
     let charges = book.charges(event);
     let line = |line: &Charge| {
         let item = LineItem::of(event, line.name);
@@ -31,6 +33,17 @@ fn shown(book: &PriceBook, event: &UsageEvent) -> Vec<String> {
         lines.push("unpriced".to_owned());
     }
     lines
+}
+
+/// Returns the bounds of a request that may be of any tier and uses no more than `quantities`.
+pub(crate) fn bounds(kind: UsageKind, quantities: Quantities) -> CostBounds<'static> {
+    CostBounds {
+        kind,
+        quantities,
+        longest_input: quantities.or_zero(Metric::InputTokens),
+        tiers: RequestedTier::Any,
+        uplift: Factor::ONE,
+    }
 }
 
 fn book(more: &str) -> PriceBook {
@@ -271,10 +284,11 @@ fn units_have_the_names_of_the_contract() {
 }
 
 /// Generates quantities whose details may exceed the total, as an upstream may report them.
-fn some_quantities() -> impl Strategy<Value = Quantities> {
+pub(crate) fn some_quantities() -> impl Strategy<Value = Quantities> {
     prop::collection::vec(0..3_000i64, Metric::ALL.len()).prop_map(|amounts| {
         let mut quantities = Quantities::default();
-        for (metric, amount) in Metric::ALL.iter().zip(amounts) {
+        let metrics = Metric::ALL.iter().zip(amounts);
+        for (metric, amount) in metrics.filter(|(metric, _)| !metric.is_for_prices()) {
             quantities.set(*metric, amount);
         }
         quantities
@@ -287,18 +301,19 @@ fn the_maximum_cost_of_exact_prices_is_exact() {
     let quantities = Quantities::default()
         .with(Metric::InputTokens, 1_000)
         .with(Metric::OutputTokens, 100);
+    let bounds = bounds(UsageKind::Completions, quantities);
     for (model, most) in [("plain", 1_200_000), ("m", 5_600_000)] {
-        let found = book.max_cost(model, UnixTime(START_SECONDS), &quantities);
+        let found = book.max_cost(model, UnixTime(START_SECONDS), &bounds);
         assert_eq!(found, NanoDollars(most), "{model}");
     }
     // In a batch the factor of batches applies, in the dearest tier.
-    let batch = book.max_batch_cost("m", UnixTime(START_SECONDS), &quantities);
+    let batch = book.max_batch_cost("m", UnixTime(START_SECONDS), &bounds);
     assert_eq!(batch, NanoDollars(2_800_000));
     let tools = [
         (ItemName::WebSearchCalls, 3),
         (ItemName::CodeInterpreterSessions, 2),
     ];
-    let tools = book.max_tool_cost("plain", UnixTime(START_SECONDS), &tools);
+    let tools = book.max_tool_cost("plain", UnixTime(START_SECONDS), &tools, Factor::ONE);
     assert_eq!(tools, NanoDollars(90_000_000));
     assert!(book.sells("plain", UnixTime(START_SECONDS), Metric::OutputTokens));
     assert!(!book.sells("plain", UnixTime(START_SECONDS), Metric::Images));
@@ -326,7 +341,7 @@ proptest! {
         event.service_tier = tier.map(str::to_owned);
         event.size = size.map(str::to_owned);
         let bill: NanoDollars = book.charges(&event).charges.iter().map(|line| line.amount).sum();
-        let most = book.max_cost(model, event.timestamp, &quantities);
+        let most = book.max_cost(model, event.timestamp, &bounds(kind, quantities));
         prop_assert!(bill <= most, "{bill} > {most}");
         prop_assert!(model != "unheard of" || most == NanoDollars(0));
     }
@@ -362,9 +377,9 @@ proptest! {
         event.batch = is_batch;
         let most = if is_batch {
             event.timestamp = asked_at.plus(days * 86_400);
-            book.max_batch_cost("r-2026-01-05", asked_at, &quantities)
+            book.max_batch_cost("r-2026-01-05", asked_at, &bounds(kind, quantities))
         } else {
-            book.max_cost("r-2026-01-05", asked_at, &quantities)
+            book.max_cost("r-2026-01-05", asked_at, &bounds(kind, quantities))
         };
         let bill: NanoDollars = book.charges(&event).charges.iter().map(|line| line.amount).sum();
         prop_assert!(bill <= most, "{bill} > {most}");

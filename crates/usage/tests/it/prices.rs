@@ -33,6 +33,48 @@ fn an_error_names_the_model_and_the_key() {
         ),
         ("input = { a = \"1\" }", "input must be US dollars"),
         ("batch = \"0.5\"", "has no price"),
+        ("reported_cost = \"1\"", "is not a key of a price"),
+        (
+            "cache_write = { a = \"1\" }",
+            "cache_write must be US dollars",
+        ),
+        (
+            "input = \"1\"\nservice_tier = { fast = \"2\", priority = \"2\" }",
+            "service_tier.priority is there twice",
+        ),
+        ("input = \"1\"\nrow = 1", "row must be [[price.row]] tables"),
+        (
+            "input = \"1\"\nrow = [{ input = \"2\" }]",
+            "row 1 conditions are missing",
+        ),
+        (
+            "input = \"1\"\nrow = [{ batch = true }]",
+            "row 1 has no price",
+        ),
+        (
+            "input = \"1\"\nrow = [{ batch = \"0.5\", input = \"2\" }]",
+            "row 1 batch must be true",
+        ),
+        (
+            "input = \"1\"\nrow = [{ batch = true, input = \"x\" }]",
+            "row 1 input must be US dollars",
+        ),
+        (
+            "input = \"1\"\nrow = [{ service_tier = { a = \"1\" }, input = \"2\" }]",
+            "row 1 service_tier must be the name of one service tier",
+        ),
+        (
+            "input = \"1\"\nrow = [{ above_input_tokens = 0, input = \"2\" }]",
+            "row 1 above_input_tokens must be a number of tokens",
+        ),
+        (
+            "input = \"1\"\nrow = [{ endpoint = \"nowhere\", input = \"2\" }]",
+            "row 1 endpoint must be the name of a usage report",
+        ),
+        (
+            "input = \"1\"\nrow = [{ service_tier = \"fast\", input = \"2\" }, { service_tier = \"priority\", input = \"2\" }]",
+            "row 2 conditions are those of an earlier row",
+        ),
     ];
     for (keys, problem) in cases {
         let text = format!("[[price]]\nmodel = \"gpt-x\"\neffective = \"2026-01-01\"\n{keys}");

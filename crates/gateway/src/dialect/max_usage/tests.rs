@@ -1,6 +1,7 @@
 //! The reservation for a request is no less than the charge for its answer.
 
 use base::ids::{Id, OrganizationId, ProjectId};
+use base::money::Factor;
 use base::{NanoDollars, UnixTime};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,7 +10,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 use usage::{ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent, UsageKind};
 
-use crate::dialect::{Call, Dialect, MeasuredUsage, UsageAccumulator};
+use crate::dialect::{Call, CostBasis, Dialect, MeasuredUsage, UsageAccumulator};
 
 const NOW: UnixTime = UnixTime(1_768_478_400);
 
@@ -46,6 +47,23 @@ fn facts() -> ModelFacts {
     ])
 }
 
+fn basis<'a>(
+    prices: &'a PriceBook,
+    facts: &'a ModelFacts,
+    dialect: &'a Dialect,
+    model: &'a str,
+) -> CostBasis<'a> {
+    CostBasis {
+        prices,
+        facts,
+        dialect,
+        model,
+        at: NOW,
+        uplift: Factor::ONE,
+        batch: None,
+    }
+}
+
 fn call(path: &str, body: &Value) -> (&'static Dialect, Call) {
     let dialect = Dialect::at(path).expect(path);
     let body = Bytes::from(body.to_string());
@@ -57,7 +75,7 @@ fn cost(path: &str, body: &Value, model: &str) -> base::Result<i64> {
     let prices = PriceBook::parse(&PRICES.replace("'m'", &format!("'{model}'"))).expect("prices");
     let (dialect, call) = call(path, body);
     let most = call.max_usage(dialect)?;
-    let cost = most.max_cost((&prices, &facts()), dialect, model, NOW, false);
+    let cost = most.max_cost(&basis(&prices, &facts(), dialect, model));
     cost.map(|cost| cost.0)
 }
 
@@ -207,7 +225,7 @@ fn s11_unbounded_request_is_refused_where_it_is_charged() {
         let (dialect, call) = call(path, &value);
         let most = call.max_usage(dialect).expect("a number");
         let free = PriceBook::default();
-        let cost = most.max_cost((&free, &facts()), dialect, "unknown", NOW, false);
+        let cost = most.max_cost(&basis(&free, &facts(), dialect, "unknown"));
         assert_eq!(cost.ok(), Some(NanoDollars(0)), "{body}");
     }
     // A model whose answers cost nothing needs no bound of them; the window is one.
@@ -216,7 +234,7 @@ fn s11_unbounded_request_is_refused_where_it_is_charged() {
     let (dialect, call) = call("/chat/completions", &body);
     let most = call.max_usage(dialect).expect("a number");
     let prices = PriceBook::parse(PRICES).expect("prices");
-    let read = most.max_cost((&prices, &facts()), dialect, "read", NOW, false);
+    let read = most.max_cost(&basis(&prices, &facts(), dialect, "read"));
     assert_eq!(read.ok(), Some(NanoDollars(2)));
 }
 
@@ -267,7 +285,9 @@ fn requested() -> impl Strategy<Value = Requested> {
 
 /// Returns an answer that reports this usage, with calls of the requested tools.
 fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) -> Value {
-    let details = json!({"cached_tokens": input / 3, "cache_write_tokens": input / 5, "audio_tokens": input / 7});
+    let lifetimes = json!({"ttl_30m_tokens": input / 11, "ttl_12h_tokens": input / 13});
+    let details = json!({"cached_tokens": input / 3, "cache_write_tokens": input / 5, "audio_tokens": input / 7,
+        "cache_write_tokens_details": lifetimes, "cached_tokens_details": {"audio_tokens": input / 17}});
     if request.path == "/chat/completions" {
         return json!({"choices": [], "service_tier": tier, "usage": {
             "prompt_tokens": input, "completion_tokens": output, "prompt_tokens_details": details,
@@ -316,7 +336,11 @@ proptest! {
         request in requested(),
         prices in prop::array::uniform8(0..3_000_000_000i64),
         used in prop::array::uniform3(prop_oneof![Just(100i64), 0..=100i64]),
-        tier in select(&["priority", "flex", "default"][..]),
+        rows in prop::array::uniform4(0..9_000_000_000i64),
+        (asked, tier) in select(&[
+            (None, "priority"), (None, "flex"), (Some("auto"), "default"), (Some("flex"), "flex"), (Some("flex"), "default"),
+            (Some("fast"), "priority"), (Some("priority"), "default"), (Some("whatever"), "priority"),
+        ][..]),
     ) {
         let names = ["input", "cached_input", "cache_write", "output", "input_audio", "output_audio", "web_search", "x"];
         let dollars = |nanos: i64| format!("'{}.{:09}'", nanos / 1_000_000_000, nanos % 1_000_000_000);
@@ -326,10 +350,19 @@ proptest! {
             "[[price]]\nmodel = 'm'\neffective = '2026-01-01'\n{lines}service_tier = {{ priority = '2.5', flex = '0.3' }}\n\
              [[price]]\nmodel = '*'\neffective = '2026-01-01'\nfile_search = {0}\ncode_interpreter = {0}\nweb_search = {0}\n",
             dollars(prices[7]),
-        )).expect("prices");
+        ).replacen("[[price]]\nmodel = '*'", &format!(
+            "[[price.row]]\nabove_input_tokens = 40\ninput = {}\ncache_write_12h = {}\n\
+             [[price.row]]\nservice_tier = 'priority'\nabove_input_tokens = 90000\noutput = {}\ncache_write_30m = {}\n\
+             [[price]]\nmodel = '*'",
+            dollars(rows[0]), dollars(rows[1]), dollars(rows[2]), dollars(rows[3]),
+        ), 1)).expect("prices");
+        let mut request = request;
+        if let Some(asked) = asked {
+            request.body["service_tier"] = json!(asked);
+        }
         let (dialect, call) = call(request.path, &request.body);
         let most = call.max_usage(dialect).expect("a number");
-        let most = most.max_cost((&book, &facts()), dialect, "m", NOW, false).expect("a bound");
+        let most = most.max_cost(&basis(&book, &facts(), dialect, "m")).expect("a bound");
         let [input, output, calls] = [(request.input, used[0]), (request.output, used[1]), (request.calls, used[2])]
             .map(|(most, hundredths)| most * hundredths / 100);
         let answer = answer(&request, input, output, calls, tier).to_string();

@@ -11,7 +11,7 @@ use base::{Budget, BudgetLimits, Clock, Entropy};
 use bodies::BodiesTask;
 use gateway::{
     DEFAULT_BODY_MEMORY_BYTES, Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask,
-    ObjectRepository, UpstreamConfig,
+    ObjectRepository, UnpricedModels, UpstreamConfig,
 };
 use store::Store;
 use tasks::TaskHandle;
@@ -25,13 +25,34 @@ pub fn pepper() -> Pepper {
     Pepper::generate(&Entropy::seeded(1))
 }
 
-/// Prices: a tenth of a cent for a token, 1.60 dollars for a gibibyte and day, 3 cents for a container.
+/// Prices: a tenth of a cent for a token of `real`, rows for `banded`, 1.60 dollars for a gibibyte and day, 3 cents for a
+/// container.
 const PRICES: &str = "\
 [[price]]
 model = 'real'
 effective = '2025-01-01'
 input = '1000'
 output = '1000'
+
+[[price]]
+model = 'banded'
+effective = '2025-01-01'
+input = '4'
+cached_input = '0.4'
+cache_write = '5'
+cache_write_12h = '10'
+output = '20'
+batch = '0.5'
+service_tier = { priority = '2' }
+[[price.row]]
+above_input_tokens = 272000
+input = '8'
+output = '30'
+[[price.row]]
+batch = true
+above_input_tokens = 272000
+input = '5'
+output = '16'
 
 [[price]]
 model = '*'
@@ -70,6 +91,8 @@ pub struct Bounds {
     pub body_memory: Budget,
     /// Maximum age of the directory.
     pub stale_keys: Option<Duration>,
+    /// Requests under a spend limit for models without a price.
+    pub unpriced: UnpricedModels,
 }
 
 impl Default for Bounds {
@@ -78,6 +101,7 @@ impl Default for Bounds {
             flow: FlowLimits::default(),
             body_memory: Budget::new(BudgetLimits::shared(DEFAULT_BODY_MEMORY_BYTES)),
             stale_keys: Some(DEFAULT_MAX_AGE),
+            unpriced: UnpricedModels::Allow,
         }
     }
 }
@@ -115,6 +139,7 @@ pub async fn start(
         recorder: recorder.clone(),
         spend: spend.clone(),
         prices: prices(),
+        unpriced: bounds.unpriced,
         facts: facts(),
         reservations: reservations(store, spend, clock),
         last_used,

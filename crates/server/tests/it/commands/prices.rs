@@ -1,4 +1,5 @@
-//! `orgplane prices check`: what was consumed without a price, and which prices change.
+//! `orgplane prices check`: what was consumed without a price, and which prices change. `orgplane prices explain`: what a charge
+//! comes from.
 
 use base::time::SECONDS_PER_DAY;
 use serde_json::{Value, json};
@@ -120,5 +121,66 @@ async fn what_has_no_price_is_named() {
     let reason =
         "orgplane: what was consumed in the last 25 days and has no price is charged as 0\n";
     assert!(ended.stderr.ends_with(reason), "{ended:?}");
+    server.stop();
+}
+
+#[tokio::test]
+async fn charges_of_a_request_are_explained() {
+    let row = "[[price.row]]\nabove_input_tokens = 50\ninput = \"4\"";
+    let keys = format!("input = \"1\"\noutput = \"2\"\nservice_tier = {{ flex = \"0.5\" }}\n{row}");
+    let (installation, server, admin) = with_prices(&[("m", -400, &keys)]);
+    let mut flex = event("1", 1, "m", None);
+    flex["service_tier"] = json!("flex");
+    consume(&admin, vec![flex, event("2", 1, "nobody's", None)]).await;
+    let explain = |id: &str| {
+        let ended = installation.run(&["prices", "explain", id]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let lines = ended.stdout.lines().map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
+    // 100 × 4 × 0.5 and 7 × 2 × 0.5 millionths of a dollar.
+    let from = day(-400);
+    let expected = [
+        format!(
+            "  100 input_tokens at $4.00 per 1,000,000 tokens × 0.5 (m from {from}, row above_input_tokens = 50): $0.0002"
+        ),
+        format!("  7 output_tokens at $2.00 per 1,000,000 tokens × 0.5 (m from {from}): $0.000007"),
+        "  sum: $0.000207".to_owned(),
+    ];
+    let lines = explain("1");
+    let title = &lines[0];
+    assert!(title.starts_with("1 of org-"), "{title}");
+    assert!(
+        title.ends_with("Z: completions, m, flex, reported"),
+        "{title}"
+    );
+    assert_eq!(lines[1..], expected);
+    let unpriced = "  100 input_tokens have no price for nobody's: $0.00";
+    assert_eq!(explain("2")[1], unpriced);
+    let book = format!(
+        "[[price]]\nmodel = \"m\"\neffective = \"{from}\"\ninput = \"1\"\noutput = \"2\"\n"
+    );
+    std::fs::write(installation.directory().join("book.toml"), book).expect("written");
+    let lines = explain("1");
+    assert_eq!(lines[3], "  sum: $0.000114");
+    assert!(
+        lines[4].contains("written at other prices, and has $0.000207"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[5..],
+        [
+            "    100 input_tokens: $0.0002",
+            "    7 output_tokens: $0.000007"
+        ]
+    );
+    let ended = installation.run(&["prices", "explain", "req_unknown"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("no row of the ledger has the id 'req_unknown'"),
+        "{ended:?}"
+    );
     server.stop();
 }
