@@ -30,6 +30,7 @@ EVENTS = {
     "code_interpreter_sessions": ("num_sessions",),
     "file_search_calls": ("num_requests",),
     "web_search_calls": ("num_requests",),
+    "decisions": ("input_tokens", "output_tokens"),
 }
 # How many items a list is kept at, so that a deletion does not leave the next operation without one.
 FEW = 3

@@ -14,6 +14,7 @@ mod fuzz_parsers;
 mod kill;
 mod load;
 mod postgres;
+mod prices;
 mod record_upgrade;
 mod step;
 mod test;
@@ -65,6 +66,8 @@ enum Command {
     FreezeMigrations,
     /// Store databases of today's program for the tests of later ones.
     RecordUpgrade(record_upgrade::RecordOptions),
+    /// Bring the built-in price book and facts up to date with a public price map.
+    Prices(prices::PricesOptions),
     /// Measure the gateway, the Administration API, ingest and reports.
     Load(load::LoadOptions),
 }
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::FreezeMigrations => tidy::migrations::freeze(),
         Command::RecordUpgrade(options) => record_upgrade::run(&options),
+        Command::Prices(options) => prices::run(&options),
         Command::Load(options) => load::run(&options),
     };
     match outcome {

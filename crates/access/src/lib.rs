@@ -18,8 +18,8 @@ pub use directory::{
     DEFAULT_MAX_AGE, Directory, Key, KeyHashes, Organization, Owner, Project, committed_key,
 };
 pub use settings::{
-    Authority, HostedTool, HostedTools, LimitField, ModelLimits, ModelPolicy, Retention,
-    ScopeSettings, Settings, Validity, retention_now,
+    Authority, DefaultTier, HostedTool, HostedTools, LimitField, ModelLimits, ModelPolicy,
+    OptionalTier, Retention, ScopeSettings, ServiceTiers, Settings, Validity, retention_now,
 };
 pub use store::{Order, PageRequest};
 

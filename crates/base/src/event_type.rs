@@ -87,6 +87,7 @@ event_types! {
         ModelPermissionsUpdated = "x.model_permissions.updated",
         ModelPermissionsDeleted = "x.model_permissions.deleted",
         HostedToolPermissionsUpdated = "x.hosted_tool_permissions.updated",
+        ServiceTierSettingsUpdated = "x.service_tier_settings.updated",
         DataRetentionUpdated = "x.data_retention.updated",
         SpendLimitUpdated = "x.spend_limit.updated",
         SpendLimitDeleted = "x.spend_limit.deleted",

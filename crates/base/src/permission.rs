@@ -91,9 +91,9 @@ permissions! {
     ProjectUsersRead = "api.organization.projects.users.read",
     /// Add, modify and remove the users and groups of a project.
     ProjectUsersWrite = "api.organization.projects.users.write",
-    /// Read the rate limits, model permissions and hosted tool permissions of a project.
+    /// Read the rate limits, model permissions, hosted tool permissions and service tiers of a project.
     ProjectSettingsRead = "api.organization.projects.settings.read",
-    /// Set the rate limits, model permissions and hosted tool permissions of a project.
+    /// Set the rate limits, model permissions, hosted tool permissions and service tiers of a project.
     ProjectSettingsWrite = "api.organization.projects.settings.write",
     /// Call models through the gateway.
     ModelRequest = "api.model.request",

@@ -147,6 +147,12 @@ fn pipeline(
     state_recorder: StateRecorder,
 ) -> Pipeline {
     let (clock, facts) = (options.clock, Arc::new(options.facts));
+    let models = ModelCatalog {
+        upstreams: Arc::clone(&forwarder.upstreams),
+        prices: options.prices.clone(),
+        facts: Arc::clone(&facts),
+        clock: clock.clone(),
+    };
     let rate_limits = Arc::new(RateLimits {
         limiter: RateLimiter::new(),
         facts: Arc::clone(&facts),
@@ -196,7 +202,7 @@ fn pipeline(
         recorder: options.recorder,
         metrics,
         tracer: options.tracer,
-        models: ModelCatalog::new(Arc::clone(&forwarder.upstreams)),
+        models,
         message_models: MessageModels::new(Arc::clone(&forwarder.upstreams)),
         forwarder,
         objects,

@@ -7,8 +7,8 @@ use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
 use proxy::{Target, UpstreamBilling};
 use usage::{
-    Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent, UsageKind,
-    tool_row_id,
+    ApiSource, Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent,
+    UsageKind, tool_row_id,
 };
 
 use crate::budget::with_billing;
@@ -190,6 +190,7 @@ impl Admission {
             source: dialect.source.map(str::to_owned),
             vector_store_id: None,
             context_level: None,
+            api_source: ApiSource::Unlabeled,
             quantities: with_billing(spent.quantities, self.billing, spent.cost),
             estimated: spent.estimated,
             outcome,

@@ -1,10 +1,10 @@
-//! Policy of a project: the models and hosted tools that it may use, and data retention at model servers.
+//! Policy of a project: the models, hosted tools and service tiers that it may use, and data retention at model servers.
 
-use access::HostedTool;
+use access::{HostedTool, ServiceTiers};
 use base::{Error, Result};
 
 use crate::caller::Caller;
-use crate::dialect::{Call, ItemBody};
+use crate::dialect::{Call, ItemBody, RequestedTier, SERVICE_TIER};
 
 /// The stage that checks a request against the settings of the caller's project.
 pub(crate) struct ProjectPolicy<'a>(&'a Caller);
@@ -15,11 +15,11 @@ impl<'a> ProjectPolicy<'a> {
         Self(caller)
     }
 
-    /// Checks the models, hosted tools and stored prompts that a request names. Models are known by the name that the client
+    /// Checks the models, hosted tools, stored prompts and the service tier that a request names. Models are known by the name that the client
     /// chose, which may be an alias.
     ///
     /// # Errors
-    /// 403: the project may not use a model or a hosted tool. 400: the tools of the request are ambiguous.
+    /// 403: the project may not use a model, a hosted tool or the service tier. 400: the tools of the request are ambiguous.
     pub(crate) fn check_call(&self, call: &Call) -> Result<()> {
         self.check_model(&call.model)?;
         let disallowed = call.disallowed_tool(self.0.level.tools)?;
@@ -27,6 +27,9 @@ impl<'a> ProjectPolicy<'a> {
         if call.has_prompt {
             self.check_prompts()
                 .map_err(|error| error.about("prompt"))?;
+        }
+        if let Some(tier) = call.requested_tier() {
+            self.check_tier(tier)?;
         }
         Ok(())
     }
@@ -81,11 +84,43 @@ impl<'a> ProjectPolicy<'a> {
         }
     }
 
+    /// Checks that the project may ask for a service tier.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_tier(&self, tier: &RequestedTier) -> Result<()> {
+        if tier.is_enabled(self.tiers()) {
+            return Ok(());
+        }
+        let project = &self.0.project.id;
+        let shown: String = tier.name().chars().take(80).collect();
+        let message = format!(
+            "The service tier '{shown}' is not enabled for the project '{project}'. Leave service_tier out of the request, \
+             or ask an administrator to enable the tier in the project's service_tier_settings."
+        );
+        Err(Error::forbidden("service_tier_not_enabled", message).about(SERVICE_TIER))
+    }
+
+    /// Returns the service tiers of the project.
+    pub(crate) fn tiers(&self) -> &'a ServiceTiers {
+        &self.0.level.service_tiers
+    }
+
+    /// Edits a request as the project's settings demand: model servers store nothing under zero data retention, and serve
+    /// a request that names no service tier in the project's default tier.
+    ///
+    /// # Errors
+    /// 400: under zero data retention, the request makes a model server store its content in any case.
+    pub(crate) fn apply(&self, call: &mut Call) -> Result<()> {
+        call.set_default_tier(self.tiers().default);
+        self.apply_retention(call)
+    }
+
     /// Tells model servers to store nothing of a request if the project has zero data retention.
     ///
     /// # Errors
     /// 400: the request makes a model server store its content in any case.
-    pub(crate) fn apply_retention(&self, call: &mut Call) -> Result<()> {
+    fn apply_retention(&self, call: &mut Call) -> Result<()> {
         if !self.has_zero_retention() {
             return Ok(());
         }

@@ -53,7 +53,9 @@ impl RateLimits {
         plan: &'a [Target],
     ) -> LimitedNames<'a> {
         let name = |model| {
-            let limits = caller.level.limits(model, self.facts.kind_of(model));
+            let limits = caller
+                .level
+                .limits(model, self.facts.configured_kind_of(model));
             limited_model(model, &limits)
         };
         let known = plan.first().map_or(model, |target| &*target.model);
@@ -78,7 +80,7 @@ impl RateLimits {
     /// True if a limit of every model is 0.
     fn are_zero(&self, level: &ScopeSettings) -> bool {
         let is_zero = |model: &str| {
-            let limits = level.limits(model, self.facts.kind_of(model));
+            let limits = level.limits(model, self.facts.configured_kind_of(model));
             let fields = [
                 LimitField::RequestsPerMinute,
                 LimitField::RequestsPerDay,

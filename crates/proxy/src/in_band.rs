@@ -35,6 +35,7 @@ struct ErrorDocument<'a> {
     output: Option<IgnoredAny>,
     data: Option<IgnoredAny>,
     results: Option<IgnoredAny>,
+    answers: Option<IgnoredAny>,
 }
 
 /// Reads the beginning of a response with a status of success, and returns the error that it holds. A body that breaks off
@@ -91,6 +92,7 @@ fn cause_of_document(json: &[u8]) -> Option<ErrorCause> {
         document.output,
         document.data,
         document.results,
+        document.answers,
     ];
     if answers.iter().any(Option::is_some) {
         return None;
@@ -167,6 +169,7 @@ mod tests {
             r#"{"choices":[],"error":{"code":502}}"#,
             r#"{"id":"r","output":[],"error":{"code":"x"}}"#,
             r#"{"choices":[{"delta":{"content":"error"}}]}"#,
+            r#"{"answers":[],"error":{"code":"x"}}"#,
             r#"{"id":"r","error":null}"#,
             r#"{"type":"response.created","response":{"error":null}}"#,
         ] {

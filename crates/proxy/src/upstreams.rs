@@ -157,6 +157,13 @@ impl Upstreams {
         members.filter_map(|member| member.model.as_deref())
     }
 
+    /// Returns the upstreams' own names for a listed model, one for each upstream of this format.
+    pub fn targets_of(&self, format: ApiFormat, model: &str) -> impl Iterator<Item = &str> {
+        let members = self.routes(format).by_model.get(model).into_iter();
+        let members = members.flat_map(|group| &group.members);
+        members.filter_map(|member| member.model.as_deref())
+    }
+
     /// True if an upstream of this format serves the model, by `*` or by its name.
     #[must_use]
     pub fn serves(&self, format: ApiFormat, model: &str) -> bool {

@@ -9,6 +9,7 @@ mod data_retention;
 mod hosted_tools;
 mod model_permissions;
 mod rate_limits;
+mod service_tiers;
 mod setting;
 mod spend_limit;
 
@@ -23,6 +24,7 @@ pub use data_retention::{DataRetention, Retention, retention_now};
 pub use hosted_tools::{HostedTool, HostedTools};
 pub use model_permissions::{ModelListMode, ModelPermissions, ModelPolicy};
 pub use rate_limits::{LimitField, ModelLimits, RateLimits};
+pub use service_tiers::{DefaultTier, OptionalTier, ServiceTiers};
 pub use setting::{DeletableSetting, Descriptor, Patch, RowSetting, RowSql, Setting};
 pub use spend_limit::SpendLimit;
 
@@ -46,6 +48,8 @@ enforced! {
     models: Option<ModelPolicy> = ModelPermissions,
     /// Hosted tools that may be used. Always all of them for an organization.
     tools: HostedTools = HostedTools,
+    /// Service tiers. Always all of them for an organization.
+    service_tiers: ServiceTiers = ServiceTiers,
     /// Retention of clients' data; that of the organization, or the default, if absent.
     retention: Option<Retention> = DataRetention,
     /// Spend of a calendar month at which requests are refused; unlimited if absent.

@@ -58,6 +58,8 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0011_secret_check": Administration, ".sql" for Both;
     "0012_claims": Administration, ".sql" for Both;
     "0013_role_ids": Administration, ".sql" for Both;
+    "0014_service_tiers": Administration, ".sql" for Both;
+    "0015_api_source": Usage, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
     "0016_stored_state": Administration, ".sql" for Both;
     "0018_uploads": Administration, ".sql" for Both;
 };

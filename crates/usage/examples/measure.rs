@@ -11,8 +11,8 @@ use base::{Clock, UnixTime};
 use store::Store;
 use store::testing::TestDatabase;
 use usage::{
-    CostDimension, CostQuery, Dimension, Metric, Outcome, PriceBook, Quantities, Recorder, Reports,
-    Spend, UsageEvent, UsageKind, UsageQuery, Width, costs, usage,
+    ApiSource, CostDimension, CostQuery, Dimension, Metric, Outcome, PriceBook, Quantities,
+    Recorder, Reports, Spend, UsageEvent, UsageKind, UsageQuery, Width, costs, usage,
 };
 
 const START_SECONDS: i64 = 1_772_409_600;
@@ -52,6 +52,7 @@ fn event(number: i64, all: i64) -> UsageEvent {
         source: None,
         vector_store_id: None,
         context_level: None,
+        api_source: ApiSource::Unlabeled,
         quantities: Quantities::default()
             .with(Metric::InputTokens, tokens)
             .with(Metric::InputCachedTokens, tokens / 3)

@@ -2,6 +2,7 @@
 
 use base::ids::{Id, KeyId, OrganizationId, ProjectId, UserId};
 use base::{NanoDollars, UnixTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::quantities::Quantities;
@@ -32,6 +33,8 @@ names! {
         FileSearchCalls = "file_search_calls",
         /// Calls of web search.
         WebSearchCalls = "web_search_calls",
+        /// Decisions: answers to questions about an input.
+        Decisions = "decisions",
     }
 }
 
@@ -140,6 +143,29 @@ names! {
         Source = "source",
         VectorStoreId = "vector_store_id",
         ContextLevel = "context_level",
+        ApiSource = "api_source",
+    }
+}
+
+names! {
+    /// The API that usage comes from.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    #[schemars(inline)]
+    pub enum ApiSource {
+        /// The Agents API.
+        AgentsApi = "agents_api",
+        /// Any API, if no source was reported. All usage that the gateway measures is unlabeled.
+        #[default]
+        Unlabeled = "unlabeled",
+    }
+}
+
+impl ApiSource {
+    /// True for usage whose source was not reported.
+    #[must_use]
+    pub fn is_unlabeled(&self) -> bool {
+        *self == Self::Unlabeled
     }
 }
 
@@ -158,6 +184,7 @@ impl UsageKind {
             Self::CodeInterpreterSessions => "organization.usage.code_interpreter_sessions.result",
             Self::FileSearchCalls => "organization.usage.file_searches.result",
             Self::WebSearchCalls => "organization.usage.web_searches.result",
+            Self::Decisions => "organization.usage.decisions.result",
         }
     }
 
@@ -166,7 +193,9 @@ impl UsageKind {
     pub fn required_metrics(self) -> &'static [Metric] {
         use Metric as M;
         match self {
-            Self::Completions => &[M::InputTokens, M::OutputTokens, M::NumModelRequests],
+            Self::Completions | Self::Decisions => {
+                &[M::InputTokens, M::OutputTokens, M::NumModelRequests]
+            }
             Self::Embeddings | Self::Moderations => &[M::InputTokens, M::NumModelRequests],
             Self::Images => &[M::Images, M::NumModelRequests],
             Self::AudioSpeeches => &[M::Characters, M::NumModelRequests],
@@ -183,7 +212,7 @@ impl UsageKind {
     pub fn optional_metrics(self) -> &'static [Metric] {
         use Metric as M;
         match self {
-            Self::Completions => &[
+            Self::Completions | Self::Decisions => &[
                 M::InputCachedTokens,
                 M::InputCacheWriteTokens,
                 M::InputCacheWrite30mTokens,
@@ -208,13 +237,14 @@ impl UsageKind {
     pub fn dimensions(self) -> &'static [Dimension] {
         use Dimension as D;
         match self {
-            Self::Completions => &[
+            Self::Completions | Self::Decisions => &[
                 D::ProjectId,
                 D::UserId,
                 D::ApiKeyId,
                 D::Model,
                 D::Batch,
                 D::ServiceTier,
+                D::ApiSource,
             ],
             Self::Embeddings
             | Self::Moderations
@@ -236,6 +266,7 @@ impl UsageKind {
                 D::ApiKeyId,
                 D::Model,
                 D::ContextLevel,
+                D::ApiSource,
             ],
         }
     }
@@ -296,6 +327,9 @@ pub struct UsageEvent {
     pub vector_store_id: Option<String>,
     /// `low`, `medium` or `high`.
     pub context_level: Option<String>,
+    /// The API that the usage comes from.
+    #[serde(default, skip_serializing_if = "ApiSource::is_unlabeled")]
+    pub api_source: ApiSource,
     /// The quantities.
     pub quantities: Quantities,
     /// True if the quantities are estimated, because the upstream did not report any.
@@ -330,13 +364,14 @@ impl UsageEvent {
             source: None,
             vector_store_id: None,
             context_level: None,
+            api_source: ApiSource::Unlabeled,
             quantities,
             estimated: false,
             outcome: Outcome::Succeeded,
         }
     }
 
-    /// Returns the value of a dimension; `true` or `false` for `batch`.
+    /// Returns the value of a dimension; `true` or `false` for `batch`, and `None` for usage that is unlabeled.
     #[must_use]
     pub fn dimension(&self, dimension: Dimension) -> Option<&str> {
         match dimension {
@@ -350,6 +385,10 @@ impl UsageEvent {
             Dimension::Source => self.source.as_deref(),
             Dimension::VectorStoreId => self.vector_store_id.as_deref(),
             Dimension::ContextLevel => self.context_level.as_deref(),
+            Dimension::ApiSource => {
+                let source = Some(self.api_source).filter(|source| !source.is_unlabeled());
+                source.map(ApiSource::as_str)
+            }
         }
     }
 

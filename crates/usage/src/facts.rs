@@ -1,15 +1,26 @@
-//! Facts about models beside their prices: context window and maximum output.
+//! Facts about models beside their prices: limits of tokens, kind, modalities and efforts of reasoning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base::ModelKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::price::undated;
+use crate::model_name::lookup_names;
+
+/// The form of content that a model reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Modality {
+    Text,
+    Image,
+    Audio,
+    Video,
+}
 
 /// The facts about a model: a `[[model]]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFact {
     /// The name by which upstreams know the model.
@@ -26,11 +37,24 @@ pub struct ModelFact {
     /// The most tokens of an input image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_image_tokens: Option<u32>,
+    /// The forms of content that the model reads; empty if that is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub input_modalities: Vec<Modality>,
+    /// The forms of content that the model writes; empty if that is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_modalities: Vec<Modality>,
+    /// The efforts of reasoning that requests may ask for, the lowest first; empty if that is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasoning_efforts: Vec<String>,
 }
 
 /// The facts about models.
 #[derive(Clone, Debug, Default)]
-pub struct ModelFacts(HashMap<String, ModelFact>);
+pub struct ModelFacts {
+    all: HashMap<String, ModelFact>,
+    /// The names of models whose facts do not ship with the program.
+    configured: HashSet<String>,
+}
 
 #[derive(Deserialize)]
 struct File {
@@ -46,21 +70,27 @@ impl ModelFacts {
     pub fn with(facts: Vec<ModelFact>) -> Self {
         let built_in: File =
             toml::from_str(include_str!("facts.toml")).expect("the built-in facts are understood");
+        let configured = facts.iter().map(|fact| fact.name.clone()).collect();
         let all = built_in.model.into_iter().chain(facts);
-        Self(all.map(|fact| (fact.name.clone(), fact)).collect())
+        Self {
+            all: all.map(|fact| (fact.name.clone(), fact)).collect(),
+            configured,
+        }
     }
 
-    /// Returns the facts about a model. A name that ends in a date falls back to the name without the date.
+    /// Returns the facts about a model. A name that ends in a date falls back to the name without the date, and a
+    /// fine-tuned model `ft:BASE:…` to `ft:BASE`.
     #[must_use]
     pub fn of(&self, model: &str) -> Option<&ModelFact> {
-        let undated = || self.0.get(undated(model)?);
-        self.0.get(model).or_else(undated)
+        lookup_names(model).find_map(|name| self.all.get(name))
     }
 
-    /// Returns the kind of a model; `None` if it is unknown.
+    /// Returns the kind of a model that the operator has configured; `None` if the kind is unknown, or ships with the
+    /// program. A rate limit that does not fit a configured kind is refused, which must not happen after an update.
     #[must_use]
-    pub fn kind_of(&self, model: &str) -> Option<ModelKind> {
-        self.of(model)?.kind
+    pub fn configured_kind_of(&self, model: &str) -> Option<ModelKind> {
+        let fact = self.of(model)?;
+        fact.kind.filter(|_| self.configured.contains(&fact.name))
     }
 }
 
@@ -70,6 +100,15 @@ mod tests {
 
     use super::*;
     use crate::{ItemName, Metric, PriceBook};
+
+    /// Models whose limits of tokens nobody publishes.
+    const WITHOUT_LIMITS: [&str; 5] = [
+        "gpt-4o-mini-tts",
+        "gpt-5.5-cyber",
+        "gpt-5.5-cyber-preview",
+        "gpt-rosalind-discovery",
+        "gpt-rosalind-research",
+    ];
 
     #[test]
     fn every_model_that_is_charged_by_tokens_has_facts() {
@@ -81,7 +120,8 @@ mod tests {
             // The tokens of generated images are bounded by the number of images.
             let makes_images =
                 entries.any(|entry| entry.dearest(ItemName::OutputImageTokens).is_some());
-            if makes_images || !sells(Metric::InputTokens) {
+            let is_known = !makes_images && !WITHOUT_LIMITS.contains(&model);
+            if !is_known || !sells(Metric::InputTokens) {
                 continue;
             }
             let fact = facts.of(model);
@@ -95,17 +135,15 @@ mod tests {
             }
             checked += 1;
         }
-        assert!(checked >= 25, "only {checked} models");
+        assert!(checked >= 80, "only {checked} models");
     }
 
     #[test]
     fn a_dated_name_has_the_facts_of_its_model_and_own_facts_win() {
         let own = ModelFact {
             name: "gpt-4".to_owned(),
-            kind: None,
             context_window: Some(7),
-            max_output_tokens: None,
-            max_image_tokens: None,
+            ..ModelFact::default()
         };
         let facts = ModelFacts::with(vec![own]);
         let output = |model| facts.of(model).and_then(|fact| fact.max_output_tokens);
@@ -118,6 +156,9 @@ mod tests {
             ("-2024-08-06", None),
             ("gpt-4", None),
             ("unheard of", None),
+            ("gpt-6.3-sol", None),
+            ("ft:gpt-4.1-2025-04-14:acme::AbC", Some(32_768)),
+            ("ft:gpt-4.1-2025-04-15:acme::AbC", None),
         ] {
             assert_eq!(output(model), expected, "{model}");
         }

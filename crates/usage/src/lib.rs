@@ -13,6 +13,7 @@ pub mod last_used;
 mod ledger;
 mod max_cost;
 pub mod metrics;
+mod model_name;
 mod price;
 mod quantities;
 mod rebuild;
@@ -33,18 +34,18 @@ pub use allowance::{Allowance, MAX_KEY_COST_PER_DAY, MAX_KEY_EVENTS_PER_DAY};
 pub use charge::{Charge, Charges, LineItem};
 pub use correct::{Corrected, correct};
 pub use event::{
-    Dimension, MAX_EVENT_COST, MAX_QUANTITY, MAX_UPLIFT_BILLIONTHS, Metric, Outcome, Quantities,
+    ApiSource, Dimension, MAX_EVENT_COST, MAX_QUANTITY, MAX_UPLIFT_BILLIONTHS, Metric, Outcome, Quantities,
     UsageEvent, UsageKind,
 };
 pub use explain::{ExplainedCharge, ExplainedPrice};
-pub use facts::{ModelFact, ModelFacts};
+pub use facts::{Modality, ModelFact, ModelFacts};
 pub use item_name::ItemName;
 pub use jobs::{Appended, by_days};
 pub use last_used::LastUsed;
 pub use ledger::key::{MAX_BANDS, band_row_id, tool_row_id};
 pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of, rows_of_request};
 pub use max_cost::{CostBounds, RequestedTier};
-pub use price::{ANY_MODEL, PriceBook, PriceChange, PriceEntry, PriceError};
+pub use price::{ANY_MODEL, ListPrices, PriceBook, PriceChange, PriceEntry, PriceError};
 pub use rebuild::rebuild;
 pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
 pub use report::{

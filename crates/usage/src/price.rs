@@ -3,6 +3,7 @@
 mod changes;
 mod conditions;
 mod entry;
+mod list;
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,11 +14,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use crate::model_name::lookup_names;
+
 pub use changes::PriceChange;
 pub(crate) use conditions::{PriceKey, tier_name};
 use entry::Field;
 pub(crate) use entry::ItemPrice;
 pub use entry::PriceEntry;
+pub use list::ListPrices;
 
 /// The model name of prices of tools and storage that apply to every model.
 pub const ANY_MODEL: &str = "*";
@@ -117,13 +121,13 @@ impl PriceBook {
     }
 
     /// Returns the newest entry for `model` that applies at `time`. A name that ends in a date, such as
-    /// `gpt-5-2025-08-07`, falls back to the name without the date.
+    /// `gpt-5-2025-08-07`, falls back to the name without the date, and a fine-tuned model `ft:BASE:…` to `ft:BASE`.
     pub(crate) fn entry(&self, model: &str, time: UnixTime) -> Option<&PriceEntry> {
         let holding = |name: &str| {
             let mut newest_first = self.models.get(name)?.iter();
             newest_first.find(|entry| entry.effective <= time)
         };
-        holding(model).or_else(|| holding(undated(model)?))
+        lookup_names(model).find_map(holding)
     }
 
     /// Returns the entries for `model` that apply at `time` or later.
@@ -132,16 +136,10 @@ impl PriceBook {
         model: &str,
         time: UnixTime,
     ) -> impl Iterator<Item = &PriceEntry> {
-        let names = [Some(model), undated(model)].into_iter().flatten();
-        let all = names.filter_map(|name| self.models.get(name)).flatten();
+        let all = lookup_names(model)
+            .filter_map(|name| self.models.get(name))
+            .flatten();
         let later = all.filter(move |entry| entry.effective > time);
         self.entry(model, time).into_iter().chain(later)
     }
-}
-
-/// Returns the name of a model without the date at its end; `None` if there is no date.
-pub(crate) fn undated(model: &str) -> Option<&str> {
-    let (name, date) = model.split_at_checked(model.len().checked_sub(10)?)?;
-    start_of(date)?;
-    name.strip_suffix('-')
 }

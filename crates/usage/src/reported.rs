@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::{
-    Dimension, MAX_EVENT_COST, Metric, Outcome, PriceBook, Quantities, RetentionPeriods,
+    ApiSource, Dimension, MAX_EVENT_COST, Metric, Outcome, PriceBook, Quantities, RetentionPeriods,
     UsageEvent, UsageKind,
 };
 
@@ -59,6 +59,8 @@ pub struct ReportedEvent<'a> {
     source: Option<Text<'a>>,
     vector_store_id: Option<Text<'a>>,
     context_level: Option<Text<'a>>,
+    /// `agents_api` for usage through the Agents API; `unlabeled` when not given.
+    api_source: Option<Text<'a>>,
     input_tokens: Option<i64>,
     output_tokens: Option<i64>,
     /// 1 when not given.
@@ -207,6 +209,7 @@ impl<'a> ReportedEvent<'a> {
             source: self.source.map(Into::into),
             vector_store_id: self.vector_store_id.map(Into::into),
             context_level: self.context_level.map(Into::into),
+            api_source: source_of(self.api_source.as_deref()).unwrap_or_default(),
             quantities,
             estimated: false,
             outcome: Outcome::Reported,
@@ -278,6 +281,7 @@ impl<'a> ReportedEvent<'a> {
             (Dimension::Source, &self.source),
             (Dimension::VectorStoreId, &self.vector_store_id),
             (Dimension::ContextLevel, &self.context_level),
+            (Dimension::ApiSource, &self.api_source),
         ];
         for (dimension, value) in given {
             let Some(value) = value else { continue };
@@ -286,7 +290,7 @@ impl<'a> ReportedEvent<'a> {
             }
             check_text(dimension.as_str(), value)?;
         }
-        Ok(())
+        source_of(self.api_source.as_deref()).map(|_| ())
     }
 
     fn metric(&self, metric: Metric) -> Option<i64> {
@@ -386,6 +390,15 @@ fn check_cache_writes(quantities: &mut Quantities) -> Result<(), String> {
         Some(_) => {}
     }
     Ok(())
+}
+
+/// Returns the API that an event names as its source.
+fn source_of(name: Option<&str>) -> Result<ApiSource, String> {
+    let Some(name) = name else {
+        return Ok(ApiSource::Unlabeled);
+    };
+    let wrong = || format!("api_source must be one of {}", ApiSource::NAMES.join(", "));
+    ApiSource::parse(name).ok_or_else(wrong)
 }
 
 /// Returns the error for an event of a project that its organization does not have.

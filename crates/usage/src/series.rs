@@ -45,7 +45,7 @@ pub(crate) struct Series {
     pub(crate) organization: i64,
     pub(crate) kind: SeriesKind,
     /// The values in the order of [`Dimension::ALL`]: empty where a dimension does not apply, `true` or `false` for
-    /// `batch`.
+    /// `batch`. Usage that is unlabeled has an empty `api_source`.
     pub(crate) values: [String; Dimension::ALL.len()],
 }
 
@@ -174,9 +174,10 @@ impl Series {
         let values = std::array::from_fn(|index| match Dimension::ALL[index] {
             Dimension::Model => item.to_string(),
             Dimension::Batch => "false".to_owned(),
-            dimension @ (Dimension::ProjectId | Dimension::UserId | Dimension::ApiKeyId) => {
-                value(dimension).clone()
-            }
+            dimension @ (Dimension::ProjectId
+            | Dimension::UserId
+            | Dimension::ApiKeyId
+            | Dimension::ApiSource) => value(dimension).clone(),
             _ => String::new(),
         });
         Self {

@@ -18,8 +18,11 @@ def messages(prompt):
 
 def models(run, spender):
     """The models that the gateway offers."""
-    listed = {model.id for model in run.client_of(spender.value).models.list()}
-    check("models are listed", set(run.prices) <= listed, f"{listed} lacks some of {set(run.prices)}")
+    client = run.client_of(spender.value)
+    listed = {model.id: model for model in client.models.list()}
+    check("models are listed", set(run.prices) <= set(listed), f"{set(listed)} lacks some of {set(run.prices)}")
+    for model in listed.values():
+        equal(f"{model.id} is retrieved as it is listed", client.models.retrieve(model.id), model)
 
 
 def calls(run, spenders, rounds):

@@ -7,10 +7,11 @@ use store::{Store, sql};
 use testkit::Organization;
 
 /// Tables that a running node reads.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "rate_limits",
     "model_permissions",
     "hosted_tool_permissions",
+    "service_tier_settings",
     "data_retention",
     "spend_limits",
     "api_keys",
@@ -57,9 +58,11 @@ async fn fill(organization: &Organization) {
     let project = format!("/projects/{}", organization.default_project_id);
     let models = json!({"mode": "allow_list", "model_ids": ["m"]});
     let tools = json!({"web_search": {"enabled": false}});
+    let tiers = json!({"enabled_tiers": ["flex"]});
     for (setting, body) in [
         ("model_permissions", models),
         ("hosted_tool_permissions", tools),
+        ("service_tier_settings", tiers),
     ] {
         organization
             .post(&format!("{project}/{setting}"), body)

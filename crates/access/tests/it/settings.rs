@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use access::{Directory, HostedTool, LimitField, ModelLimits, Retention, ScopeSettings, Settings};
+use access::{
+    DefaultTier, Directory, HostedTool, LimitField, ModelLimits, OptionalTier, Retention,
+    ScopeSettings, ServiceTiers, Settings,
+};
 use base::NanoDollars;
 use base::ids::{Id, OrganizationId, ProjectId};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -67,6 +70,8 @@ impl World {
         set(one, q, "model_permissions", models("deny_list")).await;
         let tools = json!({"web_search": {"enabled": false}});
         set(one, q, "hosted_tool_permissions", tools).await;
+        let tiers = json!({"default": "scale", "enabled_tiers": ["flex"]});
+        set(one, q, "service_tier_settings", tiers).await;
         let retention = |retention: &str| json!({"retention_type": retention});
         one.post("/data_retention", retention("zero_data_retention"))
             .await;
@@ -123,6 +128,10 @@ async fn each_project_has_its_own_settings() {
     assert_eq!(allows(of_other), None);
     assert!(one.tools.contains(HostedTool::WebSearch));
     assert!(!two.tools.contains(HostedTool::WebSearch) && two.tools.contains(HostedTool::Mcp));
+    assert_eq!(one.service_tiers, ServiceTiers::default());
+    let of_two = (two.service_tiers.default, &two.service_tiers.enabled);
+    let flex = Some(vec![OptionalTier::Flex]);
+    assert_eq!(of_two, (DefaultTier::Scale, &flex));
     let of = |id: &str| settings.retention(project(&settings, id));
     assert_eq!(of(p), Retention::NoControl);
     assert_eq!(of(q), Retention::ZeroDataRetention);

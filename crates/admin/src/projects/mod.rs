@@ -9,6 +9,7 @@ mod project;
 pub mod rate_limits;
 mod residency;
 pub mod service_accounts;
+pub mod service_tier_settings;
 pub mod users;
 
 pub use configured::ConfiguredProject;
@@ -28,6 +29,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         rate_limits::operations(),
         model_permissions::operations(),
         hosted_tool_permissions::operations(),
+        service_tier_settings::operations(),
     ]
     .into_iter()
     .flatten()

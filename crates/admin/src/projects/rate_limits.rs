@@ -140,7 +140,7 @@ async fn list(
     let changed: BTreeMap<_, _> = changed.map(|row| (row.model, row.limits)).collect();
     let (known, facts) = (cx.models().iter(), cx.model_facts());
     let items = known.map(|model| {
-        let limits = ModelLimits::of(model, facts.kind_of(model), changed.get(model));
+        let limits = ModelLimits::of(model, facts.configured_kind_of(model), changed.get(model));
         RateLimit::new(model, limits)
     });
     let request = PageRequest {
@@ -224,7 +224,7 @@ async fn update(
     let row = cx.fetch_optional(one, RateLimits::read).await?;
     // Limits that were never set stay null, so that they follow the defaults of later versions.
     let mut set = row.map(|row| row.limits).unwrap_or_default();
-    let kind = cx.model_facts().kind_of(model);
+    let kind = cx.model_facts().configured_kind_of(model);
     let old = ModelLimits::of(model, kind, Some(&set));
     for (field, limit) in &changes {
         if let Some(kind) = kind.filter(|kind| !field.is_for(Some(*kind))) {

@@ -1,6 +1,6 @@
 //! `/organization/costs`: costs by day.
 
-use ::usage::{CostDimension, CostQuery, GroupSums, LineItem};
+use ::usage::{ApiSource, CostDimension, CostQuery, GroupSums, LineItem};
 use axum::body::Body;
 use base::{NanoDollars, Permission, Result};
 use files::column::{Column, ColumnType};
@@ -43,6 +43,7 @@ struct Cost {
     line_item: Option<String>,
     api_key_id: Option<String>,
     user_id: Option<String>,
+    api_source: Option<ApiSource>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -102,6 +103,7 @@ enum CostGroup {
     LineItem,
     ApiKeyId,
     UserId,
+    ApiSource,
 }
 
 impl From<CostGroup> for CostDimension {
@@ -111,16 +113,18 @@ impl From<CostGroup> for CostDimension {
             CostGroup::LineItem => Self::LineItem,
             CostGroup::ApiKeyId => Self::ApiKeyId,
             CostGroup::UserId => Self::UserId,
+            CostGroup::ApiSource => Self::ApiSource,
         }
     }
 }
 
 /// Dimensions with their names, in the order of a result's fields.
-const DIMENSIONS: [(&str, CostDimension); 4] = [
+const DIMENSIONS: [(&str, CostDimension); 5] = [
     ("project_id", CostDimension::ProjectId),
     ("line_item", CostDimension::LineItem),
     ("api_key_id", CostDimension::ApiKeyId),
     ("user_id", CostDimension::UserId),
+    ("api_source", CostDimension::ApiSource),
 ];
 
 /// Writer of the rows of a costs report.

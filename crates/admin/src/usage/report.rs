@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use ::usage::{Dimension, GroupSums, Metric, UsageKind, UsageQuery};
+use ::usage::{ApiSource, Dimension, GroupSums, Metric, UsageKind, UsageQuery};
 use axum::body::Body;
 use base::ids::OrganizationId;
 use base::{Result, UnixTime};
@@ -38,7 +38,7 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
         format!("{:?}Usage", Q::KIND).into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let kind = Q::KIND;
         let mut properties = Map::from_iter([(
             "object".to_owned(),
@@ -55,15 +55,12 @@ impl<Q: ReportQuery> JsonSchema for Reported<Q> {
             );
         }
         for dimension in kind.dimensions() {
-            let value = if *dimension == Dimension::Batch {
-                "boolean"
-            } else {
-                "string"
+            let value = match dimension {
+                Dimension::Batch => json!({ "type": ["boolean", "null"] }),
+                Dimension::ApiSource => generator.subschema_for::<Option<ApiSource>>().into(),
+                _ => json!({ "type": ["string", "null"] }),
             };
-            properties.insert(
-                dimension.as_str().to_owned(),
-                json!({ "type": [value, "null"] }),
-            );
+            properties.insert(dimension.as_str().to_owned(), value);
         }
         let metrics = kind.required_metrics().iter().map(|metric| metric.as_str());
         let dimensions = kind.dimensions().iter().map(|dimension| dimension.as_str());

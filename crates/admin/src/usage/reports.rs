@@ -1,4 +1,4 @@
-//! The ten usage reports with their filters and groupings.
+//! The eleven usage reports with their filters and groupings.
 
 use ::usage::{Dimension, UsageKind, UsageQuery};
 use base::ids::OrganizationId;
@@ -154,6 +154,8 @@ pub(super) fn operations() -> Vec<Operation> {
             "Reports calls of file search.";
         WebSearchCallsQuery: "usage web-search-calls", "/organization/usage/web_search_calls",
             "Reports calls of web search.";
+        DecisionsQuery: "usage decisions", "/organization/usage/decisions",
+            "Reports tokens and requests of decisions.";
     }
 }
 
@@ -169,22 +171,32 @@ fn of<Q: ReportQuery>(command: &'static str, path: &'static str, about: &'static
     )
 }
 
-report_query! {
-    Completions: CompletionsQuery by CompletionsGroup { ProjectId, UserId, ApiKeyId, Model, Batch, ServiceTier }
-    filters {
-        /// Only usage of these projects.
-        project_ids: Separated<String> => ProjectId,
-        /// Only usage of these users.
-        user_ids: Separated<String> => UserId,
-        /// Only usage of these API keys.
-        api_key_ids: Separated<String> => ApiKeyId,
-        /// Only usage of these models.
-        models: Vec<String> => Model,
-    }
-    flags {
-        /// Only usage by batches (`true`), or only usage by other requests (`false`).
-        batch,
-    }
+/// Declares the query strings of reports of models that read text and answer it.
+macro_rules! answer_report_queries {
+    ($($kind:ident: $query:ident by $group:ident;)*) => {$(
+        report_query! {
+            $kind: $query by $group { ProjectId, UserId, ApiKeyId, Model, Batch, ServiceTier, ApiSource }
+            filters {
+                /// Only usage of these projects.
+                project_ids: Separated<String> => ProjectId,
+                /// Only usage of these users.
+                user_ids: Separated<String> => UserId,
+                /// Only usage of these API keys.
+                api_key_ids: Separated<String> => ApiKeyId,
+                /// Only usage of these models.
+                models: Vec<String> => Model,
+            }
+            flags {
+                /// Only usage by batches (`true`), or only usage by other requests (`false`).
+                batch,
+            }
+        }
+    )*};
+}
+
+answer_report_queries! {
+    Completions: CompletionsQuery by CompletionsGroup;
+    Decisions: DecisionsQuery by DecisionsGroup;
 }
 
 /// Declares the query strings of reports by project, user, API key and model.
@@ -264,7 +276,9 @@ report_query! {
 }
 
 report_query! {
-    WebSearchCalls: WebSearchCallsQuery by WebSearchCallsGroup { ProjectId, UserId, ApiKeyId, Model, ContextLevel }
+    WebSearchCalls: WebSearchCallsQuery by WebSearchCallsGroup {
+        ProjectId, UserId, ApiKeyId, Model, ContextLevel, ApiSource
+    }
     filters {
         /// Only usage of these projects.
         project_ids: Separated<String> => ProjectId,

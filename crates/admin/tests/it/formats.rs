@@ -80,7 +80,7 @@ async fn json_has_its_fields_in_their_order() {
         format!(
             "{{\"object\":\"organization.usage.completions.result\",\"input_tokens\":7,\"output_tokens\":1,\
              \"num_model_requests\":1,\"input_text_tokens\":5,\"project_id\":null,\"user_id\":null,\
-             \"api_key_id\":null,\"model\":{model},\"batch\":true,\"service_tier\":null}}"
+             \"api_key_id\":null,\"model\":{model},\"batch\":true,\"service_tier\":null,\"api_source\":null}}"
         )
     };
     let page = format!(
@@ -94,7 +94,8 @@ async fn json_has_its_fields_in_their_order() {
     let cost = |amount: &str, unit: &str, item: &str, project: &str| {
         format!(
             "{{\"object\":\"organization.costs.result\",\"amount\":{{\"value\":{amount},\"currency\":\"usd\"}},\
-             \"quantity\":{unit},\"project_id\":{project},\"line_item\":{item},\"api_key_id\":null,\"user_id\":null}}"
+             \"quantity\":{unit},\"project_id\":{project},\"line_item\":{item},\"api_key_id\":null,\"user_id\":null,\
+             \"api_source\":null}}"
         )
     };
     let none = cost(
@@ -139,23 +140,23 @@ async fn csv_has_a_row_for_each_result_and_no_formula() {
     assert!(!answer.headers.contains_key("x-next-page"));
     let csv = String::from_utf8(answer.bytes).expect("text");
     let mut lines = csv.split("\r\n");
-    let head = "start_time,end_time,project_id,user_id,api_key_id,model,batch,service_tier,input_tokens,output_tokens,\
-                num_model_requests,input_cached_tokens";
+    let head = "start_time,end_time,project_id,user_id,api_key_id,model,batch,service_tier,api_source,\
+                input_tokens,output_tokens,num_model_requests,input_cached_tokens";
     assert!(lines.next().is_some_and(|line| line.starts_with(head)));
     let rows: Vec<&str> = lines.collect();
     assert_eq!(rows.len(), 3, "{rows:?}");
     assert!(
         rows[0].starts_with(
-            "2026-01-13T00:00:00Z,2026-01-14T00:00:00Z,,,,\"say \"\"1, 2\"\"\",,,7,1,1,,"
+            "2026-01-13T00:00:00Z,2026-01-14T00:00:00Z,,,,\"say \"\"1, 2\"\"\",,,,7,1,1,,"
         ),
         "{rows:?}"
     );
     assert!(rows[1].contains(",'=cmd|'/c calc'!A1,"), "{rows:?}");
     assert_eq!(rows[2], "", "the last row ends, too");
     let csv = text(&server, "costs?group_by[]=line_item&format=csv&").await;
-    let head = "start_time,end_time,project_id,line_item,api_key_id,user_id,amount,currency,quantity,quantity_unit\r\n";
+    let head = "start_time,end_time,project_id,line_item,api_key_id,user_id,api_source,amount,currency,quantity,quantity_unit\r\n";
     assert!(csv.starts_with(head), "{csv}");
-    let row = "2026-01-13T00:00:00Z,2026-01-14T00:00:00Z,,\"say \"\"1, 2\"\", input_tokens\",,,0.00000875,usd,7,tokens\r\n";
+    let row = "2026-01-13T00:00:00Z,2026-01-14T00:00:00Z,,\"say \"\"1, 2\"\", input_tokens\",,,,0.00000875,usd,7,tokens\r\n";
     assert!(csv.contains(row), "{csv}");
 }
 

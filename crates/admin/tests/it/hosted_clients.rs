@@ -225,6 +225,7 @@ async fn the_settings_of_an_archived_project_are_not_found() {
         admin.get(&format!("{path}/data_retention")).await,
         admin.get(&format!("{path}/model_permissions")).await,
         admin.get(&format!("{path}/hosted_tool_permissions")).await,
+        admin.get(&format!("{path}/service_tier_settings")).await,
         admin.get(&format!("{path}/rate_limits")).await,
     ] {
         assert_eq!(answer.refused(404).0, Some("not_found"), "{}", answer.json);

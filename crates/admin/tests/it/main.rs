@@ -2,6 +2,7 @@
 
 mod admin_api_keys;
 mod api_keys;
+mod api_source;
 mod audit_logs;
 mod bad_input;
 mod body_memory;
@@ -29,6 +30,7 @@ mod reported_bounds;
 mod reports;
 mod roles;
 mod service_accounts;
+mod service_tier_settings;
 mod slow_mail_server;
 mod spend_alerts;
 mod spend_limit;

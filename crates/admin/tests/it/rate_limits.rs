@@ -202,9 +202,7 @@ async fn a_model_of_known_kind_has_only_the_limits_of_its_kind() {
     let facts = facts.map(|(name, kind)| ModelFact {
         name: name.to_owned(),
         kind: Some(kind),
-        context_window: None,
-        max_output_tokens: None,
-        max_image_tokens: None,
+        ..ModelFact::default()
     });
     let (server, path) = start_with(facts.to_vec()).await;
     let images = json!({"max_images_per_1_minute": 7});

@@ -1,4 +1,4 @@
-//! The ten usage reports with exactly their filters and groupings.
+//! The eleven usage reports with exactly their filters and groupings.
 
 use serde_json::{Map, Value, json};
 use testkit::{NOW, Server};

@@ -4,7 +4,7 @@
 use std::mem::take;
 use std::ops::Range;
 
-use access::{HostedTool, HostedTools};
+use access::{DefaultTier, HostedTool, HostedTools};
 use base::Result;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
@@ -17,7 +17,8 @@ use super::input_text::InputText;
 use super::multipart::read_form;
 use super::object_refs::ObjectRefs;
 use super::requested_tools::RequestedTools;
-use super::{Dialect, Estimate, Fields, RequestFormat, content_type};
+use super::service_tier::TierField;
+use super::{Dialect, Estimate, Fields, RequestFormat, RequestedTier, content_type};
 use crate::offload::offload;
 
 /// The shortest body that is parsed on another thread.
@@ -34,6 +35,9 @@ pub(crate) struct Call {
     /// The edit that keeps an upstream from storing the request.
     disable_store: Option<Edit>,
     may_be_stored: bool,
+    tier_field: Option<TierField>,
+    /// The edit that asks for the default service tier of the project.
+    default_tier: Option<Edit>,
     /// True if the answer has usage that the client did not ask for.
     pub(crate) hides_usage: bool,
     pub(crate) estimate: Estimate,
@@ -69,7 +73,7 @@ impl Call {
         let is_message = dialect.api == ApiFormat::Anthropic;
         let (mut fields, content_type) = match dialect.format.of(headers) {
             RequestFormat::Json | RequestFormat::Either => {
-                let fields = Fields::of_request(headers, &body, dialect.fields, is_message)?;
+                let fields = Fields::of_call(headers, &body, dialect)?;
                 (fields, content_type::JSON)
             }
             RequestFormat::Multipart => {
@@ -95,6 +99,12 @@ impl Call {
             stream_usage,
             disable_store: disable_store(dialect, &fields),
             may_be_stored: true,
+            tier_field: if is_message {
+                None
+            } else {
+                TierField::of(&fields)?
+            },
+            default_tier: None,
             estimate: Estimate {
                 is_streamed: asks_for_stream(&fields),
                 ..(dialect.estimate)(&fields)?
@@ -179,6 +189,17 @@ impl Call {
         self.may_be_stored = false;
     }
 
+    /// Returns the service tier that the request asks for; `None` if the endpoint has no tiers.
+    pub(crate) fn requested_tier(&self) -> Option<&RequestedTier> {
+        self.tier_field.as_ref().map(|field| &field.requested)
+    }
+
+    /// Makes every body for an upstream ask for the project's default service tier if the request names none.
+    pub(crate) fn set_default_tier(&mut self, default: DefaultTier) {
+        let field = self.tier_field.as_ref();
+        self.default_tier = field.and_then(|field| field.default_edit(default));
+    }
+
     /// True if an upstream can be asked for usage that the client has not asked for.
     pub(crate) fn can_ask_for_usage(&self) -> bool {
         self.stream_usage.is_some()
@@ -191,7 +212,8 @@ impl Call {
         edits.extend(rename.iter().map(|(range, text)| (range, text.as_str())));
         let store = self.disable_store.iter().filter(|_| !self.may_be_stored);
         let usage = self.stream_usage.iter().filter(|_| asks_for_usage);
-        edits.extend(usage.chain(store).map(|edit| (&edit.range, edit.text)));
+        let ours = usage.chain(store).chain(&self.default_tier);
+        edits.extend(ours.map(|edit| (&edit.range, edit.text)));
         if edits.is_empty() {
             return self.body.clone();
         }

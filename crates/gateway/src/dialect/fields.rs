@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use base::{Error, Result};
 use http::HeaderMap;
+use proxy::ApiFormat;
 
 use super::request_view::{RequestView, ViewReader};
-use super::{content_type, members, strict_json};
+use super::{Dialect, content_type, members, strict_json};
 
 /// The most fields that an endpoint reads.
 pub(super) const MAX_FIELDS: usize = 20;
@@ -23,6 +24,8 @@ pub(crate) struct Fields<'a> {
     pub(super) is_message: bool,
     /// The member whose value is skipped, if there is one.
     pub(super) opaque: Option<&'static str>,
+    /// True if members `data` may be JSON of the client, which is skipped.
+    pub(super) has_client_data: bool,
     /// The view of the whole body.
     pub(crate) view: RequestView,
 }
@@ -37,6 +40,7 @@ impl<'a> Fields<'a> {
             is_json,
             is_message: false,
             opaque: None,
+            has_client_data: false,
             view: RequestView::default(),
         }
     }
@@ -64,6 +68,19 @@ impl<'a> Fields<'a> {
         content_type::check_json(headers)?;
         let mut fields = Self::unread(body, names, true);
         fields.is_message = is_message;
+        ViewReader::read(body, &mut fields)?;
+        Ok(fields)
+    }
+
+    /// Reads the JSON object of a request to an endpoint.
+    ///
+    /// # Errors
+    /// Those of [`Self::of_request`].
+    pub(super) fn of_call(headers: &HeaderMap, body: &'a [u8], dialect: &Dialect) -> Result<Self> {
+        content_type::check_json(headers)?;
+        let mut fields = Self::unread(body, dialect.fields, true);
+        fields.has_client_data = dialect.has_client_data;
+        fields.is_message = dialect.api == ApiFormat::Anthropic;
         ViewReader::read(body, &mut fields)?;
         Ok(fields)
     }

@@ -143,6 +143,8 @@ pub(super) enum ContentPath {
     /// Messages, items, or the parts of one.
     Items,
     Tools,
+    /// Questions about an input.
+    Questions,
     /// The images that an image is made from.
     Images,
     /// The id of such an image.
@@ -166,6 +168,7 @@ impl ContentPath {
     fn member(self, name: &str) -> Self {
         match (self, name) {
             (Self::Items, "content" | "output" | "item" | "items") => Self::Items,
+            (Self::Questions, "instructions") => Self::Items,
             (Self::Items, "tools") | (Self::Tools, "tools") => Self::Tools,
             (Self::Items | Self::Images, "image_url") | (Self::Image, "url") => Self::Image,
             (Self::Images, "file_id") => Self::ImageId,

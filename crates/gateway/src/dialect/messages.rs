@@ -96,7 +96,7 @@ fn add_usage(accumulator: &mut UsageAccumulator, document: &Document) {
     accumulator.cumulative.raise_to(usage);
     accumulator.reported = accumulator.cumulative.quantities();
     let searches = accumulator.cumulative.web_searches();
-    accumulator.hosted_tools = Some(HostedToolUsage::of_web_searches(searches));
+    accumulator.counted_tools = Some(HostedToolUsage::of_web_searches(searches));
     let tier = match document.speed.as_str() {
         FAST => Some(FAST_TIER.to_owned()),
         _ => document.service_tier.to_owned(),
@@ -212,7 +212,7 @@ mod tests {
             [Some(190), Some(15), Some(100), Some(60), Some(30)]
         );
         let searches: Vec<i64> = usage
-            .hosted_tools
+            .counted_tools
             .reports()
             .map(|(.., count)| count)
             .collect();

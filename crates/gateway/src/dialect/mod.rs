@@ -1,8 +1,8 @@
 //! The endpoints that are forwarded to models: how a request of each is read, bounded and edited, and how the usage of its
 //! answer is measured.
 //!
-//! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `embeddings`, `images`, `messages` and
-//! `responses`, a line in [`DIALECTS`], and, unless its format is Anthropic's, a line in `PATHS` of `tests/it/endpoints.rs`,
+//! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `decisions`, `embeddings`, `images`,
+//! `messages` and `responses`, a line in [`DIALECTS`], and, unless its format is Anthropic's, a line in `PATHS` of `tests/it/endpoints.rs`,
 //! for the tests that every endpoint must pass.
 
 mod affinity;
@@ -10,6 +10,7 @@ mod audio;
 mod call;
 mod completions;
 mod content_type;
+mod decisions;
 #[cfg(test)]
 mod differential_tests;
 mod edits;
@@ -32,6 +33,7 @@ mod request_bounds;
 mod request_view;
 mod requested_tools;
 mod responses;
+mod service_tier;
 mod strict_json;
 mod usage_accumulator;
 
@@ -50,6 +52,7 @@ pub(crate) use item_body::ItemBody;
 pub(crate) use max_usage::{CostBasis, MaxUsage};
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
+pub(crate) use service_tier::{RequestedTier, SERVICE_TIER};
 pub(crate) use usage_accumulator::UsageAccumulator;
 
 use crate::document::{Document, HostedToolUsage, JsonPath, StoredAnswer};
@@ -60,13 +63,14 @@ use crate::sse::Verdict;
 const BETA_QUERY: &str = "beta=true";
 
 /// Every endpoint that is forwarded to models, the most used one first.
-pub(crate) static DIALECTS: [&Dialect; 13] = [
+pub(crate) static DIALECTS: [&Dialect; 14] = [
     &completions::CHAT_COMPLETIONS,
     &responses::RESPONSES,
     &messages::MESSAGES,
     &embeddings::EMBEDDINGS,
     &completions::COMPLETIONS,
     &embeddings::MODERATIONS,
+    &decisions::DECISIONS,
     &images::GENERATIONS,
     &images::EDITS,
     &images::VARIATIONS,
@@ -98,6 +102,8 @@ pub(crate) struct Dialect {
     choice_count_fields: &'static [&'static str],
     /// The model of a request that names none.
     default_model: Option<&'static str>,
+    /// True if members `data` of a request may be JSON of the client, in which a model server looks nothing up.
+    has_client_data: bool,
     /// The content of its bodies.
     pub(crate) holds: BodyContents,
     /// True if a model server stores the answer of a request without `store`; `None` where there is no such field.
@@ -177,6 +183,7 @@ const DEFAULT: Dialect = Dialect {
     max_token_fields: &[],
     choice_count_fields: &[],
     default_model: None,
+    has_client_data: false,
     holds: BodyContents {
         request: Content::Text,
         answer: Content::Text,

@@ -26,7 +26,10 @@ const MAX_TOKENS_PER_CHARACTER: i64 = 8;
 /// The most tokens of a second of transcribed speech.
 const MAX_TOKENS_PER_SECOND: i64 = 20;
 
-/// The most tokens that a server adds around an input that is a single text.
+/// The most tokens that a server generates for the answer to a question.
+const MAX_TOKENS_PER_DECISION: i64 = 64;
+
+/// The most tokens that a server adds around an input that is a single text, or around a question.
 const MAX_FRAME_TOKENS: i64 = 16;
 
 /// The top-level members that no model reads as text: numbers, words and switches.
@@ -118,6 +121,11 @@ impl Call {
                 most.input = most.input.saturating_add(most.output);
                 most.seconds = seconds;
             }
+            UsageKind::Decisions => {
+                let frames = units.saturating_mul(MAX_FRAME_TOKENS);
+                most.input = most.input.saturating_add(frames);
+                most.output = units.saturating_mul(MAX_TOKENS_PER_DECISION);
+            }
             _ => {}
         }
         Ok(most)
@@ -208,6 +216,9 @@ impl RequestBounds {
             }
             "images" | "image" | "mask" if dialect.source == Some(EDIT) => {
                 self.add_content(ContentPath::Images, json)?;
+            }
+            "questions" if dialect.kind == UsageKind::Decisions => {
+                self.add_content(ContentPath::Questions, json)?;
             }
             "tools" => self.add_content(ContentPath::Tools, json)?,
             _ => {}

@@ -214,6 +214,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 object.data = Some(self.json.string()?);
                 Ok(())
             }
+            MemberKind::Data if self.fields.has_client_data => self.json.skip(),
             MemberKind::ToolResult if is_string => {
                 let result = self.json.string()?;
                 object.tool_result.add(!result.raw().is_empty());

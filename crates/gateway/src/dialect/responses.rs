@@ -16,6 +16,7 @@ pub(super) static RESPONSES: Dialect = Dialect {
         "background",
         "tools",
         "store",
+        "service_tier",
         "conversation",
         "prompt_cache_key",
         "stream",

@@ -28,6 +28,8 @@ pub(crate) struct UsageAccumulator {
     pub(super) size: Option<String>,
     /// The seconds of audio that were transcribed.
     pub(super) seconds: Option<i64>,
+    /// The hosted tools that an answer in Anthropic's format has counted itself.
+    pub(super) counted_tools: Option<HostedToolUsage>,
     /// The complete list of output items, once that has come.
     pub(super) complete_items: Option<OutputItems>,
     /// The output items that came in events of their own.
@@ -92,6 +94,9 @@ impl UsageAccumulator {
 
     /// Returns the hosted tools that were used, without the sessions of containers that are `known` already.
     pub(super) fn hosted_tools(&self, known: &BTreeSet<String>) -> HostedToolUsage {
+        if let Some(counted) = self.counted_tools {
+            return counted;
+        }
         let items = self.complete_items.as_ref().unwrap_or(&self.items);
         items.usage_without(known)
     }

@@ -162,7 +162,7 @@ fn of_document(key: &[u8]) -> JsonPath {
         b"response" => JsonPath::Response,
         b"choices" => JsonPath::Choices,
         b"data" => JsonPath::Data,
-        b"results" => JsonPath::Results,
+        b"results" | b"answers" => JsonPath::Results,
         b"item" => JsonPath::EventItem,
         b"delta" => JsonPath::Delta,
         b"duration" => JsonPath::Duration,

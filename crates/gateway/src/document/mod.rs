@@ -58,8 +58,8 @@ pub(crate) struct Document {
     pub(crate) has_unknown_members: bool,
     /// The number of elements of `data`, if that is a list.
     pub(crate) data: Option<i64>,
-    /// True if there is the member that every answer of an endpoint has: `choices`, `output`, `data`, `results`, or in
-    /// Anthropic's format `content` or `input_tokens`.
+    /// True if there is the member that every answer of an endpoint has: `choices`, `output`, `data`, `results`, `answers`,
+    /// or in Anthropic's format `content` or `input_tokens`.
     pub(crate) has_answer: bool,
     /// True if there is a member `response`.
     pub(crate) has_response: bool,

@@ -12,10 +12,14 @@ use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
 
 use super::ownership::unknown_owner;
-use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs};
+use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs, RequestedTier};
 
 /// The maximum number of models that the tools of a batch may name.
 const MAX_MODELS: usize = 100;
+/// The maximum number of service tiers that the requests of a batch may ask for.
+const MAX_TIERS: usize = 16;
+/// The longest name of a service tier that is stored, in characters.
+const MAX_TIER_CHARS: usize = 80;
 /// The maximum number of requests in a batch.
 const MAX_LINES: usize = 50_000;
 
@@ -58,6 +62,9 @@ pub(super) struct PolicyFacts {
     /// Models that tools name.
     #[serde(default)]
     pub(super) models: BTreeSet<String>,
+    /// Service tiers that the requests ask for; `None` if an older version has read the file.
+    #[serde(default)]
+    pub(super) tiers: Option<BTreeSet<String>>,
 }
 
 /// A reader of the lines of a file, one after the other.
@@ -91,7 +98,10 @@ impl BatchInput {
         Self {
             path: path.into(),
             model: model.to_owned(),
-            facts: Some(PolicyFacts::default()),
+            facts: Some(PolicyFacts {
+                tiers: Some(BTreeSet::new()),
+                ..PolicyFacts::default()
+            }),
             ..Self::default()
         }
     }
@@ -172,6 +182,10 @@ impl BatchInputReader {
         if facts.models.len() > MAX_MODELS {
             return Err(wrong("too many models are named by tools up to here"));
         }
+        let tiers = facts.tiers.as_ref().map_or(0, BTreeSet::len);
+        if tiers > MAX_TIERS {
+            return Err(wrong("too many service tiers are asked for up to here"));
+        }
         for tool in tools(&call).map_err(|error| wrong(&error.message))? {
             if !input.tools.contains(&tool) {
                 input.tools.push(tool);
@@ -187,6 +201,11 @@ impl PolicyFacts {
             self.stored.get_or_insert(line);
         }
         self.models.extend(call.models.iter().cloned());
+        let tier = call.requested_tier();
+        if let Some(tier) = tier.filter(|tier| **tier != RequestedTier::Auto) {
+            let name = tier.name().chars().take(MAX_TIER_CHARS).collect();
+            self.tiers.get_or_insert_default().insert(name);
+        }
     }
 }
 

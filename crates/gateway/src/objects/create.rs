@@ -19,7 +19,7 @@ use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
 use super::upstream::{BufferedResponse, UpstreamRequest};
 use crate::caller::Caller;
-use crate::dialect::{Fields, JSON, form_type, read_form};
+use crate::dialect::{Fields, JSON, RequestedTier, form_type, read_form};
 use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::offload::offload;
@@ -337,21 +337,34 @@ pub(super) fn check_purpose(purpose: &str) -> Result<()> {
     Err(Error::invalid("purpose", message))
 }
 
+/// The refusal of a file that an older version has read.
+const UPLOADED_BEFORE: &str =
+    "The file was uploaded before its requests were looked at as they are now: upload it again.";
+
 /// Checks that a project may send the requests of a batch.
 ///
 /// # Errors
-/// 403: the project may not use a model or a hosted tool. 400: the requests are unknown, or violate data retention.
+/// 403: the project may not use a model, a hosted tool or a service tier. 400: the requests are unknown, or violate data retention.
 fn check_policy(policy: &ProjectPolicy<'_>, input: &BatchInput) -> Result<()> {
     policy.check_model(&input.model)?;
     let tools = policy.check_tools(input.tools.iter().map(AsRef::as_ref));
     tools.map_err(|error| error.about("input_file_id"))?;
     let wrong = |message: String| Err(Error::invalid("input_file_id", message));
     let Some(facts) = &input.facts else {
-        let message = "The file was uploaded before its requests were looked at as they are now: upload it again.";
-        return wrong(message.to_owned());
+        return wrong(UPLOADED_BEFORE.to_owned());
     };
     for model in &facts.models {
         policy.check_model(model)?;
+    }
+    match &facts.tiers {
+        Some(tiers) => {
+            for tier in tiers {
+                let checked = policy.check_tier(&RequestedTier::of(tier));
+                checked.map_err(|error| error.about("input_file_id"))?;
+            }
+        }
+        None if policy.tiers().enabled.is_some() => return wrong(UPLOADED_BEFORE.to_owned()),
+        None => {}
     }
     if let (true, Some(line)) = (policy.has_zero_retention(), facts.stored) {
         let path = &input.path;

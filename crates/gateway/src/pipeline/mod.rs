@@ -24,7 +24,7 @@ use crate::forward::Forwarder;
 use crate::limits::RateLimitStatus;
 use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
-use crate::models::ModelCatalog;
+use crate::models::{ModelCatalog, ModelListFormat};
 use crate::objects::{Objects, QuotaShare};
 use crate::rate_limits::RateLimits;
 use crate::request_body::RequestBody;
@@ -121,12 +121,15 @@ impl Pipeline {
             Endpoint::Forwarded(dialect) => self.serve_model(dialect, context, body).await,
             // Boxed, so that the future of every other request is smaller.
             Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
-            // Queries are ignored: clients add their version, or the time against caches.
+            // Queries are ignored but for one parameter: clients add the time against caches, and others.
             Endpoint::Models => {
                 let caller = self.authenticate(context, Permission::ModelRead).await?;
                 self.auth.record_use(&caller);
                 let models = match context.api {
-                    ApiFormat::OpenAi => self.models.list(caller.level.models.as_ref()),
+                    ApiFormat::OpenAi => {
+                        let format = ModelListFormat::of(context.head.uri.query());
+                        self.models.list(caller.level.models.as_ref(), format)
+                    }
                     ApiFormat::Anthropic => self.message_models.list(&caller),
                 };
                 Ok(models.map(Body::from))

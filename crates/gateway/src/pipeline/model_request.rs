@@ -49,7 +49,7 @@ impl Pipeline {
         let plan = self.forwarder.plan(dialect.api, &call.model, affinity)?;
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(&call)?;
-        policy.apply_retention(&mut call)?;
+        policy.apply(&mut call)?;
         let ownership = &self.objects.ownership;
         let plan = ownership.check_call(&caller, &mut call, plan).await?;
         let capture = self.capture(&context.id, dialect, &caller, &call);

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use gateway::{Durability, UpstreamKey};
-use http::Method;
-use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::upstream::{COMPLETION, EVENTS, Reply, Step, send};
-use crate::world::{World, chat, config, request};
+use crate::world::{World, chat, config};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_is_forwarded_unchanged_and_recorded() {
@@ -177,31 +175,4 @@ async fn stream_of_known_length_that_ends_within_an_event_is_complete() {
     for row in world.rows(2).await {
         assert_eq!(row.sums(), ("succeeded", false, Some(11), Some(7), Some(1)));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn configured_models_are_listed() {
-    let world = World::start(Reply::whole(200, COMPLETION)).await;
-    let model =
-        |id| json!({"id": id, "object": "model", "created": 1_767_225_600, "owned_by": "orgplane"});
-    let answer = world
-        .send(request(Method::GET, "/v1/models", world.owner(), ""))
-        .await;
-    let body: Value = serde_json::from_str(&answer.body).expect("JSON");
-    assert_eq!(
-        body,
-        json!({"object": "list", "data": [model("nick"), model("real")]})
-    );
-    assert_eq!(
-        answer.header("openai-organization"),
-        world.organization_id()
-    );
-    let answer = world
-        .send(request(Method::GET, "/v1/models/%6eick", world.owner(), ""))
-        .await;
-    assert_eq!(
-        serde_json::from_str::<Value>(&answer.body).expect("JSON"),
-        model("nick")
-    );
-    assert_eq!(world.ledger().await, []);
 }

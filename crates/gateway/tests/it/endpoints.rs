@@ -23,6 +23,7 @@ pub const PATHS: &[&str] = &[
     "/v1/responses",
     "/v1/embeddings",
     "/v1/moderations",
+    "/v1/decisions",
     "/v1/images/generations",
     "/v1/images/edits",
     "/v1/images/variations",

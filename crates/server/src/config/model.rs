@@ -24,6 +24,10 @@ pub(super) fn checked(models: Vec<ModelFact>) -> anyhow::Result<Vec<ModelFact>> 
                 "[[model]] {name:?}: {key} must be at least 1"
             );
         }
+        ensure!(
+            !model.reasoning_efforts.iter().any(String::is_empty),
+            "[[model]] {name:?}: reasoning_efforts must be names such as \"low\""
+        );
     }
     Ok(models)
 }
@@ -34,7 +38,8 @@ mod tests {
 
     #[test]
     fn s11_what_is_known_of_models_is_shown_and_checked() {
-        let text = "[[model]]\nname = \"m\"\nkind = \"image\"\ncontext_window = 8000\nmax_output_tokens = 1000\n";
+        let text = "[[model]]\nname = \"m\"\nkind = \"image\"\ncontext_window = 8000\nmax_output_tokens = 1000\n\
+                    input_modalities = [\"text\", \"image\"]\nreasoning_efforts = [\"low\"]\n";
         let shown = load(text).expect("loaded").show().expect("TOML");
         assert!(shown.contains(text), "{shown}");
         for (text, words) in [
@@ -47,6 +52,14 @@ mod tests {
             (
                 "[[model]]\nname = 'm'\ncontext_window = 0",
                 "context_window must be at least 1",
+            ),
+            (
+                "[[model]]\nname = 'm'\ninput_modalities = ['smell']",
+                "`text`, `image`",
+            ),
+            (
+                "[[model]]\nname = 'm'\nreasoning_efforts = ['']",
+                "reasoning_efforts must be names",
             ),
             (
                 "[[model]]\nname = 'm'\n[[model]]\nname = 'm'",

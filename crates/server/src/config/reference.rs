@@ -132,7 +132,15 @@ fn kind(schema: &Value) -> String {
     };
     match types.into_iter().find(|name| *name != "null") {
         Some("array") if schema["items"] == Value::Bool(true) => "tables".to_owned(),
-        Some("array") => format!("list of {}s", kind(&schema["items"])),
+        Some("array") => {
+            let items = &schema["items"];
+            let plural = if enumerated(items).is_empty() {
+                "s"
+            } else {
+                ""
+            };
+            format!("list of {}{plural}", kind(items))
+        }
         Some("object") => "table of strings".to_owned(),
         Some(name) => name.to_owned(),
         None => String::new(),

@@ -6,7 +6,7 @@ use base::{NanoDollars, UnixTime};
 use store::{Connection, Database, Result, Row, Statement, USAGE_EVENTS, sql};
 
 use super::{key, packed, partition};
-use crate::{Charge, Dimension, Outcome, UsageEvent, UsageKind};
+use crate::{ApiSource, Charge, Dimension, Outcome, UsageEvent, UsageKind};
 
 /// The number of rows that are read at once.
 const PAGE_ROWS_COUNT: i64 = 5_000;
@@ -200,6 +200,7 @@ impl LedgerEntry {
             source: text(Dimension::Source)?,
             vector_store_id: text(Dimension::VectorStoreId)?,
             context_level: text(Dimension::ContextLevel)?,
+            api_source: row.word("api_source", source_of)?,
             quantities,
             estimated: row.get("estimated")?,
             outcome,
@@ -211,6 +212,14 @@ impl LedgerEntry {
             unpriced: row.get("unpriced")?,
             amount: NanoDollars(row.get("amount")?),
         })
+    }
+}
+
+/// Returns the source that a series has in its column.
+fn source_of(column: &str) -> Option<ApiSource> {
+    match column {
+        "" => Some(ApiSource::Unlabeled),
+        name => ApiSource::parse(name),
     }
 }
 

@@ -20,6 +20,7 @@ pub enum CostDimension {
     UserId,
     ApiKeyId,
     LineItem,
+    ApiSource,
 }
 
 /// A query of the costs report. Buckets are UTC days.
@@ -51,6 +52,7 @@ pub struct CostResult {
     pub user_id: Option<String>,
     pub api_key_id: Option<String>,
     pub line_item: Option<String>,
+    pub api_source: Option<String>,
     /// The amount.
     pub amount: NanoDollars,
     /// The quantity of the line item, if grouped by it.
@@ -67,6 +69,7 @@ impl CostDimension {
             Self::UserId => Dimension::UserId,
             Self::ApiKeyId => Dimension::ApiKeyId,
             Self::LineItem => Dimension::Model,
+            Self::ApiSource => Dimension::ApiSource,
         }
     }
 }
@@ -110,6 +113,7 @@ pub async fn costs(reports: &Reports, query: &CostQuery) -> Result<Buckets<CostR
                 CostDimension::ProjectId => result.project_id = value,
                 CostDimension::UserId => result.user_id = value,
                 CostDimension::ApiKeyId => result.api_key_id = value,
+                CostDimension::ApiSource => result.api_source = value,
                 CostDimension::LineItem => {
                     result.quantity = Some(numbers.get(0).unwrap_or(0));
                     let unit = value.as_deref().and_then(LineItem::unit_of);

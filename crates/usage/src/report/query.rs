@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base::ids::OrganizationId;
 
 use super::catalog::{IndexedSeries, SeriesIndex};
-use crate::Dimension;
 use crate::series::SeriesKind;
+use crate::{ApiSource, Dimension};
 use rollup::Granularity;
 
 /// A query without its span of time.
@@ -77,7 +77,8 @@ impl ReportQuery {
                 key.extend(self.group_by.iter().map(|by| series.values[*by as usize]));
                 let group = groups.get(&key).copied().unwrap_or_else(|| {
                     let group = u32::try_from(values.len()).unwrap_or(u32::MAX);
-                    values.push(key.iter().map(|text| value(index.text(*text))).collect());
+                    let by = self.group_by.iter().zip(&key);
+                    values.push(by.map(|(by, text)| value(*by, index.text(*text))).collect());
                     groups.insert(key.clone(), group);
                     group
                 });
@@ -91,8 +92,12 @@ impl ReportQuery {
     }
 }
 
-fn value(text: &Arc<str>) -> Option<Arc<str>> {
-    (!text.is_empty()).then(|| Arc::clone(text))
+fn value(dimension: Dimension, text: &Arc<str>) -> Option<Arc<str>> {
+    match dimension {
+        _ if !text.is_empty() => Some(Arc::clone(text)),
+        Dimension::ApiSource => Some(ApiSource::Unlabeled.as_str().into()),
+        _ => None,
+    }
 }
 
 impl Groups {

@@ -1,5 +1,6 @@
 //! Tests of the ledger, its rollups, prices and the recorder, on the database that `ORGPLANE_TEST_DATABASE` names.
 
+mod built_in_book;
 mod charges;
 mod correct;
 mod fixture;

@@ -5,7 +5,7 @@ use usage::PriceBook;
 #[test]
 fn the_built_in_price_book_is_valid_and_dated() {
     let text = include_str!("../../src/prices.toml");
-    assert!(text.contains("as of 2026-11"));
+    assert!(text.contains("# Source: ") && text.contains("entered on 2026-11-30."));
     let _ = PriceBook::built_in();
 }
 

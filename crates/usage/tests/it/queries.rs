@@ -73,6 +73,14 @@ fn question() -> impl Strategy<Value = UsageQuery> {
         )
 }
 
+/// Returns the value of a dimension that reports show for an event.
+fn shown(event: &UsageEvent, by: Dimension) -> Option<String> {
+    match by {
+        Dimension::ApiSource => Some(event.api_source.as_str().to_owned()),
+        by => event.dimension(by).map(str::to_owned),
+    }
+}
+
 /// Returns the sums of the events that `query` selects.
 fn expected(events: &[UsageEvent], query: &UsageQuery) -> BTreeMap<Key, Quantities> {
     let counts = |event: &&UsageEvent| {
@@ -89,10 +97,7 @@ fn expected(events: &[UsageEvent], query: &UsageQuery) -> BTreeMap<Key, Quantiti
     let mut sums: BTreeMap<Key, Quantities> = BTreeMap::new();
     for event in events.iter().filter(counts) {
         let bucket = event.timestamp.0 / query.width.seconds() * query.width.seconds();
-        let values = query
-            .group_by
-            .iter()
-            .map(|by| event.dimension(*by).map(str::to_owned));
+        let values = query.group_by.iter().map(|by| shown(event, *by));
         sums.entry((bucket, values.collect()))
             .or_default()
             .add(&event.quantities);
@@ -171,8 +176,14 @@ fn cost_question() -> impl Strategy<Value = CostQuery> {
         moment(),
         1..4i64,
         subsequence(
-            vec![D::ProjectId, D::UserId, D::ApiKeyId, D::LineItem],
-            0..=4,
+            vec![
+                D::ProjectId,
+                D::UserId,
+                D::ApiKeyId,
+                D::LineItem,
+                D::ApiSource,
+            ],
+            0..=5,
         ),
         subsequence(vec!["proj_a", "proj_b"], 0..=2),
         subsequence(vec!["key_a", "key_b"], 0..=2),
@@ -216,12 +227,11 @@ fn expected_costs(
                 continue;
             }
             let value = |by: &CostDimension| match by {
-                CostDimension::ProjectId => {
-                    event.dimension(Dimension::ProjectId).map(str::to_owned)
-                }
-                CostDimension::UserId => event.dimension(Dimension::UserId).map(str::to_owned),
-                CostDimension::ApiKeyId => event.dimension(Dimension::ApiKeyId).map(str::to_owned),
+                CostDimension::ProjectId => shown(event, Dimension::ProjectId),
+                CostDimension::UserId => shown(event, Dimension::UserId),
+                CostDimension::ApiKeyId => shown(event, Dimension::ApiKeyId),
                 CostDimension::LineItem => Some(item.clone()),
+                CostDimension::ApiSource => shown(event, Dimension::ApiSource),
             };
             let values = query.group_by.iter().map(value).collect();
             let sum = sums
@@ -262,6 +272,7 @@ async fn answered_costs(
                 CostDimension::UserId => result.user_id.clone(),
                 CostDimension::ApiKeyId => result.api_key_id.clone(),
                 CostDimension::LineItem => result.line_item.clone(),
+                CostDimension::ApiSource => result.api_source.clone(),
             };
             let values = query.group_by.iter().map(value).collect();
             ((bucket, values), (result.quantity, result.amount))

@@ -5,7 +5,7 @@ use base::ids::{Id, ProjectId};
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use proptest::prelude::*;
 use proptest::sample::select;
-use usage::{Dimension, Quantities, UsageEvent, UsageKind};
+use usage::{ApiSource, Dimension, Quantities, UsageEvent, UsageKind};
 
 use crate::fixture::{START_SECONDS, event};
 
@@ -22,6 +22,7 @@ pub(crate) fn values(dimension: Dimension) -> &'static [&'static str] {
         Dimension::Source => &["image.generation", "image.edit"],
         Dimension::VectorStoreId => &["vs_a", "vs_b"],
         Dimension::ContextLevel => &["low", "high"],
+        Dimension::ApiSource => &["agents_api"],
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn some_event() -> impl Strategy<Value = UsageEvent> {
         optional(Dimension::Source),
         optional(Dimension::VectorStoreId),
         optional(Dimension::ContextLevel),
+        select(ApiSource::ALL),
     );
     (moment(), kind, who, what).prop_map(|(at, (kind, quantities), who, what)| {
         let mut event = event("");
@@ -82,6 +84,7 @@ pub(crate) fn some_event() -> impl Strategy<Value = UsageEvent> {
             event.source,
             event.vector_store_id,
             event.context_level,
+            event.api_source,
         ) = what;
         event
     })

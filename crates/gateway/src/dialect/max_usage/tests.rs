@@ -35,11 +35,10 @@ code_interpreter = '0.003'
 
 fn facts() -> ModelFacts {
     let fact = |name: &str, window, output| ModelFact {
-        kind: None,
         name: name.to_owned(),
         context_window: window,
         max_output_tokens: output,
-        max_image_tokens: None,
+        ..ModelFact::default()
     };
     ModelFacts::with(vec![
         fact("m", Some(100_000), Some(400)),
@@ -116,6 +115,10 @@ fn s11_everything_that_a_model_may_read_or_write_is_reserved() {
     assert_eq!(completions(json!([[1], [2]])), (9, 30, 0));
     let embeddings = json!({"model": "m", "input": ["1", "2"]});
     assert_eq!(tokens("/embeddings", &embeddings), (9, 0, 0));
+    // Input of 6 bytes, and a question of 41 bytes with 16 tokens around it, which is answered in 64.
+    let questions = json!([{"type": "predicate", "instructions": "1"}]);
+    let decision = json!({"model": "m", "input": "1234", "questions": questions});
+    assert_eq!(tokens("/decisions", &decision), (63, 64, 0));
 }
 
 #[test]

@@ -67,6 +67,18 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "moderations real succeeded input_tokens=4 num_model_requests=1",
     ),
     (
+        "/v1/decisions",
+        r#"{"model":"real","input":"0123","questions":[{"type":"predicate","instructions":"01234567"}]}"#,
+        r#"{"answers":[{"type":"predicate","name":null,"probability":0.25}],"model":"real","usage":{"input_tokens":200,"input_tokens_details":{"cached_tokens":80,"cache_write_tokens":20},"output_tokens":0,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":200}}"#,
+        "decisions real succeeded input_tokens=200 output_tokens=0 num_model_requests=1 input_cached_tokens=80 input_cache_write_tokens=20 input_uncached_tokens=100",
+    ),
+    (
+        "/v1/decisions",
+        r#"{"model":"real","input":"01234567","questions":[]}"#,
+        r#"{"answers":[],"model":"real"}"#,
+        "decisions real succeeded estimated input_tokens=3 output_tokens=0 num_model_requests=1",
+    ),
+    (
         "/v1/images/generations",
         r#"{"model":"real","prompt":"a","n":2,"size":"1024x1792"}"#,
         r#"{"created":1,"data":[{"url":"u"},{"b64_json":"AAAA"}]}"#,

@@ -137,6 +137,35 @@ async fn a_batch_may_ask_for_what_its_project_may_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_may_ask_for_the_service_tiers_of_its_project() {
+    let (world, shelf) = world().await;
+    let upload = async |lines: &str| world.file(world.service(), "batch", lines).await;
+    let plain = upload(&line(r#"{"service_tier":"auto"}"#)).await;
+    let flex = format!("{}\n{}", line("{}"), line(r#"{"service_tier":"flex"}"#));
+    let flex = upload(&flex).await;
+    let create = async |file: &str| {
+        let body = batch_of(file);
+        world.make("/v1/batches", world.service(), &body).await
+    };
+    for file in [&plain, &flex] {
+        assert_eq!(create(file).await.status, 200);
+    }
+    let settings = json!({"default": "fast", "enabled_tiers": ["fast"]});
+    world.set("service_tier_settings", settings).await;
+    shelf.asked();
+    let refused = create(&flex).await;
+    let no_tier = (
+        403,
+        json!("input_file_id"),
+        json!("service_tier_not_enabled"),
+    );
+    assert_eq!(refused.refusal(), no_tier);
+    assert!(refused.message().contains("'flex'"));
+    assert!(shelf.asked().is_empty(), "what is refused is not passed on");
+    assert_eq!(create(&plain).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_batch_needs_is_named() {
     let (world, shelf) = world().await;
     let file = world.file(world.service(), "batch", &line("{}")).await;

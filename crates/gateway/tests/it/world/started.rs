@@ -69,11 +69,10 @@ pub fn prices() -> PriceBook {
 /// Returns facts about models: `real` has at most a thousand output tokens.
 fn facts() -> ModelFacts {
     ModelFacts::with(vec![ModelFact {
-        kind: None,
         name: "real".to_owned(),
         context_window: Some(8_000),
         max_output_tokens: Some(1_000),
-        max_image_tokens: None,
+        ..ModelFact::default()
     }])
 }
 

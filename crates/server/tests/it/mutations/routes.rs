@@ -35,12 +35,13 @@ pub(super) enum Content {
 /// An operation of the gateway: method, path, and what it is sent.
 type GatewayRoute = (&'static str, &'static str, fn() -> Content);
 
-const GATEWAY: [GatewayRoute; 51] = [
+const GATEWAY: [GatewayRoute; 52] = [
     ("POST", "/chat/completions", chat),
     ("POST", "/completions", completion),
     ("POST", "/responses", response),
     ("POST", "/embeddings", embedding),
     ("POST", "/moderations", embedding),
+    ("POST", "/decisions", decision),
     ("POST", "/images/generations", image),
     ("POST", "/images/edits", upload),
     ("POST", "/images/variations", upload),
@@ -114,7 +115,7 @@ fn nothing() -> Content {
 
 fn chat() -> Content {
     Content::Json(json!({
-        "model": "cheap", "stream": false, "max_completion_tokens": 9, "n": 1, "stream_options": {"include_usage": true},
+        "model": "cheap", "stream": false, "max_completion_tokens": 9, "n": 1, "service_tier": "auto", "stream_options": {"include_usage": true},
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}, {"type": "file", "file": {"file_id": "file-1"}}]}],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
         "metadata": {"a": "b"},
@@ -157,6 +158,14 @@ fn metadata() -> Content {
 
 fn embedding() -> Content {
     Content::Json(json!({"model": "cheap", "input": ["a", "b"], "user": "u"}))
+}
+
+fn decision() -> Content {
+    let part = json!({"type": "input_json", "data": {"a": [1]}});
+    Content::Json(json!({
+        "model": "cheap", "input": [{"role": "user", "content": [part]}],
+        "questions": [{"type": "predicate", "name": "n", "instructions": "Is it true?"}],
+    }))
 }
 
 fn image() -> Content {

@@ -180,6 +180,10 @@ impl World {
         admin
             .post(&self.project_path("hosted_tool_permissions"), &body)
             .await;
+        let body = json!({"default": "fast", "enabled_tiers": ["fast"]});
+        admin
+            .post(&self.project_path("service_tier_settings"), &body)
+            .await;
         let limits = admin.get(&self.project_path("rate_limits")).await;
         let limit = limits["data"][0]["id"].as_str().expect("an id");
         let path = self.project_path(&format!("rate_limits/{limit}"));
@@ -267,6 +271,7 @@ impl World {
             json!({"type": "code_interpreter_sessions", "num_sessions": 1}),
             json!({"type": "file_search_calls", "vector_store_id": "vs_1", "num_requests": 1}),
             json!({"type": "web_search_calls", "model": MODEL, "context_level": "low", "num_requests": 1}),
+            json!({"type": "decisions", "model": MODEL, "api_source": "agents_api", "input_tokens": 10, "output_tokens": 0}),
         ];
         for (number, mut event) in kinds.into_iter().enumerate() {
             event["id"] = json!(format!("event-{number}"));
