@@ -159,6 +159,7 @@ fn pipeline(
         upstreams: Arc::clone(&forwarder.upstreams),
     });
     let repository = Arc::new(options.objects);
+    let is_enforced = forwarder.upstreams.has_storage();
     let budget = Arc::new(SpendBudget {
         spend: options.spend,
         prices: options.prices,
@@ -167,10 +168,7 @@ fn pipeline(
         clock: clock.clone(),
     });
     let objects = Arc::new(Objects {
-        ownership: Ownership {
-            repository: Arc::clone(&repository),
-            is_enforced: forwarder.upstreams.has_storage(),
-        },
+        ownership: Ownership::new(Arc::clone(&repository), is_enforced),
         repository,
         client: ObjectClient(Arc::clone(&forwarder.upstreams)),
         quota: Quota::new(options.flow.objects.clone()),

@@ -212,7 +212,7 @@ mod tests {
             [Some(190), Some(15), Some(100), Some(60), Some(30)]
         );
         let searches: Vec<i64> = usage
-            .counted_tools
+            .hosted_tools
             .reports()
             .map(|(.., count)| count)
             .collect();

@@ -30,12 +30,20 @@ pub(super) struct NamedFiles {
 
 /// The check that named objects belong to the caller's project.
 pub(crate) struct Ownership {
-    pub(crate) repository: Arc<ObjectRepository>,
+    repository: Arc<ObjectRepository>,
     /// True if an upstream keeps objects. Otherwise no object has a known owner.
-    pub(crate) is_enforced: bool,
+    is_enforced: bool,
 }
 
 impl Ownership {
+    /// Returns the check of objects in a repository. `is_enforced`: an upstream keeps objects.
+    pub(crate) fn new(repository: Arc<ObjectRepository>, is_enforced: bool) -> Self {
+        Self {
+            repository,
+            is_enforced,
+        }
+    }
+
     /// Returns the objects of the owner's project that have these ids, which must be distinct, in the same order.
     ///
     /// # Errors
