@@ -124,6 +124,19 @@ impl Drains {
         caller?.charge(&self.0.shares, 1).ok()
     }
 
+    /// Runs work in the background that belongs to no request. Without a permit the work is dropped, and `false` returned.
+    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() else {
+            return false;
+        };
+        let cancelled = self.0.cancelled.clone();
+        self.0.running.spawn(async move {
+            cancelled.run_until_cancelled(work).await;
+            drop(permit);
+        });
+        true
+    }
+
     /// Runs work to its end even if the returned future is dropped.
     ///
     /// # Errors

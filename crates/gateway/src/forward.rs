@@ -133,6 +133,7 @@ impl Forwarder {
             durability: self.durability,
             drains: self.drains.clone(),
             recorded: None,
+            state_recorded: None,
             pending: Bytes::new(),
             capture,
         });

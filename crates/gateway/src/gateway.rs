@@ -8,6 +8,7 @@ use http::{Request, Response};
 use prometheus::Registry;
 use proxy::{UpstreamStatus, UpstreamTasks};
 use tasks::{Health, TaskHandle};
+use tokio::sync::mpsc;
 
 use crate::auth::Authenticator;
 use crate::budget::SpendBudget;
@@ -20,14 +21,19 @@ use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{
     ObjectClient, ObjectReservations, Objects, ObjectsState, Ownership, PollerTask, Quota,
+    STATE_QUEUE_CAPACITY, StateWriterTask,
 };
 use crate::options::{GatewayOptions, StartError};
 use crate::pipeline::Pipeline;
 use crate::rate_limits::RateLimits;
 use crate::response_body::Body;
+use crate::state_recording::StateRecorder;
 use crate::tokens;
 use crate::upstreams;
 use crate::watchdog::Watchdog;
+
+/// The longest time for which a stop waits for the writer of stored answers.
+const STATE_WRITER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The gateway. Clones share the same gateway.
 #[derive(Clone)]
@@ -51,12 +57,21 @@ impl Gateway {
             drains: drains.clone(),
             durability: options.durability,
         };
-        let pipeline = pipeline(options, forwarder, metrics, watchdog.clone());
+        let (queue, records) = mpsc::channel(STATE_QUEUE_CAPACITY);
+        let clock = options.clock.clone();
+        let recorder = StateRecorder { queue, clock };
+        let pipeline = pipeline(options, forwarder, metrics, watchdog.clone(), recorder);
         let poller = PollerTask(Arc::clone(&pipeline.objects));
+        let writer = |stop| StateWriterTask {
+            objects: Arc::clone(&pipeline.objects),
+            queue: records,
+            stop,
+        };
         let task = GatewayTask {
             drains,
             upstream_tasks,
             poller: tasks::start("stored objects", |_| poller),
+            state_writer: tasks::start("stored answers", writer),
             watchdog: tasks::start("flights", |_| watchdog),
         };
         Ok((Self(Arc::new(pipeline)), task))
@@ -114,11 +129,12 @@ impl Gateway {
 }
 
 /// Background tasks of a gateway: drains of answers whose clients hung up, health checks of upstreams, the watchdog over
-/// requests in flight, and the poller of upstream objects. Drop stops all of them.
+/// requests in flight, the poller of upstream objects, and the writer of stored answers. Drop stops all of them.
 pub struct GatewayTask {
     drains: Drains,
     upstream_tasks: UpstreamTasks,
     poller: TaskHandle,
+    state_writer: TaskHandle,
     watchdog: TaskHandle,
 }
 
@@ -128,6 +144,7 @@ fn pipeline(
     forwarder: Forwarder,
     metrics: Arc<GatewayMetrics>,
     watchdog: Watchdog,
+    state_recorder: StateRecorder,
 ) -> Pipeline {
     let (clock, facts) = (options.clock, Arc::new(options.facts));
     let models = ModelCatalog {
@@ -142,6 +159,7 @@ fn pipeline(
         upstreams: Arc::clone(&forwarder.upstreams),
     });
     let repository = Arc::new(options.objects);
+    let is_enforced = forwarder.upstreams.has_storage();
     let budget = Arc::new(SpendBudget {
         spend: options.spend,
         prices: options.prices,
@@ -150,10 +168,7 @@ fn pipeline(
         clock: clock.clone(),
     });
     let objects = Arc::new(Objects {
-        ownership: Ownership {
-            repository: Arc::clone(&repository),
-            is_enforced: forwarder.upstreams.has_storage(),
-        },
+        ownership: Ownership::new(Arc::clone(&repository), is_enforced),
         repository,
         client: ObjectClient(Arc::clone(&forwarder.upstreams)),
         quota: Quota::new(options.flow.objects.clone()),
@@ -164,6 +179,7 @@ fn pipeline(
         rate_limits: Arc::clone(&rate_limits),
         recorder: options.recorder.clone(),
         drains: forwarder.drains.clone(),
+        state_recorder,
         clock: clock.clone(),
         state: ObjectsState::default(),
     });
@@ -196,7 +212,7 @@ impl GatewayTask {
     /// Returns the health of each task.
     #[must_use]
     pub fn healths(&self) -> Vec<Health> {
-        let own = [&self.poller, &self.watchdog];
+        let own = [&self.poller, &self.state_writer, &self.watchdog];
         let own = own.into_iter().map(|task| task.health().clone());
         own.chain(self.upstream_tasks.healths()).collect()
     }
@@ -211,5 +227,7 @@ impl GatewayTask {
     pub async fn stop_at(self, deadline: impl Future<Output = ()>) {
         drop(self.upstream_tasks);
         self.drains.stop(deadline).await;
+        // The last answers are in its queue by now.
+        let _ = tokio::time::timeout(STATE_WRITER_STOP_TIMEOUT, self.state_writer.stop()).await;
     }
 }

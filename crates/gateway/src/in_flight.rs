@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
 use crate::limits::{Amounts, RateLimitReservation};
 use crate::request_observer::RequestObserver;
+use crate::state_recording::StateRecorder;
 use crate::upstreams::ForwardFailure;
 
 /// RAII guard of an admitted request. `settle` and `fail` record its usage; drop records an estimate, as if the client had
@@ -27,6 +28,8 @@ pub(crate) struct InFlightRequest {
     pub(crate) observer: RequestObserver,
     /// Empty permit for the memory in which a compressed answer is decoded.
     pub(crate) decoding_memory: Option<BudgetPermit>,
+    /// Recorder of what the answer leaves at its upstream; `None` if the upstream is asked to store nothing.
+    pub(crate) state_recorder: Option<StateRecorder>,
 }
 
 /// Everything that a request has acquired on its way to an upstream. The usage event is made from it at the end, because the

@@ -44,6 +44,7 @@ mod request_observer;
 mod response_body;
 mod socket;
 mod sse;
+mod state_recording;
 mod tokens;
 mod upstreams;
 mod watchdog;

@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::response::Parts;
 use http_body::{Body as _, SizeHint};
-use proxy::{ResponseBody, ResponseDeadline, UpstreamResponse};
+use proxy::{ResponseBody, ResponseDeadline, Target, UpstreamResponse};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
 use crate::answer::{Answer, joined};
 use crate::caller::Caller;
-use crate::document::ReportedError;
+use crate::document::{ReportedError, StoredIdScanner};
 use crate::in_flight::InFlightRequest;
+use crate::state_recording::{StateExpiry, StateRecorded, StateRecording};
 use crate::upstreams::{ForwardFailure, response_end};
 
 /// The longest wait for usage after the end of a stream, which may stay open.
@@ -32,6 +33,10 @@ pub(crate) struct MeteredAnswer {
     is_idle: bool,
     /// `None` once the request is settled.
     request: Option<InFlightRequest>,
+    /// Recording of what the answer leaves at its upstream; `None` if that is nothing, or once the request is settled.
+    recording: Option<Box<StateRecording>>,
+    /// Resolves once the recording is complete; `None` until the request is settled.
+    recorded: Option<StateRecorded>,
 }
 
 /// The next part of an answer.
@@ -83,10 +88,13 @@ impl MeteredAnswer {
         let (head, body) = answer.response.into_parts();
         let memory = request.decoding_memory.take();
         let mode = (request.is_streamed(), hides_usage);
-        let reader = head
+        let mut reader = head
             .status
             .is_success()
             .then(|| Answer::new(request.dialect, &head.headers, mode, memory));
+        let recording = reader
+            .as_mut()
+            .and_then(|reader| begin_recording(reader, &mut request, &answer.target));
         request.observer.respond(head.status);
         let answer = Self {
             body,
@@ -95,6 +103,8 @@ impl MeteredAnswer {
             idle_timer: None,
             is_idle: false,
             request: Some(request),
+            recording,
+            recorded: None,
         };
         (head, answer)
     }
@@ -169,7 +179,14 @@ impl MeteredAnswer {
     /// Returns the next part of the bytes that have been received; `None` if more must be received first.
     fn next_decoded(&mut self) -> Option<AnswerPart> {
         let reader = self.reader.as_mut()?;
-        match reader.next() {
+        let next = reader.next();
+        if let Some(recording) = &mut self.recording
+            && let Some(ids) = reader.stored_ids()
+            && reader.is_events()
+        {
+            recording.announce(ids);
+        }
+        match next {
             // The last chunk comes together with the end.
             Ok(Some(chunk)) if self.body.is_end_stream() && !reader.is_decoded() => {
                 Some(AnswerPart::End(self.finish(chunk)))
@@ -199,6 +216,11 @@ impl MeteredAnswer {
             reader.finish();
         }
         let (settled, accumulator) = reader.settle(outcome);
+        if let Some(recording) = self.recording.take()
+            && let Some(ids) = reader.stored_ids()
+        {
+            self.recorded = recording.finish(ids);
+        }
         match accumulator.error {
             // As with a status of 4xx, the upstream is healthy.
             Some(ReportedError::Client) => {}
@@ -207,6 +229,11 @@ impl MeteredAnswer {
             None => self.deadline.record_end(response_end(settled)),
         }
         request.settle(settled, Some(accumulator))
+    }
+
+    /// Returns what the end of a settled answer waits for: the owner of what it has left at its upstream is recorded.
+    pub(crate) fn take_recorded(&mut self) -> Option<StateRecorded> {
+        self.recorded.take()
     }
 
     /// Reads to the end without a client, and returns the outcome.
@@ -245,4 +272,20 @@ impl MeteredAnswer {
         let rest = self.reader.as_mut().map(Answer::finish).unwrap_or_default();
         joined(chunk, rest)
     }
+}
+
+/// Begins to record what an answer leaves at its upstream, if the upstream stores it for a project.
+fn begin_recording(
+    reader: &mut Answer,
+    request: &mut InFlightRequest,
+    target: &Target,
+) -> Option<Box<StateRecording>> {
+    let recorder = request.state_recorder.take()?;
+    let answer = request.dialect.stored_answer?;
+    if !target.stores() {
+        return None;
+    }
+    let recording = recorder.begin(request.caller()?, target, StateExpiry::OfAnswer);
+    reader.find_ids(StoredIdScanner::new(answer));
+    Some(Box::new(recording))
 }

@@ -15,7 +15,7 @@ use usage::Outcome;
 use crate::dialect::DIALECTS;
 
 /// Endpoints other than those of [`DIALECTS`]; the last stands for every other path.
-const OTHER_ENDPOINTS: [&str; 9] = [
+const OTHER_ENDPOINTS: [&str; 11] = [
     "/models",
     "/models/{model}",
     "/files",
@@ -24,6 +24,8 @@ const OTHER_ENDPOINTS: [&str; 9] = [
     "/uploads",
     "/containers",
     "/responses/{response_id}",
+    "/conversations",
+    "/chat/completions/{completion_id}",
     "other",
 ];
 /// Label for models and endpoints that are not listed.

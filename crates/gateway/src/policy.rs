@@ -4,7 +4,7 @@ use access::{HostedTool, ServiceTiers};
 use base::{Error, Result};
 
 use crate::caller::Caller;
-use crate::dialect::{Call, RequestedTier, SERVICE_TIER};
+use crate::dialect::{Call, ItemBody, RequestedTier, SERVICE_TIER};
 
 /// The stage that checks a request against the settings of the caller's project.
 pub(crate) struct ProjectPolicy<'a>(&'a Caller);
@@ -22,12 +22,8 @@ impl<'a> ProjectPolicy<'a> {
     /// 403: the project may not use a model, a hosted tool or the service tier. 400: the tools of the request are ambiguous.
     pub(crate) fn check_call(&self, call: &Call) -> Result<()> {
         self.check_model(&call.model)?;
-        for model in &call.models {
-            self.check_model(model)?;
-        }
-        if let Some(tool) = call.disallowed_tool(self.0.level.tools)? {
-            return Err(self.tool_not_enabled(tool).about("tools"));
-        }
+        let disallowed = call.disallowed_tool(self.0.level.tools)?;
+        self.check_content(&call.models, disallowed)?;
         if call.has_prompt {
             self.check_prompts()
                 .map_err(|error| error.about("prompt"))?;
@@ -36,6 +32,25 @@ impl<'a> ProjectPolicy<'a> {
             self.check_tier(tier)?;
         }
         Ok(())
+    }
+
+    /// Checks the models and hosted tools that the items of a conversation name.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_call`].
+    pub(crate) fn check_items(&self, items: &ItemBody) -> Result<()> {
+        let disallowed = items.disallowed_tool(self.0.level.tools)?;
+        self.check_content(&items.models, disallowed)
+    }
+
+    fn check_content(&self, models: &[String], disallowed: Option<HostedTool>) -> Result<()> {
+        for model in models {
+            self.check_model(model)?;
+        }
+        match disallowed {
+            Some(tool) => Err(self.tool_not_enabled(tool).about("tools")),
+            None => Ok(()),
+        }
     }
 
     /// Checks that the project may use a model.

@@ -13,6 +13,7 @@ use crate::abortable_body::{BodyContent, BrokenOff};
 use crate::drain::Drains;
 use crate::metered_answer::{AnswerPart, MeteredAnswer};
 use crate::options::Durability;
+use crate::state_recording::StateRecorded;
 use crate::watchdog::AbortReason;
 
 /// The body of a relayed answer.
@@ -23,37 +24,53 @@ pub(crate) struct RelayedBody {
     pub(crate) drains: Drains,
     /// Record in the ledger that the end of the body waits for.
     pub(crate) recorded: Option<Durable>,
-    /// Bytes that are sent next, once `recorded` is durable.
+    /// Record of what the answer has left at its upstream, which the end of the body waits for.
+    pub(crate) state_recorded: Option<StateRecorded>,
+    /// Bytes that are sent next, once both are recorded.
     pub(crate) pending: Bytes,
     pub(crate) capture: Option<Capture>,
 }
 
 impl RelayedBody {
     fn settle(&mut self, outcome: Outcome) {
-        let recorded = self
-            .answer
-            .as_mut()
-            .and_then(|answer| answer.settle(outcome));
+        let Some(answer) = &mut self.answer else {
+            return;
+        };
+        let recorded = answer.settle(outcome);
+        if let Some(recorded) = answer.take_recorded() {
+            self.state_recorded = Some(recorded);
+        }
         if self.durability == Durability::Strict
             && let Some(recorded) = recorded
         {
             self.recorded = Some(recorded.into_future());
         }
     }
+
+    /// Waits for the records that the end of the body would promise.
+    fn poll_recorded(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BrokenOff>> {
+        if let Some(recorded) = &mut self.recorded {
+            let recorded = ready!(recorded.as_mut().poll(context));
+            self.recorded = None;
+            recorded.map_err(|_| BrokenOff)?;
+        }
+        if let Some(recorded) = &mut self.state_recorded {
+            let recorded = ready!(recorded.as_mut().poll(context));
+            self.state_recorded = None;
+            recorded.map_err(|_| BrokenOff)?;
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl BodyContent for RelayedBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
-            if let Some(recorded) = &mut self.recorded {
-                let durable = ready!(recorded.as_mut().poll(context));
-                self.recorded = None;
-                if durable.is_err() {
-                    // The end of the body would promise that its usage is durable.
-                    self.pending = Bytes::new();
-                    self.answer = None;
-                    return Poll::Ready(Some(Err(BrokenOff)));
-                }
+            if let Err(broken_off) = ready!(self.poll_recorded(context)) {
+                self.pending = Bytes::new();
+                self.answer = None;
+                self.state_recorded = None;
+                return Poll::Ready(Some(Err(broken_off)));
             }
             if !self.pending.is_empty() {
                 let chunk = std::mem::take(&mut self.pending);

@@ -69,8 +69,8 @@ pub struct UpstreamConfig {
     pub models: Vec<String>,
     /// Further names that clients may request, each with the upstream's own name for the model.
     pub aliases: BTreeMap<String, String>,
-    /// True if the upstream stores the files, batches, vector stores and containers that clients create. At most one
-    /// upstream does.
+    /// True if the upstream stores objects that belong to projects: responses, conversations and chat completions that it
+    /// answers, and, if it is the first such upstream, the files, batches, vector stores and containers that clients create.
     pub stores: bool,
     /// Weight among the upstreams of a model; 0 is a standby, used while all others have an open circuit.
     pub weight: u32,

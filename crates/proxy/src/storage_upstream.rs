@@ -1,4 +1,4 @@
-//! Storage upstream: the one that stores the files, batches, vector stores and containers that clients create.
+//! Storage upstreams: those whose objects the gateway assigns to projects. The first of them stores what clients create.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ impl Upstreams {
         self.storage.clone().map(Target::without_model)
     }
 
-    /// True if an upstream stores new objects.
+    /// True if an upstream stores objects.
     #[must_use]
     pub fn has_storage(&self) -> bool {
         self.storage.is_some()
@@ -39,6 +39,12 @@ impl Upstreams {
 }
 
 impl Target {
+    /// True if the upstream stores objects that belong to projects.
+    #[must_use]
+    pub fn stores(&self) -> bool {
+        self.upstream.stores
+    }
+
     /// Returns the target of a request that names no model.
     fn without_model(upstream: Arc<Upstream>) -> Self {
         let model = "".into();
@@ -61,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn at_most_one_upstream_stores() {
+    fn first_upstream_that_stores_keeps_new_objects() {
         let storage = |configs: &[UpstreamConfig]| {
             let upstreams = Upstreams::new(configs, &[]).map_err(|error| error.to_string())?;
             Ok::<_, String>(
@@ -71,18 +77,15 @@ mod tests {
             )
         };
         assert_eq!(storage(&[config("a", false)]), Ok(None));
-        let two = [config("a", false), config("b", true)];
-        assert_eq!(storage(&two), Ok(Some("b".to_owned())));
-        for (second, reason) in [
-            (config("c", true), "upstream 'c': another upstream"),
-            (
-                config("b", false),
-                "upstream 'b': another upstream has this name",
-            ),
-        ] {
-            let error = storage(&[config("b", true), second]).expect_err(reason);
-            assert!(error.starts_with(reason), "{error}");
-        }
+        let three = [config("a", false), config("b", true), config("c", true)];
+        assert_eq!(storage(&three), Ok(Some("b".to_owned())));
+        let upstreams = Upstreams::new(&three, &[]).expect("upstreams");
+        let stores = |name| upstreams.by_name(name).expect(name).stores();
+        assert!(!stores("a") && stores("b") && stores("c"));
+        let error = storage(&[config("b", true), config("b", false)]);
+        let error = error.expect_err("the same name");
+        let reason = "upstream 'b': another upstream has this name";
+        assert!(error.starts_with(reason), "{error}");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) format: ApiFormat,
     pub(crate) weight: u32,
+    /// True if the upstream stores objects that belong to projects.
+    pub(crate) stores: bool,
     pub(crate) billing: UpstreamBilling,
     /// Maximum time from a request to the last byte of its response.
     pub(crate) timeout: Duration,
@@ -193,6 +195,7 @@ impl Upstream {
             name: config.name.clone(),
             format: config.format,
             weight: config.weight,
+            stores: config.stores,
             billing: config.billing,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),

@@ -17,7 +17,7 @@ const MAX_MODEL_NAME_BYTES: usize = 256;
 /// Configured upstreams, by the models that they serve.
 pub struct Upstreams {
     pub(crate) all: Vec<Arc<Upstream>>,
-    /// Upstream that stores what clients create.
+    /// First upstream with `stores`, at which clients create objects.
     pub(crate) storage: Option<Arc<Upstream>>,
     /// Models of the upstreams of each format, by [`ApiFormat::index`].
     routes: [Routes; ApiFormat::ALL.len()],
@@ -100,8 +100,8 @@ impl Upstreams {
             let upstream = Upstream::new(config, endpoint_paths, &mut system_roots)?;
             let upstream = Arc::new(upstream);
             all.push(Arc::clone(&upstream));
-            if config.stores && storage.replace(Arc::clone(&upstream)).is_some() {
-                return Err(config.invalid("another upstream has stores = true, and only one can"));
+            if config.stores {
+                storage.get_or_insert_with(|| Arc::clone(&upstream));
             }
             let members = &mut routes[config.format.index()];
             let listed = config.models.iter().map(|model| (model, model));

@@ -60,6 +60,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0013_role_ids": Administration, ".sql" for Both;
     "0014_service_tiers": Administration, ".sql" for Both;
     "0015_api_source": Usage, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
+    "0016_stored_state": Administration, ".sql" for Both;
     "0018_uploads": Administration, ".sql" for Both;
 };
 

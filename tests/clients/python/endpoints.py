@@ -49,7 +49,7 @@ def responses(client):
         ("cancelled", lambda: stored.cancel(whole.id)),
         ("listed by its input", lambda: stored.input_items.list(whole.id)),
     ):
-        refused(f"a response cannot be {name} here", openai.BadRequestError, call, "stored_responses_unavailable")
+        refused(f"a response cannot be {name} here", openai.NotFoundError, call, "not_offered")
     in_background = lambda: stored.create(model=TEXT, input=PROMPT, background=True)  # noqa: E731
     refused("nor be made in the background", openai.BadRequestError, in_background, param="background")
     return 2

@@ -85,6 +85,25 @@ def ended(mine, stranger, file):
     return batch
 
 
+def continued(mine, stranger):
+    """A stored response is continued by its project alone, whether it came whole or as events."""
+    ask = {"model": MODEL, "input": "Say hello."}
+    whole = mine.responses.create(**ask)
+    events = list(mine.responses.create(**ask, stream=True))
+    for response in (whole, events[-1].response):
+        again = mine.responses.create(**ask, previous_response_id=response.id)
+        equal("a response is continued", again.output_text, whole.output_text)
+        foreign = lambda: stranger.responses.create(**ask, previous_response_id=response.id)  # noqa: B023, E731
+        refused("not by another project", openai.NotFoundError, foreign, "not_found", "previous_response_id")
+        for name, call in (
+            ("retrieved", stranger.responses.retrieve),
+            ("deleted", stranger.responses.delete),
+            ("cancelled", stranger.responses.cancel),
+            ("listed by its input", stranger.responses.input_items.list),
+        ):
+            refused(f"nor {name} by it", openai.NotFoundError, lambda: call(response.id), "not_found")  # noqa: B023
+
+
 def stored():
     """Uploads, makes a batch, reads its output and what was metered, and deletes everything."""
     run = Run()
@@ -106,6 +125,7 @@ def stored():
     settled("what the batch used is in the report", read, wanted)
     mine.batches.retrieve(batch.id)
     equal("once, however often it is fetched", read(), wanted)
+    continued(mine, stranger)
 
     for name in (file, batch.output_file_id):
         check("a file is deleted", mine.files.delete(name).deleted)

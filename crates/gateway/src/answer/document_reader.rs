@@ -1,7 +1,9 @@
 //! The documents of an answer, read one after the other.
 
 use crate::dialect::{Dialect, UsageAccumulator};
-use crate::document::{Document, DocumentVisitor, JsonPath, JsonScanner, ShortText};
+use crate::document::{
+    Document, DocumentVisitor, JsonPath, JsonScanner, ShortText, StoredIdScanner,
+};
 use crate::sse::{EventHandler, Verdict};
 
 /// The data of the event that ends a stream.
@@ -51,12 +53,16 @@ pub(super) struct EventReader<'a> {
     pub(super) dialect: &'static Dialect,
     pub(super) accumulator: &'a mut UsageAccumulator,
     pub(super) documents: &'a mut DocumentReader,
+    pub(super) stored_ids: Option<&'a mut StoredIdScanner>,
 }
 
 impl EventHandler for EventReader<'_> {
     fn data(&mut self, part: &[u8]) {
         self.documents.event_data.push(part);
         self.documents.feed(self.accumulator, part);
+        if let Some(ids) = &mut self.stored_ids {
+            ids.feed(part);
+        }
     }
 
     fn name(&mut self, part: &[u8]) {
@@ -69,6 +75,9 @@ impl EventHandler for EventReader<'_> {
         self.documents.event_data.clear();
         self.documents.event_name.clear();
         let mut event = self.documents.finish(self.accumulator);
+        if let Some(ids) = &mut self.stored_ids {
+            ids.end_document();
+        }
         if is_done {
             self.accumulator.is_done = true;
             return Verdict::Keep;

@@ -50,6 +50,7 @@ impl MessageReader {
             dialect: self.dialect,
             accumulator: &mut self.accumulator,
             documents: &mut self.documents,
+            stored_ids: None,
         };
         reader.data(event);
         reader.end();

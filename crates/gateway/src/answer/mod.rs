@@ -19,6 +19,7 @@ pub(crate) use document_reader::DocumentReader;
 pub(crate) use message_reader::MessageReader;
 
 use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
+use crate::document::StoredIdScanner;
 use crate::sse::EventScanner;
 use content_coding::{AnswerCoding, Decoder};
 use content_sniffing::{DeclaredType, SniffedType};
@@ -43,6 +44,8 @@ pub(crate) struct Answer {
     is_streamed: bool,
     accumulator: UsageAccumulator,
     documents: DocumentReader,
+    /// Scanner of the ids of stored objects; `None` if the answer is not stored.
+    stored_ids: Option<Box<StoredIdScanner>>,
     /// The number of decoded bytes.
     length: u64,
     /// True if an answer that is no stream is a complete object.
@@ -94,10 +97,26 @@ impl Answer {
             is_streamed,
             accumulator: UsageAccumulator::default(),
             documents: DocumentReader::new(dialect.root),
+            stored_ids: None,
             length: 0,
             is_whole_object: is_opaque,
             is_ended: false,
         }
+    }
+
+    /// Finds the ids of stored objects in the answer, of which nothing has come yet.
+    pub(crate) fn find_ids(&mut self, scanner: StoredIdScanner) {
+        self.stored_ids = Some(Box::new(scanner));
+    }
+
+    /// Returns the ids that have been found so far, if they are searched for.
+    pub(crate) fn stored_ids(&self) -> Option<&StoredIdScanner> {
+        self.stored_ids.as_deref()
+    }
+
+    /// True if the answer is a stream of events.
+    pub(crate) fn is_events(&self) -> bool {
+        matches!(self.kind, AnswerKind::Events(_))
     }
 
     /// True if the client may get a different number of bytes than the model server sends.
@@ -166,7 +185,7 @@ impl Answer {
         self.begin(sniffed);
         if matches!(self.kind, AnswerKind::Json) {
             let text = base::without_mark(&piece);
-            self.documents.feed(&mut self.accumulator, text);
+            self.read_json(text);
             return joined(white_space, piece);
         }
         let rest = self.read_on(piece);
@@ -199,9 +218,16 @@ impl Answer {
             return scanner.push(piece, &mut events);
         }
         if matches!(self.kind, AnswerKind::Json) {
-            self.documents.feed(&mut self.accumulator, &piece);
+            self.read_json(&piece);
         }
         piece
+    }
+
+    fn read_json(&mut self, text: &[u8]) {
+        self.documents.feed(&mut self.accumulator, text);
+        if let Some(ids) = &mut self.stored_ids {
+            ids.feed(text);
+        }
     }
 
     /// Returns the scanner of an event stream, and the handler of its events.
@@ -213,6 +239,7 @@ impl Answer {
             dialect: self.dialect,
             accumulator: &mut self.accumulator,
             documents: &mut self.documents,
+            stored_ids: self.stored_ids.as_deref_mut(),
         };
         Some((scanner, events))
     }

@@ -45,7 +45,7 @@ pub(crate) struct Call {
     tools: RequestedTools,
     /// True if the request names a stored prompt.
     pub(crate) has_prompt: bool,
-    /// The files, vector stores and containers that the request names.
+    /// The objects that the request names.
     pub(crate) object_refs: ObjectRefs,
     /// The models that the tools of the request name.
     pub(crate) models: Vec<String>,
@@ -53,10 +53,6 @@ pub(crate) struct Call {
     pub(crate) unowned_ref: Option<&'static str>,
     /// True if a request may name no object of unknown owner, whether or not an upstream stores what clients create.
     pub(crate) must_own_all: bool,
-    /// The number of members that name such an object.
-    unowned_ref_count: usize,
-    /// The earlier response that the request continues.
-    previous_response_id: Option<String>,
     /// The member that makes a model server store the request, whatever `store` says.
     pub(crate) stored_by: Option<&'static str>,
     affinity: AffinityFields,
@@ -130,8 +126,6 @@ impl Call {
             models: view.models,
             unowned_ref: view.unowned_ref.or(file_ref),
             must_own_all: is_message,
-            unowned_ref_count: view.unowned_ref_count,
-            previous_response_id: view.previous_response_id,
             stored_by: conversation.map(|_| "conversation"),
             affinity: AffinityFields::of(&fields)?,
             content_type,
@@ -154,12 +148,9 @@ impl Call {
         offload(move || Self::parse(dialect, &headers, body)).await?
     }
 
-    /// Accepts the earlier response that the request continues, if `is_own` says that it is the caller's: its owner is known.
-    pub(crate) fn accept_previous_response(&mut self, is_own: impl FnOnce(&str) -> bool) {
-        let is_only_ref = self.unowned_ref_count == 1;
-        if is_only_ref && self.previous_response_id.as_deref().is_some_and(is_own) {
-            self.unowned_ref = None;
-        }
+    /// Accepts the earlier responses that the request names, if `is_own` says that they are the caller's: their owner is known.
+    pub(crate) fn accept_responses(&mut self, is_own: impl Fn(&str) -> bool) {
+        self.object_refs.responses.retain(|id| !is_own(id));
     }
 
     /// Returns the input of the model `known`, for a limit of this many tokens a minute.
@@ -185,6 +176,11 @@ impl Call {
     /// True if a model server would store the request and its answer.
     pub(crate) fn is_stored(&self) -> bool {
         self.disable_store.is_some() || self.stored_by.is_some()
+    }
+
+    /// True if the model server that gets the request will store the answer: the request is not edited to prevent that.
+    pub(crate) fn stores_answer(&self) -> bool {
+        self.stored_by.is_some() || self.may_be_stored && self.disable_store.is_some()
     }
 
     /// Returns the first hosted tool of the request that is not allowed.

@@ -4,7 +4,7 @@ use base::Result;
 
 use super::estimate::OutputTokens;
 use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
-use crate::document::Document;
+use crate::document::{Document, StoredAnswer};
 use crate::sse::Verdict;
 
 pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
@@ -31,6 +31,7 @@ pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
     max_token_fields: &CHAT_MAX_TOKEN_FIELDS,
     choice_count_fields: &CHOICE_COUNT_FIELDS,
     stores_by_default: Some(false),
+    stored_answer: Some(StoredAnswer::ChatCompletion),
     has_optional_stream_usage: true,
     estimate: |fields| estimate(fields, &CHAT_MAX_TOKEN_FIELDS),
     read_event,

@@ -19,8 +19,12 @@ pub(super) enum MemberKind {
     Tool,
     /// The name of a model.
     Model,
-    /// The ids of files, vector stores or containers.
+    /// The ids of objects that an upstream stores.
     ObjectRef(ObjectKind),
+    /// The id of the response whose use of the prompt cache is compared.
+    ComparedResponse,
+    /// The conversation that a request continues: an id, or an object that has one.
+    Conversation,
     /// The id of another object that a model server stores.
     UnownedRef,
     /// An object that has the id of such an object.
@@ -46,6 +50,10 @@ pub(super) enum MemberKind {
     Url,
     /// The content of a file.
     FileContent,
+    /// The content of an item of an earlier answer that only model servers can read.
+    EncryptedContent,
+    /// The image of an item of an earlier answer; a file in some other objects.
+    ToolResult,
     /// Content that is a file in some objects.
     Data,
 }
@@ -66,10 +74,13 @@ impl MemberKind {
         ("container", Self::Container),
         ("container_id", Self::ObjectRef(ObjectKind::Container)),
         ("skill_id", Self::UnownedRef),
-        ("previous_response_id", Self::UnownedRef),
-        ("comparison_response_id", Self::UnownedRef),
+        (
+            "previous_response_id",
+            Self::ObjectRef(ObjectKind::Response),
+        ),
+        ("comparison_response_id", Self::ComparedResponse),
         ("continuation_id", Self::UnownedRef),
-        ("conversation", Self::UnownedObject),
+        ("conversation", Self::Conversation),
         ("prompt", Self::UnownedObject),
         ("audio", Self::UnownedObject),
         ("voice", Self::UnownedObject),
@@ -119,7 +130,9 @@ pub(super) fn other(name: &str) -> MemberKind {
         "image_url" | "video_url" | "audio_url" | "file_url" => MemberKind::FileUrl,
         "url" => MemberKind::Url,
         "file_data" => MemberKind::FileContent,
-        "data" | "result" => MemberKind::Data,
+        "encrypted_content" => MemberKind::EncryptedContent,
+        "result" => MemberKind::ToolResult,
+        "data" => MemberKind::Data,
         _ => MemberKind::Plain,
     }
 }

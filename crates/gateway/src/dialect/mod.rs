@@ -21,12 +21,14 @@ mod file_form;
 mod images;
 mod input_content;
 mod input_text;
+mod item_body;
 mod max_usage;
 mod members;
 mod message_bounds;
 mod messages;
 mod multipart;
 mod object_refs;
+mod object_state;
 mod request_bounds;
 mod request_view;
 mod requested_tools;
@@ -47,6 +49,7 @@ pub(crate) use content_type::{JSON, check_json, form_type, is_form};
 pub(crate) use estimate::Estimate;
 pub(crate) use fields::Fields;
 pub(crate) use file_form::FileFormScanner;
+pub(crate) use item_body::ItemBody;
 pub(crate) use max_usage::{CostBasis, MaxUsage};
 pub(crate) use multipart::read_form;
 pub(crate) use object_refs::{MAX_OBJECT_REFS, ObjectRefs};
@@ -55,7 +58,7 @@ pub(crate) use service_tier::{RequestedTier, SERVICE_TIER};
 pub(crate) use socket_message::{RefusedMessage, SocketMessage};
 pub(crate) use usage_accumulator::UsageAccumulator;
 
-use crate::document::{Document, HostedToolUsage, JsonPath};
+use crate::document::{Document, HostedToolUsage, JsonPath, StoredAnswer};
 use crate::query::no_query;
 use crate::sse::Verdict;
 
@@ -108,6 +111,8 @@ pub(crate) struct Dialect {
     pub(crate) holds: BodyContents,
     /// True if a model server stores the answer of a request without `store`; `None` where there is no such field.
     stores_by_default: Option<bool>,
+    /// The kind of an answer that a model server stores; `None` where it stores none.
+    pub(crate) stored_answer: Option<StoredAnswer>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
     /// Estimates what a request will consume; an error refuses the request.
@@ -187,6 +192,7 @@ const DEFAULT: Dialect = Dialect {
         answer: Content::Text,
     },
     stores_by_default: None,
+    stored_answer: None,
     has_optional_stream_usage: false,
     estimate: |_| Ok(Estimate::default()),
     answer: AnswerFormat::Json,

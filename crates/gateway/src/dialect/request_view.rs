@@ -2,17 +2,16 @@
 //!
 //! The body is read once. A member counts by its name at every depth, except within opaque members ([`MemberKind::Opaque`]).
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use access::HostedTool;
-use base::ids::MAX_ID_LENGTH;
 use base::{Error, Result};
 
 use super::Fields;
 use super::input_text::{FileMember, InlineFiles};
 use super::members::{self, Member, MemberKind};
-use super::object_refs::ObjectRefs;
+use super::object_refs::{ObjectRefs, RefPlace};
+use super::object_state::{ObjectRole, ObjectState};
 use super::requested_tools::{
     RequestedTools, hosted_tool, hosted_tool_of_messages, is_client_tool_of_messages,
 };
@@ -30,14 +29,10 @@ const MAX_MODELS: usize = 16;
 #[derive(Default)]
 pub(crate) struct RequestView {
     pub(super) tools: RequestedTools,
-    /// The files, vector stores and containers that are named.
+    /// The objects that are named.
     pub(crate) object_refs: ObjectRefs,
-    /// The first member that names an object at a model server whose owner cannot be known, like a conversation.
+    /// The first member that names an object at a model server whose owner cannot be known, like a stored prompt.
     pub(crate) unowned_ref: Option<&'static str>,
-    /// The number of members that name such an object.
-    pub(super) unowned_ref_count: usize,
-    /// The earlier response that the body continues.
-    pub(super) previous_response_id: Option<String>,
     /// The models that tools name.
     pub(crate) models: Vec<String>,
     /// The ranges of text.
@@ -46,42 +41,6 @@ pub(crate) struct RequestView {
     pub(super) files: InlineFiles,
     /// The number of files in a form.
     pub(super) file_parts: i64,
-}
-
-/// The role of an object in a request.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum ObjectRole {
-    #[default]
-    Plain,
-    /// A tool, or an object that chooses one.
-    Tool,
-    /// The container that programs run in.
-    Environment,
-    /// An item of the `input` of a response.
-    InputItem,
-    /// The value of this member, whose `id` names an object that a model server stores.
-    Unowned(&'static str),
-    Audio,
-    /// An object with the URL of a file.
-    FileUrl,
-    /// An object whose names are the client's own, but whose values are read.
-    Variables,
-}
-
-/// An object that is being read.
-#[derive(Default)]
-struct ObjectState<'a> {
-    role: ObjectRole,
-    /// True if the body is in Anthropic's format.
-    is_message: bool,
-    /// A bit for each of [`MemberKind::NAMED`], then [`MemberKind::NAMED_IN_MESSAGES`], that the object has.
-    seen: u64,
-    object_type: Option<Cow<'a, str>>,
-    has_invalid_type: bool,
-    has_id: bool,
-    has_role: bool,
-    /// A string that is a file in objects of some types.
-    data: Option<JsonString<'a>>,
 }
 
 /// A reader of a body into its fields and their view.
@@ -131,8 +90,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 self.fields.set_at(index, value)?;
             }
         }
-        self.finish(&object);
-        Ok(())
+        self.finish(&object)
     }
 
     /// Reads the value of a top-level member.
@@ -146,19 +104,17 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             if !matches!(self.json.peek(), Some(b'n' | b'f')) {
                 self.fields.view.tools.add(tool);
             }
-        } else if name == "previous_response_id" && self.json.peek() == Some(b'"') {
-            let id = self.json.string()?.decoded();
-            // One character beyond the longest id is enough to show that it is none.
-            let id = id.chars().take(MAX_ID_LENGTH + 1).collect();
-            self.fields.view.previous_response_id = Some(id);
-            self.add_unowned("previous_response_id");
-            return Ok(());
-        } else if name == "input" && self.json.peek() == Some(b'[') {
+        } else if self.has_items(name) && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
         } else if self.fields.opaque == Some(name) {
             return self.json.skip();
         }
         self.member(member, object)
+    }
+
+    /// True if a top-level member has items: the input of a response, or the items of a conversation.
+    fn has_items(&self, name: &str) -> bool {
+        name == "input" || name == "items" && self.fields.names.contains(&name)
     }
 
     fn object(&mut self, role: ObjectRole) -> Result<()> {
@@ -173,8 +129,7 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             let member = object.member(&name.decoded())?;
             self.member(member, &mut object)?;
         }
-        self.finish(&object);
-        Ok(())
+        self.finish(&object)
     }
 
     /// Reads the value of a member with this meaning.
@@ -195,13 +150,21 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             MemberKind::Tool => self.value(ObjectRole::Tool),
             MemberKind::Model if object.role == ObjectRole::Tool => self.model(is_string),
             MemberKind::ObjectRef(kind) => self.object_refs(name, kind),
+            MemberKind::ComparedResponse => match next {
+                Some(b'"') => self.object_ref(ObjectKind::Response, RefPlace::Comparison),
+                Some(b'n') => self.json.skip(),
+                _ => Err(must_be(name, "a string")),
+            },
+            MemberKind::Conversation => match next {
+                Some(b'"') => self.object_ref(ObjectKind::Conversation, RefPlace::Ordinary),
+                Some(b'{') => self.object(ObjectRole::Conversation),
+                Some(b'n') => self.json.skip(),
+                _ => Err(must_be(name, "a string or an object")),
+            },
             MemberKind::UnownedRef => match next {
                 Some(b'"' | b'n') => self.unowned(name, is_string),
                 _ => Err(must_be(name, "a string")),
             },
-            MemberKind::UnownedObject if is_string && name == "conversation" => {
-                self.unowned(name, true)
-            }
             MemberKind::UnownedObject => self.value(ObjectRole::Unowned(name)),
             MemberKind::Container => match next {
                 Some(b'{') => self.object(ObjectRole::Environment),
@@ -217,12 +180,29 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             }
             MemberKind::Id => {
                 object.has_id = next != Some(b'n');
+                if is_string {
+                    object.id = Some(self.json.string()?.decoded());
+                    return Ok(());
+                }
                 self.value(ObjectRole::Plain)
             }
             MemberKind::Role => {
                 object.has_role = next != Some(b'n');
                 self.value(ObjectRole::Plain)
             }
+            MemberKind::Plain | MemberKind::Model => self.value(ObjectRole::Plain),
+            content => self.content(content, is_string, object),
+        }
+    }
+
+    /// Reads the value of a member that may hold a file, or the content of an item.
+    fn content(
+        &mut self,
+        kind: MemberKind,
+        is_string: bool,
+        object: &mut ObjectState<'a>,
+    ) -> Result<()> {
+        match kind {
             MemberKind::Audio => self.value(ObjectRole::Audio),
             MemberKind::FileUrl if is_string => self.file(FileMember::Url),
             MemberKind::FileUrl => self.value(ObjectRole::FileUrl),
@@ -235,12 +215,26 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 Ok(())
             }
             MemberKind::Data if self.fields.has_client_data => self.json.skip(),
-            MemberKind::Plain
-            | MemberKind::Source
-            | MemberKind::Model
-            | MemberKind::Url
-            | MemberKind::FileContent
-            | MemberKind::Data => self.value(ObjectRole::Plain),
+            MemberKind::ToolResult if is_string => {
+                let result = self.json.string()?;
+                object.tool_result.add(!result.raw().is_empty());
+                object.data = Some(result);
+                Ok(())
+            }
+            MemberKind::ToolResult => {
+                object.tool_result.add(false);
+                self.value(ObjectRole::Plain)
+            }
+            MemberKind::EncryptedContent if is_string => {
+                let content = self.json.string()?;
+                object.encrypted_content.add(!content.raw().is_empty());
+                Ok(())
+            }
+            MemberKind::EncryptedContent => {
+                object.encrypted_content.add(false);
+                self.value(ObjectRole::Plain)
+            }
+            _ => self.value(ObjectRole::Plain),
         }
     }
 
@@ -305,9 +299,8 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         match self.json.peek() {
             Some(b'n') => self.json.skip(),
             Some(b'"') if !is_list => {
-                let id = self.json.string()?.decoded();
-                self.fields.view.object_refs.add(kind, &id);
-                if kind != ObjectKind::Container {
+                self.object_ref(kind, RefPlace::Ordinary)?;
+                if matches!(kind, ObjectKind::File | ObjectKind::VectorStore) {
                     self.fields.view.files.add_remote();
                 }
                 Ok(())
@@ -318,14 +311,20 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                     if self.json.peek() != Some(b'"') {
                         return Err(must_be(name, "a list of strings"));
                     }
-                    let id = self.json.string()?.decoded();
-                    self.fields.view.object_refs.add(kind, &id);
+                    self.object_ref(kind, RefPlace::Ordinary)?;
                 }
                 Ok(())
             }
             _ if is_list => Err(must_be(name, "a list of strings")),
             _ => Err(must_be(name, "a string")),
         }
+    }
+
+    /// Reads the id of an object.
+    fn object_ref(&mut self, kind: ObjectKind, place: RefPlace) -> Result<()> {
+        let id = self.json.string()?.decoded();
+        self.fields.view.object_refs.add(kind, place, &id);
+        Ok(())
     }
 
     /// Skips a value that names an unowned object if `is_named`.
@@ -337,7 +336,6 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     fn add_unowned(&mut self, name: &'static str) {
-        self.fields.view.unowned_ref_count += 1;
         self.fields.view.unowned_ref.get_or_insert(name);
     }
 
@@ -353,7 +351,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     }
 
     /// Adds to the view what an object means as a whole.
-    fn finish(&mut self, object: &ObjectState<'a>) {
+    ///
+    /// # Errors
+    /// 400: the id of a stored object is no string.
+    fn finish(&mut self, object: &ObjectState<'a>) -> Result<()> {
         let role = object.role;
         let object_type = object.object_type.as_deref().unwrap_or_default();
         match role {
@@ -385,52 +386,35 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 self.add_unowned(name);
                 self.fields.view.tools.has_prompt |= name == "prompt";
             }
-            ObjectRole::InputItem
-                if object.has_id && object_type.is_empty() && !object.has_role =>
-            {
-                self.add_unowned("input");
+            ObjectRole::Conversation => {
+                self.stored_id(object, ObjectKind::Conversation, RefPlace::Ordinary)?;
             }
             _ => {}
         }
-        if object.has_id && object_type.eq_ignore_ascii_case("item_reference") {
-            self.add_unowned("input");
+        if let Some(place) = object.item_place(object_type) {
+            self.stored_id(object, ObjectKind::ResponseItem, place)?;
         }
         let is_file = matches!(object_type, "base64" | "image_generation_call");
         let is_file = is_file || role == ObjectRole::Audio;
         if let Some(data) = object.data.filter(|_| is_file) {
             self.add_file(data, FileMember::Base64);
         }
-    }
-}
-
-impl ObjectState<'_> {
-    fn new(role: ObjectRole, is_message: bool) -> Self {
-        Self {
-            role,
-            is_message,
-            ..Self::default()
-        }
+        Ok(())
     }
 
-    /// Returns the meaning of a member, by its name, with the name if it is one of [`MemberKind::NAMED`].
-    ///
-    /// # Errors
-    /// 400: the member is given twice, or is spelt so that only some servers know it.
-    fn member(&mut self, name: &str) -> Result<Member> {
-        let more = match self.is_message {
-            true => &MemberKind::NAMED_IN_MESSAGES[..],
-            false => &[],
-        };
-        let all = || MemberKind::NAMED.iter().chain(more);
-        let Some(index) = members::find(name, all().map(|(name, _)| name))? else {
-            return Ok(("", members::other(name)));
-        };
-        let bit = 1 << index;
-        if self.seen & bit != 0 {
-            return Err(members::duplicate(name));
+    /// Adds the id of an object that stands for one which a model server stores.
+    fn stored_id(
+        &mut self,
+        object: &ObjectState<'a>,
+        kind: ObjectKind,
+        place: RefPlace,
+    ) -> Result<()> {
+        match &object.id {
+            Some(id) => self.fields.view.object_refs.add(kind, place, id),
+            None if object.has_id => return Err(must_be("id", "a string")),
+            None => {}
         }
-        self.seen |= bit;
-        Ok(*all().nth(index).expect("an index of one of them"))
+        Ok(())
     }
 }
 

@@ -1,10 +1,10 @@
-//! `/v1/responses`: the creation of a response. The router refuses access to responses that a model server has stored.
+//! `/v1/responses`: the creation of a response.
 
 use base::{Error, Result};
 
 use super::estimate::OutputTokens;
 use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
-use crate::document::{Document, ReportedError};
+use crate::document::{Document, ReportedError, StoredAnswer};
 use crate::sse::Verdict;
 
 pub(crate) static RESPONSES: Dialect = Dialect {
@@ -31,6 +31,7 @@ pub(crate) static RESPONSES: Dialect = Dialect {
     max_token_fields: &MAX_TOKEN_FIELDS,
     choice_count_fields: &["n"],
     stores_by_default: Some(true),
+    stored_answer: Some(StoredAnswer::Response),
     estimate,
     read_document,
     read_event,

@@ -177,6 +177,7 @@ mod tests {
             created_at: 0,
             work: None,
             due_at: None,
+            expires_at: None,
             bytes: None,
         }
     }

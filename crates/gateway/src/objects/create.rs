@@ -115,6 +115,7 @@ impl Objects {
             created_at: self.clock.now_milliseconds(),
             work: new.work,
             due_at: new.due_at,
+            expires_at: None,
             bytes: new.bytes,
         };
         self.record(&object, target).await?;
@@ -154,16 +155,14 @@ impl Objects {
     }
 
     /// Deletes an object without an owner. Batches and uploads cannot be deleted, and are cancelled.
-    async fn delete(&self, object: &UpstreamObject, target: Target) {
+    pub(super) async fn delete(&self, object: &UpstreamObject, target: Target) {
         let request = match object.kind {
             ObjectKind::Batch | ObjectKind::Upload => {
                 UpstreamRequest::of_gateway(Method::POST, object, "/cancel")
             }
-            ObjectKind::File | ObjectKind::VectorStore | ObjectKind::Container => {
-                UpstreamRequest::of_gateway(Method::DELETE, object, "")
-            }
             // It expires with its upload.
             ObjectKind::UploadPart => return,
+            _ => UpstreamRequest::of_gateway(Method::DELETE, object, ""),
         };
         let (id, upstream) = (&object.id, &object.upstream);
         match self.client.send_buffered(target, request).await {
@@ -269,8 +268,10 @@ impl Objects {
             return Err(Error::model_not_found(&input.model));
         }
         check_policy(&ProjectPolicy::of(caller), &input)?;
+        let keeper = Some(file.upstream.as_str());
+        let refs = &input.object_refs;
         self.ownership
-            .check_refs(&owner, &input.object_refs)
+            .check_refs(&owner, refs, keeper, true)
             .await?;
         let now = self.clock.now();
         let uplift = target.billing().uplift;

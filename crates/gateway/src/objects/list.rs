@@ -1,5 +1,6 @@
 //! Lists of objects: the repository has the ids of a project's objects, the upstreams their descriptions.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use base::{Error, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::OwnedMutexGuard;
 
@@ -38,6 +39,23 @@ struct ListQuery {
     page: PageRequest,
     /// Purpose of the files, or name of the containers.
     purpose: Option<String>,
+    filter: CompletionFilter,
+}
+
+/// A filter of chat completions by their descriptions.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct CompletionFilter {
+    model: Option<String>,
+    metadata: Vec<(String, String)>,
+}
+
+/// The fields of a chat completion that a filter reads.
+#[derive(Deserialize)]
+struct FilteredCompletion {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    metadata: Option<HashMap<String, String>>,
 }
 
 #[derive(Serialize)]
@@ -74,7 +92,8 @@ impl Objects {
         let (caller, kind) = (request.caller, request.route.kind);
         let owner = &ObjectOwner::of(caller);
         let query = request.head.uri.query();
-        let ListQuery { mut page, purpose } = ListQuery::read(kind, query)?;
+        let query = ListQuery::read(kind, query)?;
+        let (mut page, purpose) = (query.page, query.purpose);
         let mut gone = Vec::new();
         let mut pages = 0;
         let (found, has_more) = loop {
@@ -82,7 +101,9 @@ impl Objects {
             let rows = rows.await?;
             let ends =
                 [rows.rows.first(), rows.rows.last()].map(|row| row.map(|row| row.id.clone()));
-            let described = self.describe_all(caller, rows.rows).await?;
+            let mut described = self.describe_all(caller, rows.rows).await?;
+            let all = &mut described.found;
+            all.retain(|object| query.filter.matches(&object.description));
             gone.extend(described.gone);
             pages += 1;
             let is_enough = !described.found.is_empty() || !rows.has_more;
@@ -231,13 +252,18 @@ impl ListQuery {
             ObjectKind::File => MAX_PAGE_LIMIT,
             _ => DEFAULT_PAGE_LIMIT,
         };
+        let order = match kind {
+            ObjectKind::ChatCompletion => Order::Ascending,
+            _ => Order::Descending,
+        };
         let mut page = PageRequest {
             limit,
             after: None,
             before: None,
-            order: Order::Descending,
+            order,
         };
         let mut purpose = None;
+        let mut filter = CompletionFilter::default();
         let pairs = query.unwrap_or_default().split('&');
         for pair in pairs.filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -247,24 +273,61 @@ impl ListQuery {
                 Error::invalid(&*shown, message)
             })?;
             let text = (!value.is_empty()).then(|| value.to_string());
+            let name = &*percent::decode(name).unwrap_or(Cow::Borrowed(name));
             match (name, kind) {
                 ("after", _) => page.after = text,
                 ("before", ObjectKind::VectorStore) => page.before = text,
                 ("limit", _) => {
                     page.limit = text.map_or(Ok(page.limit), |text| read_limit(&text))?;
                 }
-                ("order", ObjectKind::File | ObjectKind::VectorStore | ObjectKind::Container) => {
-                    page.order = read_order(text.as_deref())?;
+                (
+                    "order",
+                    ObjectKind::File
+                    | ObjectKind::VectorStore
+                    | ObjectKind::Container
+                    | ObjectKind::ChatCompletion,
+                ) => {
+                    page.order = read_order(text.as_deref(), order)?;
                 }
                 ("purpose", ObjectKind::File) | ("name", ObjectKind::Container) => purpose = text,
+                ("model", ObjectKind::ChatCompletion) => filter.model = text,
+                (name, ObjectKind::ChatCompletion) if metadata_key(name).is_some() => {
+                    let key = metadata_key(name).unwrap_or_default().to_owned();
+                    filter.metadata.push((key, text.unwrap_or_default()));
+                }
                 _ => {
                     let message = format!("{shown} is not a parameter of this list.");
                     return Err(Error::invalid(shown, message));
                 }
             }
         }
-        Ok(Self { page, purpose })
+        Ok(Self {
+            page,
+            purpose,
+            filter,
+        })
     }
+}
+
+impl CompletionFilter {
+    /// True if a chat completion with this description passes.
+    fn matches(&self, description: &RawValue) -> bool {
+        if *self == Self::default() {
+            return true;
+        }
+        let Ok(completion) = serde_json::from_str::<FilteredCompletion>(description.get()) else {
+            return false;
+        };
+        let metadata = completion.metadata.unwrap_or_default();
+        let mut wanted = self.metadata.iter();
+        (self.model.is_none() || self.model == completion.model)
+            && wanted.all(|(key, value)| metadata.get(key) == Some(value))
+    }
+}
+
+/// Returns the key in a parameter `metadata[key]`.
+fn metadata_key(name: &str) -> Option<&str> {
+    name.strip_prefix("metadata[")?.strip_suffix(']')
 }
 
 fn read_limit(text: &str) -> Result<i64> {
@@ -278,10 +341,11 @@ fn read_limit(text: &str) -> Result<i64> {
         .ok_or_else(wrong)
 }
 
-fn read_order(text: Option<&str>) -> Result<Order> {
+fn read_order(text: Option<&str>, default: Order) -> Result<Order> {
     match text {
         Some("asc") => Ok(Order::Ascending),
-        Some("desc") | None => Ok(Order::Descending),
+        Some("desc") => Ok(Order::Descending),
+        None => Ok(default),
         Some(_) => Err(Error::invalid("order", "order must be asc or desc.")),
     }
 }
@@ -289,6 +353,28 @@ fn read_order(text: Option<&str>) -> Result<Order> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chat_completions_are_filtered_by_model_and_metadata() {
+        let query = "model=m&metadata%5Ba%5D=1&metadata[b]=x%20y&order=";
+        let query = ListQuery::read(ObjectKind::ChatCompletion, Some(query)).expect("a query");
+        assert_eq!(query.page.order, Order::Ascending);
+        for (description, passes) in [
+            (
+                r#"{"model":"m","metadata":{"a":"1","b":"x y","c":"z"}}"#,
+                true,
+            ),
+            (r#"{"model":"n","metadata":{"a":"1","b":"x y"}}"#, false),
+            (r#"{"model":"m","metadata":{"a":"1"}}"#, false),
+            (r#"{"model":"m","metadata":null}"#, false),
+            (r#"{"model":5}"#, false),
+            ("[]", false),
+        ] {
+            let raw = RawValue::from_string(description.to_owned()).expect("JSON");
+            assert_eq!(query.filter.matches(&raw), passes, "{description}");
+            assert!(CompletionFilter::default().matches(&raw));
+        }
+    }
 
     #[test]
     fn a_list_has_the_parameters_of_the_contract() {
@@ -311,6 +397,10 @@ mod tests {
             (ObjectKind::File, "order=up", "order"),
             (ObjectKind::File, "after=%", "after"),
             (ObjectKind::File, "other", "other"),
+            (ObjectKind::File, "model=x", "model"),
+            (ObjectKind::ChatCompletion, "metadata=x", "metadata"),
+            (ObjectKind::ChatCompletion, "metadata[a=x", "metadata[a"),
+            (ObjectKind::ChatCompletion, "before=x", "before"),
         ] {
             let error = ListQuery::read(kind, Some(query)).err().expect(query);
             assert_eq!(

@@ -1,4 +1,5 @@
-//! Objects that upstreams keep for clients: files, uploads, batches, vector stores and containers.
+//! Objects that upstreams keep for clients: files, uploads, batches, vector stores, containers, and the state of models' answers:
+//! responses and their items, conversations, chat completions.
 //!
 //! Projects share the account of an upstream, so the upstream cannot tell their objects apart. The gateway can: each new
 //! object is recorded with its project before the client gets the id, and only ids of the caller's project are passed on.
@@ -21,6 +22,8 @@ mod repository;
 mod request;
 mod reservations;
 mod retrieve;
+mod state;
+mod state_writer;
 mod uploads;
 mod upstream;
 
@@ -35,6 +38,7 @@ use usage::Recorder;
 use crate::drain::Drains;
 use crate::object_kind::ObjectKind;
 use crate::rate_limits::RateLimits;
+use crate::state_recording::StateRecorder;
 use batch_file::BatchFileReads;
 use cache::ObjectCache;
 use list::ListTurns;
@@ -46,6 +50,7 @@ pub(crate) use quota::{Quota, QuotaShare};
 pub use repository::{ObjectOwner, ObjectRepository, UpstreamObject};
 pub(crate) use request::{ObjectRequest, ObjectResponse, ObjectRoute};
 pub(crate) use reservations::ObjectReservations;
+pub(crate) use state_writer::{STATE_QUEUE_CAPACITY, StateWriterTask};
 pub(crate) use upstream::{ObjectClient, PassthroughBody};
 
 /// Serves requests about objects, checks the objects that other requests name, and polls objects for their usage.
@@ -58,6 +63,7 @@ pub(crate) struct Objects {
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) recorder: Recorder,
     pub(crate) drains: Drains,
+    pub(crate) state_recorder: StateRecorder,
     pub(crate) clock: Clock,
     pub(crate) state: ObjectsState,
 }
@@ -92,6 +98,9 @@ impl Objects {
             (ObjectKind::Batch, &Method::POST) => self.create_batch(request).await,
             (ObjectKind::VectorStore, &Method::POST) => {
                 self.create_vector_store(request, storage).await
+            }
+            (ObjectKind::Conversation, &Method::POST) => {
+                self.create_conversation(request, storage).await
             }
             (ObjectKind::Upload, &Method::POST) => self.create_upload(request, storage).await,
             (ObjectKind::Container, &Method::POST) => self.create_container(request, storage).await,

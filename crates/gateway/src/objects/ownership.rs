@@ -5,13 +5,13 @@ use std::mem::take;
 use std::sync::Arc;
 
 use base::{Error, Result};
+use proxy::Target;
 use serde::Deserialize;
 
 use super::repository::{ObjectOwner, ObjectRepository, UpstreamObject};
-use super::upstream::is_plausible;
 use crate::caller::Caller;
 use crate::dialect::{Call, Fields, MAX_OBJECT_REFS, ObjectRefs};
-use crate::object_kind::ObjectKind;
+use crate::object_kind::{ObjectKind, is_plausible};
 use crate::request_body::MAX_REQUEST_BYTES;
 
 /// The maximum number of files that one field of a request may name.
@@ -30,12 +30,20 @@ pub(super) struct NamedFiles {
 
 /// The check that named objects belong to the caller's project.
 pub(crate) struct Ownership {
-    pub(crate) repository: Arc<ObjectRepository>,
+    repository: Arc<ObjectRepository>,
     /// True if an upstream keeps objects. Otherwise no object has a known owner.
-    pub(crate) is_enforced: bool,
+    is_enforced: bool,
 }
 
 impl Ownership {
+    /// Returns the check of objects in a repository. `is_enforced`: an upstream keeps objects.
+    pub(crate) fn new(repository: Arc<ObjectRepository>, is_enforced: bool) -> Self {
+        Self {
+            repository,
+            is_enforced,
+        }
+    }
+
     /// Returns the objects of the owner's project that have these ids, which must be distinct, in the same order.
     ///
     /// # Errors
@@ -77,53 +85,92 @@ impl Ownership {
         object.ok_or_else(|| Error::not_found(kind.noun(), id))
     }
 
-    /// Checks the objects that a request to a model names. Most requests name none, and then the database is not queried. The
-    /// ledger has the sessions of the containers that are named: the answer does not count them again.
+    /// Checks the objects that a request to a model names, and returns the targets of its plan that have them. Most requests
+    /// name none, and then the database is not queried. The ledger has the sessions of the containers that are named: the
+    /// answer does not count them again.
     ///
     /// # Errors
     /// 404 naming the field: an object is not of the caller's project. 400: too many objects are named, or one whose owner
-    /// cannot be known.
-    pub(crate) async fn check_call(&self, caller: &Caller, call: &mut Call) -> Result<()> {
+    /// cannot be known, or objects that no single target has.
+    pub(crate) async fn check_call(
+        &self,
+        caller: &Caller,
+        call: &mut Call,
+        plan: Vec<Target>,
+    ) -> Result<Vec<Target>> {
+        let refs = &call.object_refs;
         if !self.is_enforced && !call.must_own_all {
-            return Ok(());
+            return match refs.first_state() {
+                None => Ok(plan),
+                Some((kind, param, id)) => Err(nothing_stored(kind, id).about(param)),
+            };
         }
         if let Some(name) = call.unowned_ref {
             return Err(unknown_owner(name));
         }
-        if call.object_refs.is_empty() {
-            return Ok(());
+        if refs.is_empty() {
+            return Ok(plan);
         }
-        Box::pin(self.check_refs(&ObjectOwner::of(caller), &call.object_refs)).await?;
+        let plan = Box::pin(self.check_plan(caller, call, plan)).await?;
         call.estimate.known_containers = take(&mut call.object_refs.containers);
-        Ok(())
+        Ok(plan)
     }
 
-    /// Checks the files, vector stores and containers that one or more requests to models name.
+    async fn check_plan(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        mut plan: Vec<Target>,
+    ) -> Result<Vec<Target>> {
+        let owner = ObjectOwner::of(caller);
+        // Without a target that stores items, their content is read as it is sent.
+        let has_storage = plan.iter().any(Target::stores);
+        let refs = self.check_refs(&owner, &call.object_refs, None, has_storage);
+        if let Some(upstream) = refs.await? {
+            plan.retain(|target| target.upstream_name() == upstream);
+        }
+        if !plan.is_empty() {
+            return Ok(plan);
+        }
+        let shown: String = call.model.chars().take(80).collect();
+        let message = format!(
+            "The model server that keeps what the request names does not serve the model '{shown}'. Use a model that it serves."
+        );
+        Err(Error::invalid("model", message))
+    }
+
+    /// Checks the objects that one or more requests to models name, and returns the upstream that keeps them. They must be kept
+    /// by `upstream` if it is given, and by the same upstream otherwise. Bare items are checked if `with_bare_items`.
     ///
     /// # Errors
     /// Those of [`Self::check_call`].
-    pub(super) async fn check_refs(&self, owner: &ObjectOwner, refs: &ObjectRefs) -> Result<()> {
-        for (kind, param, ids) in [
-            (ObjectKind::File, "file_id", &refs.files),
-            (
-                ObjectKind::VectorStore,
-                "vector_store_ids",
-                &refs.vector_stores,
-            ),
-            (ObjectKind::Container, "container", &refs.containers),
-        ] {
-            if ids.len() > MAX_OBJECT_REFS {
+    pub(super) async fn check_refs(
+        &self,
+        owner: &ObjectOwner,
+        refs: &ObjectRefs,
+        upstream: Option<&str>,
+        with_bare_items: bool,
+    ) -> Result<Option<String>> {
+        let mut common = CommonUpstream(upstream.map(str::to_owned));
+        for named in refs.all() {
+            let (kind, param) = (named.kind, named.param);
+            if named.ids.len() > MAX_OBJECT_REFS {
                 let message = format!(
                     "More than {MAX_OBJECT_REFS} {}s are mentioned.",
                     kind.noun()
                 );
                 return Err(Error::invalid(param, message));
             }
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            if !with_bare_items && std::ptr::eq(named.ids, &refs.bare_items) {
+                continue;
+            }
+            let ids: Vec<&str> = named.ids.iter().map(String::as_str).collect();
             let owned = self.check(owner, kind, &ids).await;
-            owned.map_err(|error| error.about(param))?;
+            for object in owned.map_err(|error| error.about(param))? {
+                common.add(param, object)?;
+            }
         }
-        Ok(())
+        Ok(common.0)
     }
 
     /// Checks the objects that the JSON body of a request about a vector store or a container names, and returns the files. They
@@ -153,7 +200,9 @@ impl Ownership {
             return Err(unknown_owner(name));
         }
         // No field of these endpoints has ids at another depth; that a server looks there cannot be ruled out.
-        self.check_refs(owner, &fields.view.object_refs).await?;
+        let keeper = files.upstream.as_deref();
+        let refs = self.check_refs(owner, &fields.view.object_refs, keeper, true);
+        files.upstream = refs.await?;
         Ok(files)
     }
 
@@ -182,6 +231,46 @@ impl Ownership {
             files.max_bytes = files.max_bytes.saturating_add(bytes);
         }
         Ok(())
+    }
+}
+
+/// The upstream that keeps all objects of a request, once one of them is known.
+struct CommonUpstream(Option<String>);
+
+impl CommonUpstream {
+    /// Adds an object.
+    ///
+    /// # Errors
+    /// 400: another upstream keeps the object.
+    fn add(&mut self, param: &'static str, object: UpstreamObject) -> Result<()> {
+        let UpstreamObject {
+            upstream, kind, id, ..
+        } = object;
+        if *self.0.get_or_insert_with(|| upstream.clone()) == upstream {
+            return Ok(());
+        }
+        let (noun, again) = (
+            kind.noun(),
+            match kind {
+                ObjectKind::File => ": upload it again",
+                _ => "",
+            },
+        );
+        let message = format!("The {noun} '{id}' is kept by another model server{again}.");
+        Err(Error::invalid(param, message))
+    }
+}
+
+/// Returns the refusal of a reference to what a request to a model has left, where no upstream stores anything.
+fn nothing_stored(kind: ObjectKind, id: &str) -> Error {
+    let error = Error::not_found(kind.noun(), id);
+    let message = format!(
+        "{} This deployment keeps none: its operator can set stores = true for an upstream that stores them.",
+        error.message
+    );
+    Error {
+        message: message.into(),
+        ..error
     }
 }
 
@@ -271,6 +360,7 @@ mod tests {
             created_at: 1,
             work: None,
             due_at: None,
+            expires_at: None,
             bytes: None,
         }
     }

@@ -15,6 +15,8 @@ use super::repository::UpstreamObject;
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// The number of objects that are taken from the database at a time.
 const PAGE_LIMIT: i64 = 64;
+/// The number of expired objects that are removed in one transaction.
+const MAX_EXPIRED_REMOVALS: i64 = 1_000;
 /// The maximum number of objects that are polled at the same time.
 const MAX_CONCURRENT_POLLS: usize = 4;
 
@@ -34,8 +36,9 @@ impl Task for PollerTask {
 }
 
 impl Objects {
-    /// Polls all objects that are due now, then releases the expired reservations.
+    /// Removes expired objects, polls all objects that are due now, then releases the expired reservations.
     pub(crate) async fn poll_due(&self) {
+        self.remove_expired().await;
         let now = self.clock.now();
         loop {
             let due = match self.repository.due(now, PAGE_LIMIT).await {
@@ -57,6 +60,20 @@ impl Objects {
         }
         // All due objects have bound their reservations, so what is still pending belongs to no object.
         self.reservations.release_expired().await;
+    }
+
+    /// Removes the records of objects that their upstreams have deleted by now.
+    async fn remove_expired(&self) {
+        loop {
+            match self.repository.remove_expired(MAX_EXPIRED_REMOVALS).await {
+                Ok(removed) if removed < MAX_EXPIRED_REMOVALS.unsigned_abs() => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "failed to remove expired objects; will retry");
+                    return;
+                }
+            }
+        }
     }
 
     /// Polls an object, unless another node does. Returns false if the object could not be rescheduled, so that it would be

@@ -114,7 +114,7 @@ impl Objects {
             ObjectKind::File | ObjectKind::Upload => (ObjectKind::File, limits.max_files, files),
             kind @ ObjectKind::VectorStore => (kind, limits.max_vector_stores, vector_stores),
             kind @ ObjectKind::Container => (kind, limits.max_containers, containers),
-            ObjectKind::Batch | ObjectKind::UploadPart => return Ok(None),
+            _ => return Ok(None),
         };
         if bound == 0 {
             return Ok(None);

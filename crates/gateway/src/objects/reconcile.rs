@@ -71,9 +71,7 @@ impl Objects {
             ObjectKind::VectorStore => self.record_days(object, &answer.body).await,
             ObjectKind::Batch => self.poll_batch(object, &answer.body).await,
             ObjectKind::Container => self.poll_container(object, &answer.body).await,
-            ObjectKind::File | ObjectKind::Upload | ObjectKind::UploadPart => {
-                self.repository.set_due(object, None).await
-            }
+            _ => self.repository.set_due(object, None).await,
         }
     }
 
@@ -201,6 +199,7 @@ impl Objects {
                 created_at: self.clock.now_milliseconds(),
                 work: None,
                 due_at: None,
+                expires_at: None,
                 bytes: None,
             };
             if !self.repository.add(&file).await? {
@@ -264,9 +263,7 @@ pub(super) fn retry_seconds(kind: ObjectKind) -> i64 {
     match kind {
         ObjectKind::VectorStore => VECTOR_STORE_RETRY_SECONDS,
         ObjectKind::Container => CONTAINER_POLL_SECONDS,
-        ObjectKind::Batch | ObjectKind::File | ObjectKind::Upload | ObjectKind::UploadPart => {
-            BATCH_POLL_SECONDS
-        }
+        _ => BATCH_POLL_SECONDS,
     }
 }
 

@@ -12,22 +12,29 @@ const MIN_FORGET_AGE: i64 = 15 * SECONDS_PER_MINUTE * 1_000;
 
 /// A conflict means that the owner, or another project, has the id already.
 const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, \
-                   user_id, created_at, work, due_at, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-                   ON CONFLICT DO NOTHING";
+                   user_id, created_at, work, due_at, bytes, expires_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
 
 const OF_KIND: &str = "\
-    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, bytes \
-    FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, bytes, \
+    expires_at FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3 \
+    AND (expires_at IS NULL OR expires_at > $4)";
 
 /// Objects that are due, and that no node has claimed.
 const DUE: &str = "\
-    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, bytes \
+    SELECT organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at, bytes, \
+    expires_at \
     FROM stored_objects WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $2) \
     ORDER BY due_at, id LIMIT $3";
 
 /// The duration of a claim, by the database's clock: longer than a poll takes, unless an upstream takes minutes. If the node
 /// dies in the meantime, another one polls after that.
 const CLAIM_SECONDS: i64 = 5 * SECONDS_PER_MINUTE;
+
+/// Removes some of the expired objects of all projects.
+const REMOVE_EXPIRED: &str = "\
+    DELETE FROM stored_objects WHERE (organization_id, project_id, kind, id) IN \
+    (SELECT organization_id, project_id, kind, id FROM stored_objects WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
 
 const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 
@@ -65,6 +72,8 @@ pub struct UpstreamObject {
     pub due_at: Option<UnixTime>,
     /// Size of an upload, or of a file that came as one.
     pub bytes: Option<i64>,
+    /// Time at which the upstream deletes the object by itself, if it does.
+    pub expires_at: Option<UnixTime>,
 }
 
 /// The repository.
@@ -87,31 +96,32 @@ impl ObjectRepository {
     /// # Errors
     /// The database's.
     pub async fn add(&self, object: &UpstreamObject) -> Result<bool, Error> {
-        let UpstreamObject { owner, .. } = object;
-        let statement = sql!(
-            ADD,
-            &owner.organization,
-            &owner.project,
-            object.kind.as_str(),
-            object.id.as_str(),
-            object.upstream.as_str(),
-            object.purpose.as_str(),
-            owner.key.as_ref().map(KeyId::as_str),
-            owner.user.as_ref().map(UserId::as_str),
-            object.created_at,
-            object.work.as_deref(),
-            object.due_at,
-            object.bytes
-        );
-        if self.write(statement).await? == 1 {
+        if self.write(add(object)).await? == 1 {
             return Ok(true);
         }
-        let known = self.find(owner, object.kind, &[object.id.as_str()]).await?;
+        let known = self
+            .find(&object.owner, object.kind, &[object.id.as_str()])
+            .await?;
         let mut known = known.iter();
         Ok(known.any(|known| known.upstream == object.upstream))
     }
 
-    /// Returns the objects of the owner's project that have these ids, in any order.
+    /// Adds objects in one transaction. Those whose ids are taken change nothing.
+    ///
+    /// # Errors
+    /// The database's: nothing is added.
+    pub(super) async fn add_all(
+        &self,
+        objects: impl Iterator<Item = &UpstreamObject>,
+    ) -> Result<(), Error> {
+        let mut transaction = self.store.begin_untracked().await?;
+        for object in objects {
+            transaction.execute(add(object)).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Returns the objects of the owner's project that have these ids and are not expired, in any order.
     ///
     /// # Errors
     /// The database's.
@@ -121,7 +131,7 @@ impl ObjectRepository {
         kind: ObjectKind,
         ids: &[&str],
     ) -> Result<Vec<UpstreamObject>, Error> {
-        let mut statement = of_kind(owner, kind);
+        let mut statement = self.of_kind(owner, kind);
         // PostgreSQL refuses a text with a NUL character, which no id has.
         let ids = ids.iter().copied().filter(|id| !id.contains('\0'));
         statement.push(" AND id IN ").bind_list(ids);
@@ -140,7 +150,7 @@ impl ObjectRepository {
         purpose: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<UpstreamObject>, Error> {
-        let (mut list, whole) = (of_kind(owner, kind), of_kind(owner, kind));
+        let (mut list, whole) = (self.of_kind(owner, kind), self.of_kind(owner, kind));
         if let Some(purpose) = purpose {
             list.push(" AND purpose = ").bind(purpose);
         }
@@ -230,10 +240,30 @@ impl ObjectRepository {
         self.write_one(&mut statement, object).await
     }
 
+    /// Removes expired objects of all projects, at most `limit`, and returns their number.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn remove_expired(&self, limit: i64) -> Result<u64, Error> {
+        self.write(sql!(REMOVE_EXPIRED, self.clock.now(), limit))
+            .await
+    }
+
     /// True if the object is so new that its upstream may not find it yet.
     #[must_use]
     pub fn is_young(&self, object: &UpstreamObject) -> bool {
         self.clock.now_milliseconds() < object.created_at.saturating_add(MIN_FORGET_AGE)
+    }
+
+    fn of_kind(&self, owner: &ObjectOwner, kind: ObjectKind) -> Statement {
+        let now = self.clock.now();
+        sql!(
+            OF_KIND,
+            &owner.organization,
+            &owner.project,
+            kind.as_str(),
+            now
+        )
     }
 
     async fn write_one(
@@ -267,8 +297,24 @@ fn is_object(statement: &mut Statement, object: &UpstreamObject) {
     statement.bind(object.id.as_str());
 }
 
-fn of_kind(owner: &ObjectOwner, kind: ObjectKind) -> Statement {
-    sql!(OF_KIND, &owner.organization, &owner.project, kind.as_str())
+fn add(object: &UpstreamObject) -> Statement {
+    let UpstreamObject { owner, .. } = object;
+    sql!(
+        ADD,
+        &owner.organization,
+        &owner.project,
+        object.kind.as_str(),
+        object.id.as_str(),
+        object.upstream.as_str(),
+        object.purpose.as_str(),
+        owner.key.as_ref().map(KeyId::as_str),
+        owner.user.as_ref().map(UserId::as_str),
+        object.created_at,
+        object.work.as_deref(),
+        object.due_at,
+        object.bytes,
+        object.expires_at
+    )
 }
 
 impl UpstreamObject {
@@ -288,6 +334,7 @@ impl UpstreamObject {
             work: row.get("work")?,
             due_at: row.optional_time("due_at")?,
             bytes: row.get("bytes")?,
+            expires_at: row.optional_time("expires_at")?,
         })
     }
 }

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, request};
 
 use super::quota::QuotaShare;
-use super::upstream::{PassthroughBody, is_plausible};
+use super::upstream::PassthroughBody;
 use crate::caller::Caller;
 use crate::dialect::is_form;
 use crate::limits::RateLimitStatus;
-use crate::object_kind::ObjectKind;
+use crate::object_kind::{ObjectKind, is_plausible};
+use crate::percent;
 use crate::query::no_query;
 
 /// A request about an object, or about all objects of a kind, by an authenticated caller.
@@ -33,6 +34,21 @@ pub(crate) enum ObjectResponse {
 
 /// The parameters of lists of what is in a vector store.
 const VECTOR_STORE_FILE_PARAMETERS: &[&str] = &["limit", "order", "after", "before", "filter"];
+/// The parameters of a response.
+const RESPONSE_PARAMETERS: &[&str] = &[
+    "include",
+    "include[]",
+    "include_obfuscation",
+    "starting_after",
+    "stream",
+];
+/// The parameters of lists of items.
+const ITEM_LIST_PARAMETERS: &[&str] =
+    &["after", "before", "include", "include[]", "limit", "order"];
+/// The parameters of items that are created or retrieved.
+const ITEM_PARAMETERS: &[&str] = &["include", "include[]"];
+/// The parameters of the messages of a chat completion.
+const MESSAGE_PARAMETERS: &[&str] = &["after", "limit", "order"];
 /// The parameters of lists of what is in a container.
 const CONTAINER_FILE_PARAMETERS: &[&str] = &["limit", "order", "after"];
 
@@ -51,30 +67,34 @@ impl ObjectRoute {
         const GET: Method = Method::GET;
         const POST: Method = Method::POST;
         const DELETE: Method = Method::DELETE;
-        let mut segments = path.strip_prefix('/')?.split('/');
-        let kind = match segments.next()? {
-            "files" => ObjectKind::File,
-            "batches" => ObjectKind::Batch,
-            "vector_stores" => ObjectKind::VectorStore,
-            "uploads" => ObjectKind::Upload,
-            "containers" => ObjectKind::Container,
-            _ => return None,
+        let (kind, rest) = collection(path)?;
+        let segments: Vec<&str> = match rest.strip_prefix('/') {
+            Some(segments) => segments.split('/').collect(),
+            None if rest.is_empty() => Vec::new(),
+            None => return None,
         };
-        let segments: Vec<&str> = segments.collect();
         if !segments.iter().all(|segment| is_plausible(segment)) {
             return None;
         }
         let methods: &[Method] = match (kind, segments.as_slice()) {
             (ObjectKind::Upload, [] | [_, "parts" | "complete" | "cancel"]) => &[POST],
             (ObjectKind::Upload, _) => return None,
-            (_, []) | (ObjectKind::VectorStore | ObjectKind::Container, [_, "files"]) => {
-                &[GET, POST]
-            }
-            (ObjectKind::File, [_]) | (ObjectKind::Container, [_] | [_, "files", _]) => {
-                &[GET, DELETE]
-            }
+            (
+                ObjectKind::File
+                | ObjectKind::Batch
+                | ObjectKind::VectorStore
+                | ObjectKind::Container,
+                [],
+            )
+            | (ObjectKind::VectorStore | ObjectKind::Container, [_, "files"])
+            | (ObjectKind::Conversation, [_, "items"]) => &[GET, POST],
+            (ObjectKind::File | ObjectKind::Response, [_])
+            | (ObjectKind::Container, [_] | [_, "files", _])
+            | (ObjectKind::Conversation, [_, "items", _]) => &[GET, DELETE],
             (ObjectKind::Batch, [_])
             | (ObjectKind::File, [_, "content"])
+            | (ObjectKind::Response, [_, "input_items"])
+            | (ObjectKind::ChatCompletion, [_, "messages"])
             | (ObjectKind::Container, [_, "files", _, "content"])
             | (
                 ObjectKind::VectorStore,
@@ -82,8 +102,10 @@ impl ObjectRoute {
                 | [_, "file_batches", _]
                 | [_, "file_batches", _, "files"],
             ) => &[GET],
-            (ObjectKind::VectorStore, [_] | [_, "files", _]) => &[GET, POST, DELETE],
-            (ObjectKind::Batch, [_, "cancel"])
+            (ObjectKind::VectorStore, [_] | [_, "files", _])
+            | (ObjectKind::Conversation | ObjectKind::ChatCompletion, [_]) => &[GET, POST, DELETE],
+            (ObjectKind::Conversation, [])
+            | (ObjectKind::Batch | ObjectKind::Response, [_, "cancel"])
             | (
                 ObjectKind::VectorStore,
                 [_, "search" | "file_batches"] | [_, "file_batches", _, "cancel"],
@@ -98,6 +120,15 @@ impl ObjectRoute {
             ),
         };
         Some((methods, Self { kind, id, rest }))
+    }
+
+    /// Returns the route of the list of what an endpoint for models, at this path below `/v1`, has stored.
+    pub(crate) fn list_beside(path: &str) -> Option<Self> {
+        (path == ObjectKind::ChatCompletion.path()).then(|| Self {
+            kind: ObjectKind::ChatCompletion,
+            id: None,
+            rest: String::new(),
+        })
     }
 
     /// True if a request adds a part to an upload.
@@ -128,27 +159,116 @@ impl ObjectRoute {
         if method == Method::GET && self.id.is_none() {
             return Ok(());
         }
-        let known = match self.kind {
-            ObjectKind::VectorStore => VECTOR_STORE_FILE_PARAMETERS,
-            ObjectKind::Container => CONTAINER_FILE_PARAMETERS,
-            _ => &[],
-        };
-        if method != Method::GET || !self.rest.ends_with("/files") {
+        let parameters = self.parameters(method);
+        if parameters.is_empty() {
             return no_query(query);
         }
         for pair in query.unwrap_or_default().split('&') {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-            if !name.is_empty() && !known.contains(&name) {
+            let is_known = percent::decode(name).is_some_and(|name| parameters.contains(&&*name));
+            // Some servers take a semicolon for the end of a parameter.
+            if !pair.is_empty() && (!is_known || pair.contains(';')) {
                 return no_query(Some(pair));
             }
         }
         Ok(())
     }
+
+    /// Returns the query parameters that the upstream may get.
+    fn parameters(&self, method: &Method) -> &'static [&'static str] {
+        let (is_get, is_post) = (*method == Method::GET, *method == Method::POST);
+        let rest = self.rest.as_str();
+        match self.kind {
+            ObjectKind::VectorStore if is_get && rest.ends_with("/files") => {
+                VECTOR_STORE_FILE_PARAMETERS
+            }
+            ObjectKind::Container if is_get && rest.ends_with("/files") => {
+                CONTAINER_FILE_PARAMETERS
+            }
+            ObjectKind::Response if is_get && rest.is_empty() => RESPONSE_PARAMETERS,
+            ObjectKind::Response if is_get => ITEM_LIST_PARAMETERS,
+            ObjectKind::Conversation if is_get && rest == "/items" => ITEM_LIST_PARAMETERS,
+            ObjectKind::Conversation if rest == "/items" && is_post => ITEM_PARAMETERS,
+            ObjectKind::Conversation if is_get && !rest.is_empty() => ITEM_PARAMETERS,
+            ObjectKind::ChatCompletion if is_get && !rest.is_empty() => MESSAGE_PARAMETERS,
+            _ => &[],
+        }
+    }
+
+    /// Returns the id of the item of a conversation that the route is about.
+    pub(super) fn item(&self) -> Option<&str> {
+        let item = self.rest.strip_prefix("/items/");
+        item.filter(|_| self.kind == ObjectKind::Conversation)
+    }
+
+    /// True if the answer to a request with this method is a list of items, which other requests can name.
+    pub(super) fn lists_items(&self, method: &Method) -> bool {
+        match self.kind {
+            ObjectKind::Response => self.rest == "/input_items",
+            ObjectKind::Conversation => self.rest == "/items" && *method != Method::DELETE,
+            _ => false,
+        }
+    }
+}
+
+/// Returns the kind of the objects at a path below `/v1`, and the path below their collection.
+fn collection(path: &str) -> Option<(ObjectKind, &str)> {
+    let kinds = [
+        ObjectKind::File,
+        ObjectKind::Batch,
+        ObjectKind::VectorStore,
+        ObjectKind::Upload,
+        ObjectKind::Container,
+        ObjectKind::Response,
+        ObjectKind::Conversation,
+        ObjectKind::ChatCompletion,
+    ];
+    let mut kinds = kinds.into_iter();
+    kinds.find_map(|kind| Some((kind, path.strip_prefix(kind.path())?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_known_parameters_are_passed_on() {
+        for (path, query) in [
+            (
+                "/responses/r",
+                "include[]=a&include%5B%5D=b&stream=true&starting_after=3",
+            ),
+            ("/responses/r/input_items", "limit=1&order=asc&after=x&&"),
+            ("/conversations/c/items", "limit=1&include=x"),
+            ("/conversations/c/items/i", "include=x"),
+            ("/chat/completions/c/messages", "limit=1"),
+            ("/vector_stores/v/files", "filter=x"),
+        ] {
+            let (_, route) = ObjectRoute::at(path).expect(path);
+            assert!(
+                route.check_query(&Method::GET, Some(query)).is_ok(),
+                "{path}"
+            );
+            for other in ["model=x", "limit=1&model", "%", "Limit=1"] {
+                let refused = route.check_query(&Method::GET, Some(other)).is_err();
+                assert!(refused, "{path} {other}");
+            }
+        }
+        for (method, path) in [
+            (Method::DELETE, "/responses/r"),
+            (Method::POST, "/responses/r/cancel"),
+            (Method::GET, "/conversations/c"),
+            (Method::POST, "/conversations"),
+            (Method::GET, "/chat/completions/c"),
+        ] {
+            let (_, route) = ObjectRoute::at(path).expect(path);
+            assert!(
+                route.check_query(&method, Some("limit=1")).is_err(),
+                "{path}"
+            );
+            assert!(route.check_query(&method, None).is_ok(), "{path}");
+        }
+    }
 
     #[test]
     fn a_route_has_the_methods_of_the_contract() {
@@ -169,6 +289,15 @@ mod tests {
             ("/vector_stores/vs_1/file_batches/b", "GET"),
             ("/vector_stores/vs_1/file_batches/b/cancel", "POST"),
             ("/vector_stores/vs_1/file_batches/b/files", "GET"),
+            ("/responses/resp_1", "GET DELETE"),
+            ("/responses/resp_1/cancel", "POST"),
+            ("/responses/resp_1/input_items", "GET"),
+            ("/conversations", "POST"),
+            ("/conversations/conv_1", "GET POST DELETE"),
+            ("/conversations/conv_1/items", "GET POST"),
+            ("/conversations/conv_1/items/msg_1", "GET DELETE"),
+            ("/chat/completions/c_1", "GET POST DELETE"),
+            ("/chat/completions/c_1/messages", "GET"),
             ("/uploads", "POST"),
             ("/uploads/upload_1/parts", "POST"),
             ("/uploads/upload_1/complete", "POST"),
@@ -185,6 +314,12 @@ mod tests {
             let id = route.id.map(|id| format!("/{id}")).unwrap_or_default();
             assert_eq!(format!("{}{id}{}", route.kind.path(), route.rest), path);
         }
+        let beside = ObjectRoute::list_beside("/chat/completions").expect("a list");
+        assert!(beside.id.is_none() && ObjectRoute::list_beside("/responses").is_none());
+    }
+
+    #[test]
+    fn any_other_path_has_no_route() {
         for path in [
             "/files/",
             "/files//content",
@@ -200,6 +335,14 @@ mod tests {
             "/containers/cntr_1/../cntr_2",
             "/containers/cntr_1/files/cfile_1/content/more",
             "/containers/cntr_1/content",
+            "/filesystem",
+            "/responses",
+            "/responses/",
+            "/responses/r/x",
+            "/responses/r/input_items/x",
+            "/conversations/c/items/i/x",
+            "/chat/completions",
+            "/chat/completions/c/x",
         ] {
             assert!(ObjectRoute::at(path).is_none(), "{path}");
         }

@@ -27,6 +27,9 @@ impl Objects {
         let upstream = self.client.upstream_of(&object)?;
         let (mut spend, mut content_type) = (None, JSON);
         let is_deletion = head.method == Method::DELETE && route.rest.is_empty();
+        if object.kind.is_state() && !is_deletion {
+            return self.pass_state(request, &object, upstream).await;
+        }
         if object.kind == ObjectKind::VectorStore {
             if is_deletion && object.due_at.is_some() {
                 self.record_last_day(&object).await?;
@@ -85,7 +88,7 @@ impl Objects {
     }
 
     /// Removes from the cache an object that a request may have changed.
-    fn invalidate(&self, object: &UpstreamObject, method: &Method) {
+    pub(super) fn invalidate(&self, object: &UpstreamObject, method: &Method) {
         if *method != Method::GET {
             self.state.cache.invalidate(object);
         }

@@ -19,9 +19,9 @@ use super::create::{BATCH_PURPOSE, NewObject, check_purpose};
 use super::part_body::PartBody;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
-use super::upstream::{BufferedResponse, UpstreamRequest, is_plausible};
+use super::upstream::{BufferedResponse, UpstreamRequest};
 use crate::dialect::{Fields, JSON, form_type};
-use crate::object_kind::ObjectKind;
+use crate::object_kind::{ObjectKind, is_plausible};
 
 /// The time after which an upload expires, in seconds.
 const UPLOAD_SECONDS: i64 = SECONDS_PER_HOUR;

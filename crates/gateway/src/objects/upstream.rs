@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use base::ids::MAX_ID_LENGTH;
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use http_body::{Body as _, SizeHint};
@@ -22,8 +21,10 @@ use tokio::time::{Sleep, sleep};
 use super::quota::QuotaShare;
 use super::repository::UpstreamObject;
 use crate::abortable_body::{BodyContent, BrokenOff};
+use crate::document::{StoredAnswer, StoredIdScanner};
 use crate::headers;
-use crate::object_kind::ObjectKind;
+use crate::object_kind::{ObjectKind, is_plausible};
+use crate::state_recording::{StateRecorded, StateRecording};
 use crate::upstreams::ForwardFailure;
 use crate::watchdog::AbortReason;
 
@@ -32,8 +33,8 @@ const MAX_BUFFERED_BYTES: usize = 4 * 1024 * 1024;
 
 const BETA: HeaderName = HeaderName::from_static("openai-beta");
 
-const NOT_OFFERED: &str = "This deployment keeps no files, batches, vector stores or containers. Its operator can set stores = true for one \
-                           of its upstreams.";
+const NOT_OFFERED: &str = "This deployment keeps no files, batches, vector stores, containers, conversations, responses or chat \
+                           completions. Its operator can set stores = true for an upstream that stores them.";
 
 /// Sends requests to the upstreams that keep objects.
 pub(crate) struct ObjectClient(pub(crate) Arc<Upstreams>);
@@ -85,6 +86,12 @@ impl UpstreamRequest {
             body,
             share: Arc::clone(share),
         }
+    }
+
+    /// Asks for an answer without a content coding, so that it can be read.
+    pub(super) fn uncompressed(mut self) -> Self {
+        self.forwarded.headers.remove(ACCEPT_ENCODING);
+        self
     }
 
     /// Returns a request of the gateway itself about an object; `suffix` is appended to the object's path.
@@ -193,13 +200,9 @@ impl BufferedResponse {
         self.head.status.is_success()
     }
 
-    /// True if the upstream says that the object does not exist. An error page of a proxy does not say that.
+    /// True if the upstream says that the object does not exist.
     pub(super) fn is_gone(&self) -> bool {
-        let is_missing = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&self.head.status);
-        let content_type = self.head.headers.get(CONTENT_TYPE);
-        let is_json =
-            |content_type: &HeaderValue| content_type.as_bytes().starts_with(b"application/json");
-        is_missing && content_type.is_some_and(is_json)
+        is_gone(self.head.status, &self.head.headers)
     }
 
     /// Returns the id of the object that the answer describes.
@@ -226,6 +229,17 @@ pub(crate) struct PassthroughBody {
     idle_timer: Pin<Box<Sleep>>,
     /// Share of the project's quota, released at the end.
     _share: Option<Arc<QuotaShare>>,
+    /// Recording of the items of a list; `None` of any other answer.
+    list: Option<Box<ListRecording>>,
+}
+
+/// The recording of the items of a list that passes through. The last bytes are held back until it is complete.
+struct ListRecording {
+    ids: StoredIdScanner,
+    /// `None` once the list has ended.
+    recording: Option<StateRecording>,
+    recorded: Option<StateRecorded>,
+    held: Option<Bytes>,
 }
 
 impl PassthroughBody {
@@ -238,6 +252,7 @@ impl PassthroughBody {
             idle_timer: Box::pin(sleep(deadline.left())),
             deadline,
             _share: None,
+            list: None,
         };
         (head, body)
     }
@@ -249,14 +264,53 @@ impl PassthroughBody {
         response(head, body)
     }
 
+    /// Records the items of the answer, a list.
+    pub(super) fn record_items(&mut self, recording: StateRecording) {
+        self.list = Some(Box::new(ListRecording {
+            ids: StoredIdScanner::new(StoredAnswer::ItemList),
+            recording: Some(recording),
+            recorded: None,
+            held: None,
+        }));
+    }
+
     /// Returns the next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 }
 
-impl BodyContent for PassthroughBody {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+impl ListRecording {
+    /// Reads the next bytes, and returns those before.
+    fn pass(&mut self, chunk: Bytes) -> Option<Bytes> {
+        self.ids.feed(&chunk);
+        self.held.replace(chunk)
+    }
+
+    /// Ends the list, and returns its last bytes once its items are recorded. Those that could not be can be listed again.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(recording) = self.recording.take() {
+            self.recorded = recording.finish(&self.ids);
+        }
+        if let Some(recorded) = &mut self.recorded {
+            // An error is logged where it happens.
+            let _ = ready!(recorded.as_mut().poll(context));
+            self.recorded = None;
+        }
+        Poll::Ready(self.held.take())
+    }
+
+    fn has_ended(&self) -> bool {
+        self.recording.is_none()
+    }
+}
+
+impl PassthroughBody {
+    /// Returns the next bytes that the upstream sends; `None` at the end.
+    fn poll_upstream(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 ready!(self.idle_timer.as_mut().poll(context));
@@ -280,6 +334,31 @@ impl BodyContent for PassthroughBody {
             });
         }
     }
+}
+
+impl BodyContent for PassthroughBody {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        loop {
+            if let Some(list) = &mut self.list
+                && list.has_ended()
+            {
+                return list.poll_end(context).map(|last| last.map(Ok));
+            }
+            let next = ready!(self.poll_upstream(context));
+            let Some(list) = &mut self.list else {
+                return Poll::Ready(next);
+            };
+            match next {
+                Some(Ok(chunk)) => {
+                    if let Some(before) = list.pass(chunk) {
+                        return Poll::Ready(Some(Ok(before)));
+                    }
+                }
+                Some(Err(broken_off)) => return Poll::Ready(Some(Err(broken_off))),
+                None => return list.poll_end(context).map(|last| last.map(Ok)),
+            }
+        }
+    }
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
@@ -293,10 +372,12 @@ impl BodyContent for PassthroughBody {
     fn abandon(self, _: AbortReason) {}
 }
 
-/// True if a path segment can be an id, or a word between ids. No server could take it for a part of another path.
-pub(super) fn is_plausible(segment: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=MAX_ID_LENGTH).contains(&segment.len()) && segment.bytes().all(is_plain)
+/// True if an upstream that answers so says that an object does not exist. An error page of a proxy does not say that.
+pub(super) fn is_gone(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_missing = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&status);
+    let is_json =
+        |content_type: &HeaderValue| content_type.as_bytes().starts_with(b"application/json");
+    is_missing && headers.get(CONTENT_TYPE).is_some_and(is_json)
 }
 
 fn response<B>(head: Parts, body: B) -> Response<B> {

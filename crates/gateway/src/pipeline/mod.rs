@@ -35,10 +35,6 @@ use crate::response_body::Body;
 use crate::watchdog::{Registration, Watchdog};
 use crate::{headers, messages_api, request_body, socket};
 
-/// A model server keeps responses without knowing their owners, and the gateway does not record which server has which.
-const RESPONSES_NOT_KEPT: &str = "Responses cannot be fetched, deleted, cancelled or listed through this gateway: it keeps none, and does not \
-                                  know which project one of a model server's belongs to. Keep what /v1/responses answers.";
-
 /// The stages of the gateway.
 pub(crate) struct Pipeline {
     pub(crate) ids: Arc<IdGenerator>,
@@ -122,7 +118,8 @@ impl Pipeline {
         if socket::is_asked_for(&context.head) {
             return Box::pin(self.serve_socket(context)).await;
         }
-        let (methods, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
+        let (methods, endpoint) =
+            Endpoint::at(&context.head.method, path).ok_or_else(|| Error::unknown_path(path))?;
         if !methods.contains(&context.head.method) {
             return method_not_allowed(context, methods);
         }
@@ -134,11 +131,6 @@ impl Pipeline {
             Endpoint::Forwarded(dialect) => self.serve_model(dialect, context, body).await,
             // Boxed, so that the future of every other request is smaller.
             Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
-            Endpoint::StoredResponse => {
-                self.authenticate(context, Permission::ModelRequest).await?;
-                let code = "stored_responses_unavailable";
-                Err(Error::refused(code, RESPONSES_NOT_KEPT))
-            }
             // Queries are ignored but for one parameter: clients add the time against caches, and others.
             Endpoint::Models => {
                 let caller = self.authenticate(context, Permission::ModelRead).await?;

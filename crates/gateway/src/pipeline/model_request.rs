@@ -49,8 +49,8 @@ impl Pipeline {
         let plan = self.forwarder.plan(dialect.api, &call.model, affinity)?;
         let headers = &mut context.head.headers;
         headers::own_idempotency_key(headers, &self.auth.pepper, &caller.project.id);
-        let admitted = self.check_and_admit(context, caller, (dialect, &mut call), &plan);
-        let (request, capture) = registration.unless_revoked(pin!(admitted)).await??;
+        let admitted = self.check_and_admit(context, caller, (dialect, &mut call), plan);
+        let (request, capture, plan) = registration.unless_revoked(pin!(admitted)).await??;
         let headers = take(&mut context.head.headers);
         let answer = self.forwarder.forward(headers, query, call, plan, request);
         match registration.unless_revoked(answer).await? {
@@ -62,7 +62,8 @@ impl Pipeline {
         }
     }
 
-    /// Checks a request by the settings of its project, admits it, and begins to capture it.
+    /// Checks a request by the settings of its project, admits it, and begins to capture it. Returns the targets of the plan
+    /// that have what the request names.
     ///
     /// # Errors
     /// A check refuses the request, or a limit is reached.
@@ -71,15 +72,16 @@ impl Pipeline {
         context: &mut RequestContext,
         caller: Caller,
         (dialect, call): (&'static Dialect, &mut Call),
-        plan: &[Target],
-    ) -> Result<(InFlightRequest, Option<Capture>)> {
+        plan: Vec<Target>,
+    ) -> Result<(InFlightRequest, Option<Capture>, Vec<Target>)> {
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(call)?;
-        self.objects.ownership.check_call(&caller, call).await?;
         policy.apply(call)?;
+        let ownership = &self.objects.ownership;
+        let plan = ownership.check_call(&caller, call, plan).await?;
         let capture = self.capture(&context.id, dialect, &caller, call);
-        let request = self.admit(dialect, context, caller, call, plan).await?;
-        Ok((request, capture.map(Capture::admitted)))
+        let request = self.admit(dialect, context, caller, call, &plan).await?;
+        Ok((request, capture.map(Capture::admitted), plan))
     }
 
     /// Begins to capture a request and its response for troubleshooting; returns `None` if neither may be kept.
@@ -138,6 +140,9 @@ impl Pipeline {
             admission: Some(admission),
             observer: context.observer.hand_over(),
             decoding_memory: Some(decoding_memory),
+            state_recorder: call
+                .stores_answer()
+                .then(|| self.objects.state_recorder.clone()),
         })
     }
 

@@ -77,7 +77,7 @@ impl Pipeline {
         let needs = Permission::ModelRequest;
         let (caller, registration) = self.authenticate_again(context, caller, needs)?;
         let request = object_request(&caller, &route, context, Bytes::new());
-        let serving = self.objects.add_part(request, body);
+        let serving = Box::pin(self.objects.add_part(request, body));
         let response = registration.unless_revoked(serving).await??;
         Ok(response.map(Body::from))
     }

@@ -251,7 +251,7 @@ impl SocketSession {
         mut call: Box<Call>,
     ) -> Result<Result<AdmittedCall>, SessionEnd> {
         context.observer.set_model(&call.model);
-        call.accept_previous_response(|id| self.response_ids.contains(id));
+        call.accept_responses(|id| self.response_ids.contains(id));
         let admitted = async {
             let affinity = || call.affinity(caller.project.id.as_str());
             let forwarder = &self.pipeline.forwarder;
@@ -259,8 +259,8 @@ impl SocketSession {
             let checked = (&RESPONSES, &mut *call);
             let admitted = self
                 .pipeline
-                .check_and_admit(context, caller, checked, &plan);
-            let (request, capture) = admitted.await?;
+                .check_and_admit(context, caller, checked, plan);
+            let (request, capture, plan) = admitted.await?;
             Ok(AdmittedCall {
                 call,
                 plan,

@@ -215,12 +215,17 @@ async fn all_endpoints_refuse_with_the_same_errors() {
     let narrow_key = world.narrow_key().await;
     for path in PATHS {
         let right = body(path, "real");
-        for method in [Method::GET, Method::PUT, Method::DELETE] {
+        // A list of stored chat completions is at the same path.
+        let (others, allow): (&[Method], _) = match *path {
+            "/v1/chat/completions" => (&[Method::PUT, Method::DELETE], "GET, POST"),
+            _ => (&[Method::GET, Method::PUT, Method::DELETE], "POST"),
+        };
+        for method in others {
             let answer = world
-                .send(request(method, path, world.service(), &right))
+                .send(request(method.clone(), path, world.service(), &right))
                 .await;
             assert_eq!(told(&answer), refusal(405, "method_not_allowed", ""));
-            assert_eq!(answer.header("allow"), "POST", "{path}");
+            assert_eq!(answer.header("allow"), allow, "{path}");
         }
         let narrow = request(Method::POST, path, &narrow_key.secret, &right);
         let answer = world.send(narrow).await;
@@ -269,19 +274,26 @@ async fn unknown_paths_are_never_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stored_responses_are_refused_and_never_forwarded() {
+async fn stored_answers_are_not_offered_where_no_upstream_stores() {
     let world = World::start(Reply::whole(200, ANSWER)).await;
     for (method, path, allow) in [
         (Method::GET, "/v1/responses/resp_1", "GET, DELETE"),
         (Method::DELETE, "/v1/responses/resp_1", "GET, DELETE"),
         (Method::POST, "/v1/responses/resp_1/cancel", "POST"),
         (Method::GET, "/v1/responses/resp_1/input_items", "GET"),
+        (Method::POST, "/v1/conversations", "POST"),
+        (Method::GET, "/v1/conversations/conv_1", "GET, POST, DELETE"),
+        (Method::GET, "/v1/conversations/c/items", "GET, POST"),
+        (Method::GET, "/v1/conversations/c/items/i", "GET, DELETE"),
+        (Method::GET, "/v1/chat/completions", "GET, POST"),
+        (Method::GET, "/v1/chat/completions/c", "GET, POST, DELETE"),
+        (Method::GET, "/v1/chat/completions/c/messages", "GET"),
     ] {
         let answer = world
             .send(request(method.clone(), path, world.service(), ""))
             .await;
-        assert_eq!(answer.status, 400, "{path}");
-        assert_eq!(answer.error()[3], "stored_responses_unavailable");
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.error()[3], "not_offered");
         assert_eq!(
             answer.header("openai-organization"),
             world.organization_id()

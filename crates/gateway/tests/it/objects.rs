@@ -1,8 +1,9 @@
-//! Files, uploads, batches, vector stores and containers of two projects that share an upstream's account.
+//! Files, uploads, batches, vector stores, containers and stored answers of two projects that share an upstream's account.
 
 mod batch_prices;
 mod batches;
 mod containers;
+mod every_place;
 mod files;
 mod guessed_ids;
 mod lists;
@@ -13,6 +14,10 @@ mod ownership;
 mod quota;
 mod reported_usage;
 mod reservations;
+mod state;
+mod state_answers;
+mod state_records;
+mod state_streams;
 mod storage_server;
 mod upload_parts;
 mod uploads;

@@ -20,7 +20,7 @@ const MODEL: &str = r#"{"model":"real"}"#;
 const TABLE: &str = r#"
 POST | /v1/unknown          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/unknown         |
 GET  | /v1/models/          |                    |                     |          | [                        | 404 | unknown_url              |        | /v1/models/         |
-GET  | /v1/chat/completions |                    |                     |          | [                        | 405 | method_not_allowed       |        | GET                 |
+GET  | /v1/completions      |                    |                     |          | [                        | 405 | method_not_allowed       |        | GET                 |
 POST | /v1/models           |                    |                     |          | [                        | 405 | method_not_allowed       |        | POST                |
 POST | /v1/chat/completions |                    | content-length      | 67108865 | [                        | 413 | request_too_large        |        | 67108864            |
 POST | /v1/chat/completions |                    | content-encoding    | br       | [                        | 415 | unsupported_content_encoding | | gzip, deflate, zstd |

@@ -273,8 +273,6 @@ fn dear() -> Vec<(&'static str, String, Option<&'static str>)> {
         with("web_search_options", "{}"),
         message(r#"[{"type":"image_url","image_url":{"url":"https://x/y"}}]"#),
         message(&format!(r#""data:x;base64,{long}""#)),
-        respond(r#","previous_response_id":"resp_1""#, None),
-        respond(r#","conversation":"conv_1""#, None),
         respond(r#","tools":[{"type":"mcp"}],"max_tool_calls":1"#, None),
     ]
 }

@@ -52,7 +52,8 @@ pub struct Upstream {
     /// Aliases that clients may request, mapped to the model names of the upstream.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
-    /// True if files, batches, vector stores and containers are stored at this upstream; at most one.
+    /// True if the upstream stores objects that belong to projects: its responses, conversations and stored chat completions,
+    /// and the files, batches, vector stores and containers that clients create, if it is the first such upstream.
     #[serde(default)]
     pub stores: bool,
     /// Weight in weighted round robin; 0 makes it a standby.

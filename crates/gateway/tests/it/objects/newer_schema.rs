@@ -21,6 +21,7 @@ fn object(organization: &Organization) -> UpstreamObject {
         created_at: 1_000,
         work: None,
         due_at: Some(UnixTime(1)),
+        expires_at: None,
         bytes: None,
     }
 }

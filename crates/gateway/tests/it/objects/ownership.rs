@@ -110,24 +110,11 @@ async fn s5_a_file_of_another_project_is_found_in_every_place() {
 }
 
 /// Members that name an object without a known owner, with the field that the refusal names.
-const OF_NOBODY: [(&str, &str); 12] = [
-    (r#""previous_response_id":"resp_1""#, "previous_response_id"),
-    (r#""conversation":"conv_1""#, "conversation"),
-    (r#""conversation":{"id":"conv_1"}"#, "conversation"),
+const OF_NOBODY: [(&str, &str); 5] = [
     (r#""prompt":{"id":"pmpt_1","version":"1"}"#, "prompt"),
     (
         r#""tools":[{"type":"shell","environment":{"type":"container_auto","skills":[{"skill_id":"skill_1"}]}}]"#,
         "skill_id",
-    ),
-    (
-        r#""input":[{"type":"item_reference","id":"msg_1"}]"#,
-        "input",
-    ),
-    (r#""input":[{"id":"msg_1"}]"#, "input"),
-    (r#""input":[{"id":"msg_1","type":null}]"#, "input"),
-    (
-        r#""prompt_cache_options":{"comparison_response_id":"resp_1"}"#,
-        "comparison_response_id",
     ),
     (
         r#""background_options":{"continuation_id":"c_1"}"#,
@@ -142,6 +129,43 @@ const OF_NOBODY: [(&str, &str); 12] = [
         "voice",
     ),
 ];
+
+/// Members that name an unknown response, conversation or item, with the field that the refusal names.
+const UNKNOWN: [(&str, &str); 7] = [
+    (r#""previous_response_id":"resp_1""#, "previous_response_id"),
+    (r#""conversation":"conv_1""#, "conversation"),
+    (r#""conversation":{"id":"conv_1"}"#, "conversation"),
+    (
+        r#""input":[{"type":"item_reference","id":"msg_1"}]"#,
+        "input",
+    ),
+    (r#""input":[{"id":"msg_1"}]"#, "input"),
+    (r#""input":[{"id":"msg_1","type":null}]"#, "input"),
+    (
+        r#""prompt_cache_options":{"comparison_response_id":"resp_1"}"#,
+        "comparison_response_id",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_unknown_responses_conversations_and_items_are_not_found() {
+    let (world, shelf) = world().await;
+    for (member, param) in UNKNOWN {
+        let body = format!(r#"{{"model":"real",{member}}}"#);
+        assert_eq!(ask(&world, &body).await, (404, json!(param)), "{member}");
+    }
+    for member in [
+        r#""previous_response_id":["resp_1"]"#,
+        r#""conversation":["conv_1"]"#,
+        r#""conversation":{"id":["conv_1"]}"#,
+        r#""input":[{"type":"item_reference","id":["msg_1"]}]"#,
+        r#""prompt_cache_options":{"comparison_response_id":{}}"#,
+    ] {
+        let body = format!(r#"{{"model":"real",{member}}}"#);
+        assert_eq!(ask(&world, &body).await.0, 400, "{member}");
+    }
+    assert!(shelf.asked().is_empty(), "nothing is passed on");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s26_what_nobody_can_tell_the_owner_of_is_not_named_at_a_shared_account() {
@@ -161,7 +185,7 @@ async fn s26_what_nobody_can_tell_the_owner_of_is_not_named_at_a_shared_account(
         r#""previous_response_id":null,"conversation":null,"prompt":null"#,
         r#""tools":[{"type":"code_interpreter","container":{"type":"auto"}}]"#,
         r#""input":[{"type":"message","id":"msg_1","role":"assistant","content":[]},{"id":"msg_2","role":"user"}]"#,
-        r#""input":[{"type":"reasoning","id":"rs_1","summary":[]}]"#,
+        r#""input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"x"}]"#,
         r#""metadata":{"container_id":"x","skill_id":"y"},"audio":{"voice":"alloy","format":"wav"}"#,
     ] {
         ask(&world, &format!(r#"{{"model":"real",{member}}}"#)).await;

@@ -1,4 +1,5 @@
-//! A fake upstream that keeps files, uploads, batches, vector stores and containers for one account, as OpenAI's service does.
+//! A fake upstream that keeps files, uploads, batches, vector stores, containers and the state of answers for one account, as
+//! OpenAI's service does.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::KEY;
+use super::state_answers::events;
 use crate::upstream::serve;
 use crate::world::START_SECONDS;
 
@@ -36,10 +38,11 @@ pub struct StorageState {
     pub refuses: bool,
     /// Answer of models, if there are any.
     pub response: Option<Value>,
-    made: usize,
+    /// Number of objects that were made, which their ids come from.
+    pub made: usize,
 }
 
-type Answered = Result<Value, (u16, Value)>;
+pub(super) type Answered = Result<Value, (u16, Value)>;
 
 impl StorageServer {
     pub async fn start() -> Self {
@@ -98,7 +101,7 @@ impl StorageServer {
 }
 
 impl StorageState {
-    fn keep(&mut self, kind: &str, mut object: Value) -> Value {
+    pub(super) fn keep(&mut self, kind: &str, mut object: Value) -> Value {
         self.made += 1;
         // Ids do not grow.
         let number = self.made * 7919 % 1000;
@@ -113,7 +116,7 @@ impl StorageState {
         object
     }
 
-    fn get(&self, kind: &str, id: &str) -> Answered {
+    pub(super) fn get(&self, kind: &str, id: &str) -> Answered {
         let object = self
             .objects
             .get(id)
@@ -122,7 +125,7 @@ impl StorageState {
         object.cloned().ok_or((404, message))
     }
 
-    fn delete(&mut self, kind: &str, id: &str) -> Answered {
+    pub(super) fn delete(&mut self, kind: &str, id: &str) -> Answered {
         self.get(kind, id)?;
         self.objects.remove(id);
         Ok(json!({"id": id, "object": format!("{kind}.deleted"), "deleted": true}))
@@ -131,6 +134,9 @@ impl StorageState {
     fn answer(&mut self, method: &Method, path: &str, body: &Bytes) -> Answered {
         let segments: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
         let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+        if let Some(answered) = self.answer_state(method, &segments, &json()) {
+            return answered;
+        }
         match (method.as_str(), segments.as_slice()) {
             ("POST", ["files"]) => {
                 let text = String::from_utf8_lossy(body);
@@ -305,9 +311,14 @@ async fn answer(
         Ok(answer) => (200, answer),
         Err(refusal) => refusal,
     };
-    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+    let is_stream = serde_json::from_slice::<Value>(&body).is_ok_and(|it| it["stream"] == true);
+    let (kind, text) = match is_stream && status == 200 {
+        true => ("text/event-stream", events(&answer)),
+        false => ("application/json", answer.to_string()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
-    let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert("content-type", json);
+    let kind = http::HeaderValue::from_static(kind);
+    response.headers_mut().insert("content-type", kind);
     response
 }

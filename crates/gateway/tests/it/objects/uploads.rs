@@ -204,11 +204,7 @@ async fn the_input_of_a_batch_that_was_uploaded_in_parts_is_looked_at_before_its
         ("nothing".to_owned(), 400, "line 2: "),
         (format!("\n{good}"), 400, "line 2: "),
         (line(r#"{"tools":[{"type":"mcp"}]}"#), 403, "mcp"),
-        (
-            line(r#"{"previous_response_id":"resp_1"}"#),
-            400,
-            "line 2: ",
-        ),
+        (line(r#"{"prompt":{"id":"pmpt_1"}}"#), 400, "line 2: "),
     ];
     for (line, status, words) in bad {
         let text = format!("{good}\n{line}\n");

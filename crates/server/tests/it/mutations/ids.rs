@@ -20,7 +20,7 @@ pub(super) struct Ids {
 }
 
 /// The last word of the path of a list, and the parameter that names one of its items.
-const LISTS: [(&str, &str); 13] = [
+const LISTS: [(&str, &str); 16] = [
     ("projects", "project_id"),
     ("groups", "group_id"),
     ("roles", "role_id"),
@@ -34,6 +34,9 @@ const LISTS: [(&str, &str); 13] = [
     ("batches", "batch_id"),
     ("vector_stores", "vector_store_id"),
     ("file_batches", "file_batch_id"),
+    ("responses", "response_id"),
+    ("conversations", "conversation_id"),
+    ("completions", "completion_id"),
 ];
 
 impl Ids {

@@ -35,7 +35,7 @@ pub(super) enum Content {
 /// An operation of the gateway: method, path, and what it is sent.
 type GatewayRoute = (&'static str, &'static str, fn() -> Content);
 
-const GATEWAY: [GatewayRoute; 35] = [
+const GATEWAY: [GatewayRoute; 52] = [
     ("POST", "/chat/completions", chat),
     ("POST", "/completions", completion),
     ("POST", "/responses", response),
@@ -50,7 +50,28 @@ const GATEWAY: [GatewayRoute; 35] = [
     ("POST", "/audio/translations", upload),
     ("GET", "/models", nothing),
     ("GET", "/models/cheap", nothing),
-    ("GET", "/responses/resp_1", nothing),
+    ("POST", "/responses", stored_response),
+    ("GET", "/responses/{response_id}", nothing),
+    ("DELETE", "/responses/{response_id}", nothing),
+    ("POST", "/responses/{response_id}/cancel", nothing),
+    ("GET", "/responses/{response_id}/input_items", nothing),
+    ("POST", "/conversations", items),
+    ("GET", "/conversations/{conversation_id}", nothing),
+    ("POST", "/conversations/{conversation_id}", metadata),
+    ("DELETE", "/conversations/{conversation_id}", nothing),
+    ("GET", "/conversations/{conversation_id}/items", nothing),
+    ("POST", "/conversations/{conversation_id}/items", items),
+    (
+        "GET",
+        "/conversations/{conversation_id}/items/msg_1",
+        nothing,
+    ),
+    ("POST", "/chat/completions", stored_chat),
+    ("GET", "/chat/completions", nothing),
+    ("GET", "/chat/completions/{completion_id}", nothing),
+    ("POST", "/chat/completions/{completion_id}", metadata),
+    ("DELETE", "/chat/completions/{completion_id}", nothing),
+    ("GET", "/chat/completions/{completion_id}/messages", nothing),
     ("GET", "/files", nothing),
     ("POST", "/files", file),
     ("GET", "/files/{file_id}", nothing),
@@ -110,6 +131,29 @@ fn response() -> Content {
         "model": "cheap", "input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}], "store": false,
         "max_output_tokens": 9, "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}], "prompt": {"id": "pmpt_1"},
     }))
+}
+
+fn stored_response() -> Content {
+    Content::Json(json!({
+        "model": "cheap", "input": [{"role": "user", "content": "Hello"}], "store": true, "max_output_tokens": 9,
+    }))
+}
+
+fn stored_chat() -> Content {
+    Content::Json(json!({
+        "model": "cheap", "messages": [], "store": true, "max_completion_tokens": 9, "metadata": {"a": "b"},
+    }))
+}
+
+fn items() -> Content {
+    Content::Json(json!({
+        "items": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}],
+        "metadata": {"a": "b"},
+    }))
+}
+
+fn metadata() -> Content {
+    Content::Json(json!({"metadata": {"a": "b"}}))
 }
 
 fn embedding() -> Content {

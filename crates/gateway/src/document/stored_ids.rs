@@ -1,0 +1,230 @@
+//! The ids of what an answer leaves at its upstream: a response with its items and its conversation, a chat completion, or the
+//! items of a list. Only answers whose request is stored are read for them.
+
+use std::collections::HashSet;
+
+use base::ids::MAX_ID_LENGTH;
+
+use super::json_scanner::{JsonScanner, JsonVisitor};
+use crate::object_kind::{ObjectKind, is_plausible};
+
+/// The most ids that are kept of one answer.
+const MAX_IDS: usize = 2_000;
+
+/// The kind of an answer that has ids of stored objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredAnswer {
+    /// A response, whole or as events.
+    Response,
+    /// A chat completion, whole or as chunks.
+    ChatCompletion,
+    /// A list of items.
+    ItemList,
+}
+
+/// A scanner that finds the ids in the documents of an answer. Text that cannot be an id counts as none.
+pub(crate) struct StoredIdScanner {
+    scanner: JsonScanner<IdPath>,
+    visitor: IdVisitor,
+}
+
+/// The path to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IdPath {
+    Root,
+    Response,
+    Items,
+    Item,
+    /// A conversation: its id, or an object that has it.
+    Conversation,
+    Id(ObjectKind),
+    Skipped,
+}
+
+struct IdVisitor {
+    answer: StoredAnswer,
+    found: HashSet<(ObjectKind, String)>,
+    /// The string that is being read; empty once it cannot be an id.
+    open: String,
+    is_broken: bool,
+}
+
+impl StoredIdScanner {
+    /// Returns a scanner of an answer of which nothing has come.
+    pub(crate) fn new(answer: StoredAnswer) -> Self {
+        Self {
+            scanner: JsonScanner::new(IdPath::Root),
+            visitor: IdVisitor {
+                answer,
+                found: HashSet::new(),
+                open: String::new(),
+                is_broken: false,
+            },
+        }
+    }
+
+    /// Reads the next bytes of a document.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.scanner.feed(&mut self.visitor, bytes);
+    }
+
+    /// Ends a document.
+    pub(crate) fn end_document(&mut self) {
+        self.scanner.reset();
+        self.visitor.clear();
+    }
+
+    /// True if no id has been found.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.visitor.found.is_empty()
+    }
+
+    /// Returns the ids that have been found so far.
+    pub(crate) fn found(&self) -> impl Iterator<Item = (ObjectKind, &str)> {
+        let found = self.visitor.found.iter();
+        found.map(|(kind, id)| (*kind, id.as_str()))
+    }
+}
+
+impl IdVisitor {
+    fn clear(&mut self) {
+        self.open.clear();
+        self.is_broken = false;
+    }
+}
+
+impl JsonVisitor for IdVisitor {
+    type Path = IdPath;
+    const SKIPPED: IdPath = IdPath::Skipped;
+
+    fn is_skipped(path: IdPath) -> bool {
+        path == IdPath::Skipped
+    }
+
+    fn member(&mut self, of: IdPath, key: &[u8]) -> IdPath {
+        match (of, self.answer) {
+            (IdPath::Root, StoredAnswer::Response) if key == b"response" => IdPath::Response,
+            (IdPath::Root, StoredAnswer::Response) if key == b"item" => IdPath::Item,
+            (IdPath::Root, StoredAnswer::Response) | (IdPath::Response, _) => match key {
+                b"id" => IdPath::Id(ObjectKind::Response),
+                b"output" => IdPath::Items,
+                b"conversation" => IdPath::Conversation,
+                _ => IdPath::Skipped,
+            },
+            (IdPath::Root, StoredAnswer::ChatCompletion) if key == b"id" => {
+                IdPath::Id(ObjectKind::ChatCompletion)
+            }
+            (IdPath::Root, StoredAnswer::ItemList) if key == b"data" => IdPath::Items,
+            (IdPath::Item, _) if key == b"id" => IdPath::Id(ObjectKind::ResponseItem),
+            (IdPath::Conversation, _) if key == b"id" => IdPath::Id(ObjectKind::Conversation),
+            _ => IdPath::Skipped,
+        }
+    }
+
+    fn element(&mut self, of: IdPath) -> IdPath {
+        match of {
+            IdPath::Items => IdPath::Item,
+            _ => IdPath::Skipped,
+        }
+    }
+
+    fn begin(&mut self, _: IdPath, _: bool) {}
+
+    fn end(&mut self, _: IdPath) {}
+
+    fn text(&mut self, _: IdPath, part: &[u8]) {
+        match std::str::from_utf8(part) {
+            Ok(part) if self.open.len() + part.len() <= MAX_ID_LENGTH => self.open.push_str(part),
+            _ => self.is_broken = true,
+        }
+    }
+
+    fn end_text(&mut self, path: IdPath) {
+        let kind = match path {
+            IdPath::Id(kind) => Some(kind),
+            IdPath::Conversation => Some(ObjectKind::Conversation),
+            _ => None,
+        };
+        if let Some(kind) = kind
+            && !self.is_broken
+            && self.found.len() < MAX_IDS
+            && is_plausible(&self.open)
+        {
+            self.found.insert((kind, std::mem::take(&mut self.open)));
+        }
+        self.clear();
+    }
+
+    fn scalar(&mut self, _: IdPath, _: &[u8]) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(answer: StoredAnswer, documents: &[&str], chunk: usize) -> Vec<String> {
+        let mut scanner = StoredIdScanner::new(answer);
+        for document in documents {
+            for part in document.as_bytes().chunks(chunk) {
+                scanner.feed(part);
+            }
+            scanner.end_document();
+        }
+        let found = scanner.found();
+        let mut found: Vec<String> = found
+            .map(|(kind, id)| format!("{}={id}", kind.as_str()))
+            .collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn the_ids_of_a_response_are_found_in_one_document_and_in_events() {
+        let response = r#"{"id":"resp_1","output":[{"id":"msg_1","content":[{"id":"x"}]},{"id":null}],
+            "conversation":{"id":"conv_1"},"metadata":{"id":"y"},"usage":{"id":"z"}}"#;
+        let all = [
+            "conversation=conv_1",
+            "response=resp_1",
+            "response_item=msg_1",
+        ];
+        for chunk in [1, 7, 1_000] {
+            assert_eq!(found(StoredAnswer::Response, &[response], chunk), all);
+            let created = format!(r#"{{"type":"response.created","response":{response}}}"#);
+            let item =
+                r#"{"type":"response.output_item.added","item":{"id":"fc_1"},"item_id":"q"}"#;
+            let events = [&*created, item, "[DONE]", r#"{"response":{"id":"resp_1""#];
+            let events = found(StoredAnswer::Response, &events, chunk);
+            let mut all = all.to_vec();
+            all.insert(2, "response_item=fc_1");
+            assert_eq!(events, all);
+        }
+        let named = r#"{"conversation":"conv_1"}"#;
+        let named = found(StoredAnswer::Response, &[named], 1);
+        assert_eq!(named, ["conversation=conv_1"]);
+    }
+
+    #[test]
+    fn the_ids_of_completions_and_lists_are_found() {
+        let chunk = r#"{"id":"chatcmpl-1","choices":[{"id":"x"}],"response":{"id":"y"}}"#;
+        let completion = found(StoredAnswer::ChatCompletion, &[chunk, chunk], 3);
+        assert_eq!(completion, ["chat_completion=chatcmpl-1"]);
+        let list = r#"{"object":"list","data":[{"id":"msg_1"},{"id":"msg_2"}],"first_id":"msg_1","id":"x"}"#;
+        let list = found(StoredAnswer::ItemList, &[list], 3);
+        assert_eq!(list, ["response_item=msg_1", "response_item=msg_2"]);
+    }
+
+    #[test]
+    fn text_that_no_path_can_contain_is_no_id() {
+        let long = "x".repeat(MAX_ID_LENGTH + 1);
+        for id in ["", "a/b", "a.b", "a\\u0062", "\u{e9}", &long] {
+            let document = format!(r#"{{"id":"{id}","output":[{{"id":"after"}}]}}"#);
+            let ids = found(StoredAnswer::Response, &[&document], 5);
+            assert_eq!(ids, ["response_item=after"], "{id}");
+        }
+        let many: Vec<String> = (0..MAX_IDS + 5)
+            .map(|n| format!(r#"{{"id":"m{n}"}}"#))
+            .collect();
+        let many = format!(r#"{{"data":[{}]}}"#, many.join(","));
+        assert_eq!(found(StoredAnswer::ItemList, &[&many], 999).len(), MAX_IDS);
+    }
+}
