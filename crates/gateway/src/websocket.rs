@@ -7,18 +7,19 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::response_body::Body;
 
-/// Paths at which OpenAI's service speaks WebSocket.
-const PATHS: [&str; 2] = ["/v1/responses", "/v1/realtime"];
+/// The path at which a client that is refused falls back to HTTP. Other paths at which the hosted service speaks WebSocket are
+/// not offered.
+const PATH: &str = "/v1/responses";
 
 const MESSAGE: &str = "This gateway does not speak WebSocket. Send POST /v1/responses over HTTP instead, with \"stream\": true for an \
                        answer in events.";
 
-/// True if a request asks for an upgrade to WebSocket at one of [`PATHS`].
+/// True if a request asks for an upgrade to WebSocket at [`PATH`].
 pub(crate) fn is_asked_for(head: &Parts) -> bool {
     let mut wanted = head.headers.get_all(UPGRADE).iter();
     let is_websocket = |name: &str| name.trim().eq_ignore_ascii_case("websocket");
     head.method == Method::GET
-        && PATHS.contains(&head.uri.path())
+        && head.uri.path() == PATH
         && wanted.any(|value| {
             value
                 .to_str()

@@ -49,7 +49,7 @@ use crate::document::{Document, HostedToolUsage};
 use crate::sse::Verdict;
 
 /// Every endpoint that is forwarded to models, the most used one first.
-pub(crate) static DIALECTS: [&Dialect; 11] = [
+pub(crate) static DIALECTS: [&Dialect; 13] = [
     &completions::CHAT_COMPLETIONS,
     &responses::RESPONSES,
     &embeddings::EMBEDDINGS,
@@ -61,6 +61,8 @@ pub(crate) static DIALECTS: [&Dialect; 11] = [
     &audio::SPEECH,
     &audio::TRANSCRIPTIONS,
     &audio::TRANSLATIONS,
+    &responses::COMPACT,
+    &responses::INPUT_TOKENS,
 ];
 
 /// An endpoint that is forwarded to models, and how its usage is measured.
@@ -87,6 +89,10 @@ pub(crate) struct Dialect {
     stores_by_default: Option<bool>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
+    /// True if a line of a batch may ask for it.
+    is_for_batches: bool,
+    /// True if no model works on a request: it counts as a request, and has no tokens and no cost.
+    pub(crate) is_free: bool,
     /// Estimates what a request will consume; an error refuses the request.
     estimate: fn(&Fields<'_>) -> Result<Estimate>,
     /// The format of answers that are no streams.
@@ -158,6 +164,8 @@ const DEFAULT: Dialect = Dialect {
     },
     stores_by_default: None,
     has_optional_stream_usage: false,
+    is_for_batches: true,
+    is_free: false,
     estimate: |_| Ok(Estimate::default()),
     answer: AnswerFormat::Json,
     read_document: UsageAccumulator::add_report,
@@ -194,6 +202,11 @@ impl Dialect {
     /// True if a request may be JSON.
     pub(crate) fn takes_json(&self) -> bool {
         self.format != RequestFormat::Multipart
+    }
+
+    /// True if a line of a batch may ask for it.
+    pub(crate) fn is_for_batches(&self) -> bool {
+        self.is_for_batches && self.takes_json()
     }
 }
 
@@ -238,6 +251,21 @@ fn measure_text(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator
         usage.estimate(Metric::OutputTokens, accumulator.text.tokens(model));
     }
     usage
+}
+
+/// Measures an endpoint that is free: one request without tokens.
+fn measure_nothing(_: &Estimate, _: &str, accumulator: &UsageAccumulator) -> MeasuredUsage {
+    if accumulator.is_failed {
+        return MeasuredUsage::none();
+    }
+    let quantities = Quantities::default()
+        .with(Metric::NumModelRequests, 1)
+        .with(Metric::InputTokens, 0)
+        .with(Metric::OutputTokens, 0);
+    MeasuredUsage {
+        quantities,
+        ..MeasuredUsage::default()
+    }
 }
 
 /// Measures an endpoint whose output is not counted.

@@ -1,10 +1,11 @@
-//! `/v1/responses`: the creation of a response. The router refuses access to responses that a model server has stored.
+//! `/v1/responses`: the creation of a response, the compaction of a conversation, and the count of the tokens of an input. The
+//! router refuses access to responses that a model server has stored.
 
 use base::{Error, Result};
 
 use super::estimate::OutputTokens;
-use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
-use crate::document::{Document, ReportedError};
+use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator, measure_nothing};
+use crate::document::{Document, HostedToolUsage, ReportedError};
 use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
@@ -32,6 +33,39 @@ pub(super) static RESPONSES: Dialect = Dialect {
     read_document,
     read_event,
     ..DEFAULT
+};
+
+/// Shortens a conversation to its user messages and an item that stands for the rest, which a model writes. Servers store the
+/// result only if `store` says so. The hosted tools in its output were called, and paid for, before.
+pub(super) static COMPACT: Dialect = Dialect {
+    path: "/responses/compact",
+    stores_by_default: Some(false),
+    is_for_batches: false,
+    read_document: |accumulator, document| {
+        read_document(accumulator, document);
+        accumulator.hosted_tools = Some(HostedToolUsage::default());
+    },
+    read_event: |accumulator, event| {
+        let verdict = read_event(accumulator, event);
+        accumulator.hosted_tools = Some(HostedToolUsage::default());
+        verdict
+    },
+    ..RESPONSES
+};
+
+/// Counts the tokens of what would be the request for a response. No model works on it, so that it costs nothing.
+pub(super) static INPUT_TOKENS: Dialect = Dialect {
+    path: "/responses/input_tokens",
+    max_token_fields: &[],
+    choice_count_fields: &[],
+    stores_by_default: Some(false),
+    is_for_batches: false,
+    is_free: true,
+    estimate: |_| Ok(Estimate::default()),
+    read_document: |_, _| {},
+    read_event: |_, _| Verdict::Keep,
+    measure: measure_nothing,
+    ..RESPONSES
 };
 
 /// The names that model servers have for the most tokens of an answer.

@@ -208,7 +208,7 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
         return Err("its method is not POST".to_owned());
     }
     let path = url.strip_prefix("/v1").unwrap_or_default();
-    let dialect = Dialect::at(path).filter(|dialect| dialect.takes_json());
+    let dialect = Dialect::at(path).filter(|dialect| dialect.is_for_batches());
     let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
     let body = file.slice_ref(body);
     let call = Call::parse(dialect, &HeaderMap::new(), body);
@@ -291,6 +291,10 @@ mod tests {
             (&good.replace("/v1/emb", "/v2/emb"), "no endpoint"),
             (
                 &good.replace("embeddings", "audio/translations"),
+                "no endpoint",
+            ),
+            (
+                &good.replace("embeddings", "responses/input_tokens"),
                 "no endpoint",
             ),
             (

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base::ids::{IdGenerator, RequestId};
 use base::time::Stopwatch;
-use base::{Clock, Error, Permission, Result};
+use base::{Clock, Error, NotOffered, Result};
 use bodies::Bodies;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
@@ -24,6 +24,7 @@ use crate::limits::RateLimitStatus;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
 use crate::objects::{Objects, QuotaShare};
+use crate::permission_rules::permission_of;
 use crate::rate_limits::RateLimits;
 use crate::request_body::RequestBody;
 use crate::request_observer::RequestObserver;
@@ -103,8 +104,12 @@ impl Pipeline {
         if websocket::is_asked_for(&context.head) {
             return Ok(websocket::refusal());
         }
-        let (methods, endpoint) = Endpoint::at(path).ok_or_else(|| Error::unknown_path(path))?;
+        let Some((methods, endpoint)) = Endpoint::at(path) else {
+            NotOffered::check(context.head.method.as_str(), path)?;
+            return Err(Error::unknown_path(path));
+        };
         if !methods.contains(&context.head.method) {
+            NotOffered::check(context.head.method.as_str(), path)?;
             return method_not_allowed(&context.head, methods);
         }
         context.observer.set_endpoint(endpoint.name());
@@ -113,19 +118,19 @@ impl Pipeline {
             // Boxed, so that the future of every other request is smaller.
             Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
             Endpoint::StoredResponse => {
-                self.authenticate(context, Permission::ModelRequest).await?;
+                self.authenticate(context).await?;
                 let code = "stored_responses_unavailable";
                 Err(Error::refused(code, RESPONSES_NOT_KEPT))
             }
             // Queries are ignored: clients add their version, or the time against caches.
             Endpoint::Models => {
-                let caller = self.authenticate(context, Permission::ModelRead).await?;
+                let caller = self.authenticate(context).await?;
                 self.auth.record_use(&caller);
                 let models = self.models.list(caller.level.models.as_ref());
                 Ok(models.map(Body::from))
             }
             Endpoint::Model(name) => {
-                let caller = self.authenticate(context, Permission::ModelRead).await?;
+                let caller = self.authenticate(context).await?;
                 self.auth.record_use(&caller);
                 let model = self.models.retrieve(&name, &caller)?;
                 Ok(model.map(Body::from))
@@ -133,15 +138,12 @@ impl Pipeline {
         }
     }
 
-    /// Returns the caller of a request, who must have a permission.
+    /// Returns the caller of a request, who has the permission that the request requires.
     ///
     /// # Errors
-    /// Those of [`Authenticator`], and 400, 413, 415: the headers are invalid.
-    async fn authenticate(
-        &self,
-        context: &mut RequestContext,
-        needs: Permission,
-    ) -> Result<Caller> {
+    /// Those of [`Authenticator`] and [`permission_of`], and 400, 413, 415: the headers are invalid.
+    async fn authenticate(&self, context: &mut RequestContext) -> Result<Caller> {
+        let needs = permission_of(&context.head)?;
         request_body::check_headers(&context.head.headers, context.max_body_bytes)?;
         let caller = self.auth.authenticate(&context.head.headers).await?;
         context.organization = Some(caller.key.organization.header.clone());
@@ -154,13 +156,13 @@ impl Pipeline {
     /// settings take effect even if they happened while the body came.
     ///
     /// # Errors
-    /// Those of [`Authenticator`].
+    /// Those of [`Authenticator`] and [`permission_of`].
     fn authenticate_again(
         &self,
         context: &RequestContext,
         before: &Caller,
-        needs: Permission,
     ) -> Result<(Caller, Registration)> {
+        let needs = permission_of(&context.head)?;
         // Registered first, so that a revocation in between is seen by the watchdog or by the look-up.
         let registration = self.watchdog.register(before.hashes, &before.key, needs);
         let caller = self.auth.authenticate_again(before, &context.head, needs)?;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use base::ids::{Id, RequestId};
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, Result, UnixTime};
 use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
@@ -16,7 +16,7 @@ use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
 use crate::headers;
 use crate::in_flight::{Admission, InFlightRequest};
-use crate::limits::RateLimitReservation;
+use crate::limits::{Amounts, RateLimitReservation, RequestedAmounts};
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
 use crate::request_body::{self, RequestBody};
@@ -31,8 +31,7 @@ impl Pipeline {
         context: &mut RequestContext,
         body: impl RequestBody,
     ) -> Result<Response<Body>> {
-        let needs = Permission::ModelRequest;
-        let caller = self.authenticate(context, needs).await?;
+        let caller = self.authenticate(context).await?;
         no_query(context.head.uri.query())?;
         self.rate_limits.check_not_zero(&caller)?;
         self.budget.check_not_reached(&caller)?;
@@ -43,7 +42,7 @@ impl Pipeline {
             body = request_body::json_text(&body);
         }
         context.observer.resume();
-        let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
+        let (caller, registration) = self.authenticate_again(context, &caller)?;
         let mut call = Call::read(dialect, &context.head.headers, body).await?;
         context.observer.set_model(&call.model);
         let plan = self
@@ -145,9 +144,14 @@ impl Pipeline {
     ) -> Result<(Option<SpendReservation>, RateLimitReservation)> {
         let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
-        call.estimate.input = call.input(known, names.token_limit());
-        let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
-        let requested = call.estimate.requested_amounts(dialect.kind);
+        let (spend, requested) = if dialect.is_free {
+            let request = Amounts::default().with_requests(1);
+            (None, RequestedAmounts::from(request))
+        } else {
+            call.estimate.input = call.input(known, names.token_limit());
+            let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
+            (spend, call.estimate.requested_amounts(dialect.kind))
+        };
         let (reserved, status) =
             self.rate_limits
                 .reserve(&caller.project, names.as_slice(), &requested);

@@ -29,6 +29,8 @@ pub const PATHS: &[&str] = &[
     "/v1/audio/speech",
     "/v1/audio/transcriptions",
     "/v1/audio/translations",
+    "/v1/responses/compact",
+    "/v1/responses/input_tokens",
 ];
 
 /// Returns a request for the model `nick`, in JSON, or as a form where the path requires one.
@@ -249,7 +251,7 @@ async fn unknown_paths_are_never_forwarded() {
     for path in [
         "/v1",
         "/v1/",
-        "/v1/uploads/x",
+        "/v1/unheard-of",
         "/v1/embeddings/",
         "/v1/audio",
         "/v1/images",

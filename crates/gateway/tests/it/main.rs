@@ -18,6 +18,7 @@ mod load_balancing;
 mod metered;
 mod metrics;
 mod nodes;
+mod not_offered;
 mod objects;
 mod permissions;
 mod properties;

@@ -12,6 +12,7 @@ mod ownership;
 mod quota;
 mod reported_usage;
 mod reservations;
+mod scopes;
 mod storage_server;
 mod upload_parts;
 mod uploads;
