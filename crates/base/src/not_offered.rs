@@ -37,10 +37,10 @@ const TRAINING: &str = "Its cost is outside every limit, and its models would be
 const VOICES: &str =
     "They would belong to all projects of the account. Name one of the model's own voices.";
 const EVENTS_OF_ALL: &str = "The account's events are those of all its projects. Poll the batch, or the response, with GET.";
-const REVIEWS: &str = "They belong to the account that all projects share. Ask the operator of the account.";
+const REVIEWS: &str =
+    "They belong to the account that all projects share. Ask the operator of the account.";
 const OWN_KEYS: &str = "This server stores no content at the hosted service. See docs/databases.md for where its data is.";
-const FEDERATION: &str =
-    "Give each workload a service account of its own: POST /v1/organization/projects/{project_id}/service_accounts.";
+const FEDERATION: &str = "Give each workload a service account of its own: POST /v1/organization/projects/{project_id}/service_accounts.";
 
 /// What is not offered. The first entry that matches a request is the refusal; what is served is never looked for here.
 pub static NOT_OFFERED: &[NotOffered] = &[
@@ -161,10 +161,7 @@ impl NotOffered {
     /// Returns 404: what the path is, and what to use instead.
     #[must_use]
     pub fn error(&self) -> Error {
-        Error::not_offered(format!(
-            "Not offered here: {}. {}",
-            self.name, self.advice
-        ))
+        Error::not_offered(format!("Not offered here: {}. {}", self.name, self.advice))
     }
 }
 
@@ -176,7 +173,10 @@ mod tests {
     fn what_is_not_offered_is_named_with_an_alternative() {
         for entry in NOT_OFFERED {
             let error = entry.error();
-            assert_eq!((error.status.as_u16(), error.code), (404, Some("not_offered")));
+            assert_eq!(
+                (error.status.as_u16(), error.code),
+                (404, Some("not_offered"))
+            );
             assert!(error.message.contains(entry.name), "{entry:?}");
             assert!(entry.advice.ends_with('.') && !entry.name.ends_with('.'));
             let method = entry.method.unwrap_or("PUT");

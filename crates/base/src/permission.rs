@@ -327,7 +327,9 @@ mod tests {
         );
         for (name, meaning) in OTHER_NAMES {
             let row = match meaning {
-                OtherName::Synonym(permission) => format!("| `{name}` | `{}` |", permission.as_str()),
+                OtherName::Synonym(permission) => {
+                    format!("| `{name}` | `{}` |", permission.as_str())
+                }
                 OtherName::EveryRead => format!("| `{name}` | every name that ends in `.read` |"),
             };
             assert!(

@@ -89,13 +89,12 @@ impl ClientOperation {
         let needs = permission_at(&method, &path).map(|needs| needs.as_str());
         match (Endpoint::at(&format!("/v1{path}")), needs) {
             (Some(_), Some(needs)) if self.websocket => Status::Passed(needs),
-            (Some((methods, endpoint)), Some(needs)) if methods.contains(&method) => {
-                match endpoint {
-                    Endpoint::StoredResponse => Status::NotOffered("stored responses"),
-                    Endpoint::Object(route) if route.is_passthrough() => Status::Passed(needs),
-                    _ => Status::Served(needs),
-                }
-            }
+            (Some((methods, endpoint)), Some(needs)) if methods.contains(&method) => match endpoint
+            {
+                Endpoint::StoredResponse => Status::NotOffered("stored responses"),
+                Endpoint::Object(route) if route.is_passthrough() => Status::Passed(needs),
+                _ => Status::Served(needs),
+            },
             (found, _) => match NotOffered::find(&self.method, &path) {
                 Some(entry) => Status::NotOffered(entry.name),
                 None if found.is_some() => Status::NotOffered("this method"),
@@ -129,7 +128,11 @@ fn shape(path: &str) -> String {
 #[test]
 fn the_published_operations_are_those_of_the_official_client() {
     let (client, administration) = (Client::installed(), Administration::published());
-    let statuses: Vec<_> = client.operations.iter().map(|it| it.status(&administration)).collect();
+    let statuses: Vec<_> = client
+        .operations
+        .iter()
+        .map(|it| it.status(&administration))
+        .collect();
     let count = |is: fn(&Status<'_>) -> bool| statuses.iter().filter(|it| is(it)).count();
     let mut text = format!(
         "The Python client openai {} has {} operations, WebSockets included: {} are served, {} passed, {} not offered.\n",
@@ -151,7 +154,10 @@ fn the_published_operations_are_those_of_the_official_client() {
     }
     text += "\n## What is not offered\n\n| what | paths below `/v1` | instead |\n|---|---|---|\n";
     for entry in NOT_OFFERED {
-        let method = entry.method.map(|method| format!("{method} ")).unwrap_or_default();
+        let method = entry
+            .method
+            .map(|method| format!("{method} "))
+            .unwrap_or_default();
         let (name, path, advice) = (entry.name, entry.path, entry.advice);
         writeln!(text, "| {name} | `{method}{path}` | {advice} |").expect("a string");
     }

@@ -31,7 +31,11 @@ const fn two(path: &'static str, read: Permission, write: Permission) -> Permiss
 /// The rules of every path. The first one that matches decides; a path without a rule cannot be requested.
 pub(crate) static RULES: &[PermissionRule] = &[
     one("/chat/completions", P::ChatCompletionsRequest),
-    two("/responses/{response_id}", P::ResponsesRead, P::ResponsesWrite),
+    two(
+        "/responses/{response_id}",
+        P::ResponsesRead,
+        P::ResponsesWrite,
+    ),
     // GET opens a WebSocket, which creates responses.
     one("/responses", P::ResponsesWrite),
     one("/embeddings", P::EmbeddingsRequest),
@@ -51,7 +55,11 @@ pub(crate) static RULES: &[PermissionRule] = &[
         P::VectorStoresRead,
     ),
     two("/vector_stores", P::VectorStoresRead, P::VectorStoresWrite),
-    two("/conversations", P::ConversationsRead, P::ConversationsWrite),
+    two(
+        "/conversations",
+        P::ConversationsRead,
+        P::ConversationsWrite,
+    ),
     two("/containers", P::ContainersRead, P::ContainersWrite),
 ];
 

@@ -20,9 +20,7 @@ impl PermissionName {
     pub fn all() -> impl Iterator<Item = Self> {
         let ours = Permission::ALL.iter().map(|permission| permission.as_str());
         let others = OTHER_NAMES.iter().map(|(name, _)| *name);
-        ours.chain(others)
-            .chain(HOSTED.iter().copied())
-            .map(Self)
+        ours.chain(others).chain(HOSTED.iter().copied()).map(Self)
     }
 
     /// Returns the name if it is a known permission's.
@@ -206,8 +204,10 @@ mod tests {
         }
         assert!(HOSTED.is_sorted());
         assert!(OTHER_NAMES.is_sorted_by_key(|(name, _)| *name));
-        let no_permission =
-            |name: &&str| PermissionName::parse(name).is_some_and(|it| it.permissions() == PermissionSet::default());
+        let no_permission = |name: &&str| {
+            PermissionName::parse(name)
+                .is_some_and(|it| it.permissions() == PermissionSet::default())
+        };
         assert!(HOSTED.iter().all(no_permission));
         assert!(!OTHER_NAMES.iter().any(|(name, _)| no_permission(name)));
     }

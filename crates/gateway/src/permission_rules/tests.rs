@@ -11,8 +11,16 @@ use crate::object_kind::ObjectKind;
 #[test]
 fn each_endpoint_requires_the_permission_of_its_path() {
     for (method, path, scope) in [
-        ("POST", "/chat/completions", "api.model.chat_completions.request"),
-        ("GET", "/chat/completions/c/messages", "api.model.chat_completions.request"),
+        (
+            "POST",
+            "/chat/completions",
+            "api.model.chat_completions.request",
+        ),
+        (
+            "GET",
+            "/chat/completions/c/messages",
+            "api.model.chat_completions.request",
+        ),
         ("POST", "/completions", "api.model.request"),
         ("POST", "/messages/count_tokens", "api.model.request"),
         ("POST", "/decisions", "api.model.request"),
@@ -36,7 +44,11 @@ fn each_endpoint_requires_the_permission_of_its_path() {
         ("POST", "/vector_stores/v/files", "api.vector_stores.write"),
         ("GET", "/conversations/c/items", "api.conversations.read"),
         ("POST", "/conversations", "api.conversations.write"),
-        ("GET", "/containers/c/files/f/content", "api.containers.read"),
+        (
+            "GET",
+            "/containers/c/files/f/content",
+            "api.containers.read",
+        ),
         ("POST", "/containers", "api.containers.write"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).expect(method);

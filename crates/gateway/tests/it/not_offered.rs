@@ -31,14 +31,19 @@ async fn what_is_not_offered_is_named_with_what_to_use_instead() {
             let answer = world.send(request(method, path, key, "{}")).await;
             let [message, kind, param, code] = answer.error();
             assert_eq!((answer.status.as_u16(), code), (404, "not_offered".into()));
-            assert_eq!((kind, param), ("invalid_request_error".into(), serde_json::Value::Null));
+            assert_eq!(
+                (kind, param),
+                ("invalid_request_error".into(), serde_json::Value::Null)
+            );
             let message = message.as_str().expect("a message");
             assert!(message.contains(words), "{path}: {message}");
             assert!(message.starts_with("Not offered here: "), "{message}");
         }
     }
     for (path, status) in [("/v1/models/real", 200), ("/v1/realtimes", 404)] {
-        let answer = world.send(request(Method::GET, path, world.service(), "")).await;
+        let answer = world
+            .send(request(Method::GET, path, world.service(), ""))
+            .await;
         assert_eq!(answer.status, status, "{path}");
         assert!(!answer.body.contains("not_offered"), "{path}");
     }

@@ -209,7 +209,10 @@ async fn a_compaction_obeys_the_settings_of_a_response() {
     assert_eq!(asked[1].body, plain, "no unknown member is added");
     world.list_models("deny_list", &["real"]).await;
     let refused = world.post(path, plain).await;
-    assert_eq!((refused.status.as_u16(), refused.error()[3].clone()), (403, "model_not_found".into()));
+    assert_eq!(
+        (refused.status.as_u16(), refused.error()[3].clone()),
+        (403, "model_not_found".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
