@@ -84,7 +84,10 @@ def routes():
         if what is None:
             raise SystemExit(f"{name} sends a request, and its route was not found")
         verb, path = what
-        path = MARK.sub(r"{\1}", path.partition("?")[0])
+        if "?" in path:
+            # A variant of another method's operation.
+            continue
+        path = MARK.sub(r"{\1}", path)
         shape = verb, MARK.sub("{}", re.sub(r"\{\w+\}", "{}", path))
         operation = found.setdefault(shape, {"path": path, "calls": []})
         operation["calls"].append(name)

@@ -91,7 +91,7 @@ pub(crate) struct Dialect {
     pub(crate) has_optional_stream_usage: bool,
     /// True if a line of a batch may ask for it.
     is_for_batches: bool,
-    /// True if no model works on a request: it counts as a request, and has no tokens and no cost.
+    /// True if a request costs nothing: it counts as a request for the rate limits, and as none in reports.
     pub(crate) is_free: bool,
     /// Estimates what a request will consume; an error refuses the request.
     estimate: fn(&Fields<'_>) -> Result<Estimate>,
@@ -251,21 +251,6 @@ fn measure_text(estimate: &Estimate, model: &str, accumulator: &UsageAccumulator
         usage.estimate(Metric::OutputTokens, accumulator.text.tokens(model));
     }
     usage
-}
-
-/// Measures an endpoint that is free: one request without tokens.
-fn measure_nothing(_: &Estimate, _: &str, accumulator: &UsageAccumulator) -> MeasuredUsage {
-    if accumulator.is_failed {
-        return MeasuredUsage::none();
-    }
-    let quantities = Quantities::default()
-        .with(Metric::NumModelRequests, 1)
-        .with(Metric::InputTokens, 0)
-        .with(Metric::OutputTokens, 0);
-    MeasuredUsage {
-        quantities,
-        ..MeasuredUsage::default()
-    }
 }
 
 /// Measures an endpoint whose output is not counted.

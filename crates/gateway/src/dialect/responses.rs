@@ -4,7 +4,7 @@
 use base::{Error, Result};
 
 use super::estimate::OutputTokens;
-use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator, measure_nothing};
+use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, UsageAccumulator};
 use crate::document::{Document, HostedToolUsage, ReportedError};
 use crate::sse::Verdict;
 
@@ -64,7 +64,7 @@ pub(super) static INPUT_TOKENS: Dialect = Dialect {
     estimate: |_| Ok(Estimate::default()),
     read_document: |_, _| {},
     read_event: |_, _| Verdict::Keep,
-    measure: measure_nothing,
+    measure: |_, _, _| MeasuredUsage::none(),
     ..RESPONSES
 };
 

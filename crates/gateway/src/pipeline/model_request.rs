@@ -16,7 +16,7 @@ use crate::caller::Caller;
 use crate::dialect::{Call, Dialect};
 use crate::headers;
 use crate::in_flight::{Admission, InFlightRequest};
-use crate::limits::{Amounts, RateLimitReservation, RequestedAmounts};
+use crate::limits::{Amounts, RateLimitReservation};
 use crate::policy::ProjectPolicy;
 use crate::query::no_query;
 use crate::request_body::{self, RequestBody};
@@ -145,8 +145,7 @@ impl Pipeline {
         let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
         let (spend, requested) = if dialect.is_free {
-            let request = Amounts::default().with_requests(1);
-            (None, RequestedAmounts::from(request))
+            (None, Amounts::zero().with_requests(1).into())
         } else {
             call.estimate.input = call.input(known, names.token_limit());
             let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
