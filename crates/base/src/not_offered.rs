@@ -120,6 +120,16 @@ pub static NOT_OFFERED: &[NotOffered] = &[
         "Keep what POST /v1/chat/completions answers.",
     ),
     at(
+        "/organization/projects/{project_id}/service_tier_settings",
+        "service tiers of projects",
+        "Name the tier in service_tier of each request.",
+    ),
+    at(
+        "/organization/usage/decisions",
+        "the usage of decisions",
+        "No decisions are offered here.",
+    ),
+    at(
         "/organization/external_keys",
         "encryption keys of your own",
         OWN_KEYS,

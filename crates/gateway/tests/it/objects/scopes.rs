@@ -112,7 +112,8 @@ async fn a_batch_requires_the_scope_of_its_endpoint_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_reads_everything_changes_nothing() {
     let (world, _shelf) = world().await;
-    let store = world.make("/v1/vector_stores", world.service(), &json!({}));
+    let empty = json!({});
+    let store = world.make("/v1/vector_stores", world.service(), &empty);
     let store = format!("/v1/vector_stores/{}", store.await.id());
     let search = format!("{store}/search");
     let key = world.scoped_key(&["api.all.read"]).await.secret;
