@@ -1,4 +1,4 @@
-//! What the hosted service has and this server does not offer, so that nobody takes the refusal for a typo.
+//! Operations of the hosted service that this server does not offer, so that nobody takes the refusal for a typo.
 
 use crate::path_pattern::is_at_or_below;
 use crate::{Error, Result};
@@ -10,9 +10,9 @@ pub struct NotOffered {
     pub path: &'static str,
     /// Their only method; `None` if the pattern is theirs with every method.
     pub method: Option<&'static str>,
-    /// What they are, as a noun.
+    /// Noun for them.
     pub name: &'static str,
-    /// What to use instead, or what speaks against it, in whole sentences.
+    /// Alternative, and the reason, in whole sentences.
     pub advice: &'static str,
 }
 
@@ -42,7 +42,7 @@ const REVIEWS: &str =
 const OWN_KEYS: &str = "This server stores no content at the hosted service. See docs/databases.md for where its data is.";
 const FEDERATION: &str = "Give each workload a service account of its own: POST /v1/organization/projects/{project_id}/service_accounts.";
 
-/// What is not offered. The first entry that matches a request is the refusal; what is served is never looked for here.
+/// Operations that are not offered. The first entry that matches a request is the refusal; what is served is never looked for here.
 pub static NOT_OFFERED: &[NotOffered] = &[
     at("/realtime", "the Realtime API", EVENTS),
     at("/live", "live sessions", EVENTS),

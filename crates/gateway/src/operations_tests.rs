@@ -34,7 +34,7 @@ struct Client {
 /// The permission that each operation of the Administration API requires, by its method and path.
 struct Administration(HashMap<(String, String), String>);
 
-/// What becomes of an operation, and the required permission, or what is not offered.
+/// Status of an operation, with the required permission, or the name of what is not offered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status<'a> {
     Served(&'a str),

@@ -1,4 +1,4 @@
-//! What the hosted service has and the gateway does not offer.
+//! Operations of the hosted service that the gateway does not offer.
 
 use http::Method;
 

@@ -52,7 +52,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "/v1/responses/compact",
         r#"{"model":"real","input":"01234567"}"#,
         r#"{"object":"response.compaction","output":[]}"#,
-        "completions real succeeded estimated input_tokens=3 output_tokens=0 num_model_requests=1",
+        "completions real succeeded estimated input_tokens=3 output_tokens=1 num_model_requests=1",
     ),
     (
         "/v1/responses/input_tokens",
