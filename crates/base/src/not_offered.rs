@@ -103,16 +103,6 @@ pub static NOT_OFFERED: &[NotOffered] = &[
         "conversations",
         "Send what was said before in input of POST /v1/responses.",
     ),
-    at(
-        "/containers",
-        "containers",
-        "Use the hosted tool code_interpreter with the container {\"type\": \"auto\"}.",
-    ),
-    at(
-        "/uploads",
-        "uploads in parts",
-        "Use POST /v1/files, for files of up to 64 MiB.",
-    ),
     at("/decisions", "decisions", "Use POST /v1/responses."),
     at(
         "/chat/completions/{completion_id}",

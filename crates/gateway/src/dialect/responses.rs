@@ -5,7 +5,7 @@ use base::{Error, Result};
 
 use super::estimate::OutputTokens;
 use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, UsageAccumulator};
-use crate::document::{Document, HostedToolUsage, ReportedError};
+use crate::document::{Document, OutputItems, ReportedError};
 use crate::sse::Verdict;
 
 pub(super) static RESPONSES: Dialect = Dialect {
@@ -43,11 +43,11 @@ pub(super) static COMPACT: Dialect = Dialect {
     is_for_batches: false,
     read_document: |accumulator, document| {
         read_document(accumulator, document);
-        accumulator.hosted_tools = Some(HostedToolUsage::default());
+        accumulator.complete_items = Some(OutputItems::default());
     },
     read_event: |accumulator, event| {
         let verdict = read_event(accumulator, event);
-        accumulator.hosted_tools = Some(HostedToolUsage::default());
+        accumulator.complete_items = Some(OutputItems::default());
         verdict
     },
     ..RESPONSES

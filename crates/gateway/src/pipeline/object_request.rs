@@ -73,8 +73,7 @@ impl Pipeline {
     ) -> Result<Response<Body>> {
         route.check_query(&context.head.method, context.head.uri.query())?;
         let body = PartBody::new(&context.head.headers, body)?;
-        let needs = Permission::ModelRequest;
-        let (caller, registration) = self.authenticate_again(context, caller, needs)?;
+        let (caller, registration) = self.authenticate_again(context, caller)?;
         let request = object_request(&caller, &route, context, Bytes::new());
         let serving = self.objects.add_part(request, body);
         let response = registration.unless_revoked(serving).await??;
