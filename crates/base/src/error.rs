@@ -76,6 +76,22 @@ impl Error {
         Self::new(StatusCode::FORBIDDEN, Some(code), message)
     }
 
+    /// Returns 403: the key is valid, but its scopes or the roles of its owner do not include `scope`.
+    #[must_use]
+    pub fn missing_scope(scope: &str) -> Self {
+        let message = format!(
+            "You have insufficient permissions for this operation. Missing scopes: {scope}. Check that the scopes of the key, \
+             if it has any, and the roles of its owner include it."
+        );
+        Self::forbidden("insufficient_permissions", message)
+    }
+
+    /// Returns 404: the path is known from the hosted service, and not served here.
+    #[must_use]
+    pub fn not_offered(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, Some("not_offered"), message)
+    }
+
     /// Returns 404: no `noun` with this id exists in the caller's organization.
     #[must_use]
     pub fn not_found(noun: &str, id: &str) -> Self {

@@ -2,10 +2,12 @@
 
 mod hosted;
 mod list;
+mod other_names;
 mod role;
 
 pub use hosted::HOSTED;
 pub use list::{PermissionList, PermissionName};
+pub use other_names::{OTHER_NAMES, OtherName};
 pub use role::{OrganizationRole, PredefinedRole, ProjectRole, role_permissions};
 
 macro_rules! permissions {
@@ -95,10 +97,49 @@ permissions! {
     ProjectSettingsRead = "api.organization.projects.settings.read",
     /// Set the rate limits, model permissions, hosted tool permissions and service tiers of a project.
     ProjectSettingsWrite = "api.organization.projects.settings.write",
-    /// Call models through the gateway.
+    // From here on, what the gateway requires.
+    /// Call models through the gateway, at every endpoint; includes the permissions below except `api.model.read`.
     ModelRequest = "api.model.request",
     /// List and retrieve the models of the gateway.
     ModelRead = "api.model.read",
+    /// Request chat completions.
+    ChatCompletionsRequest = "api.model.chat_completions.request",
+    /// Request embeddings.
+    EmbeddingsRequest = "api.model.embeddings.request",
+    /// Request moderations.
+    ModerationsRequest = "api.model.moderations.request",
+    /// Generate and edit images.
+    ImagesRequest = "api.model.images.request",
+    /// Request speech, transcriptions and translations.
+    AudioRequest = "api.model.audio.request",
+    /// Retrieve responses and list their input.
+    ResponsesRead = "api.responses.read",
+    /// Create, cancel and delete responses.
+    ResponsesWrite = "api.responses.write",
+    /// Retrieve conversations and their items.
+    ConversationsRead = "api.conversations.read",
+    /// Create, modify and delete conversations and their items.
+    ConversationsWrite = "api.conversations.write",
+    /// List, retrieve and download files.
+    FilesRead = "api.files.read",
+    /// Upload and delete files.
+    FilesWrite = "api.files.write",
+    /// Retrieve uploads of large files.
+    UploadsRead = "api.uploads.read",
+    /// Create, complete and cancel uploads of large files.
+    UploadsWrite = "api.uploads.write",
+    /// List and retrieve batches.
+    BatchesRead = "api.batches.read",
+    /// Create and cancel batches.
+    BatchesWrite = "api.batches.write",
+    /// List, retrieve and search vector stores and their files.
+    VectorStoresRead = "api.vector_stores.read",
+    /// Create, modify and delete vector stores; add and remove their files.
+    VectorStoresWrite = "api.vector_stores.write",
+    /// List and retrieve containers, and download their files.
+    ContainersRead = "api.containers.read",
+    /// Create and delete containers and their files.
+    ContainersWrite = "api.containers.write",
 }
 
 impl Permission {
@@ -109,6 +150,43 @@ impl Permission {
             .iter()
             .copied()
             .find(|permission| permission.as_str() == name)
+    }
+
+    /// Returns the permission and those that it includes. `api.model.request` was once the only scope of the gateway, so it
+    /// includes every other one that is required there, except to read models.
+    #[must_use]
+    pub fn with_included(self) -> PermissionSet {
+        let includes = |one: &Self| match self {
+            Self::ModelRequest => one.is_for_gateway() && *one != Self::ModelRead,
+            _ => *one == self,
+        };
+        Self::ALL.iter().copied().filter(includes).collect()
+    }
+
+    /// Returns the permission that an error asks for in place of this one: `api.model.request` for its parts, as the hosted
+    /// service does.
+    #[must_use]
+    pub fn as_asked_for(self) -> Self {
+        match self {
+            Self::ChatCompletionsRequest
+            | Self::EmbeddingsRequest
+            | Self::ModerationsRequest
+            | Self::ImagesRequest
+            | Self::AudioRequest => Self::ModelRequest,
+            other => other,
+        }
+    }
+
+    /// Returns true if the gateway requires the permission.
+    #[must_use]
+    pub fn is_for_gateway(self) -> bool {
+        self >= Self::ModelRequest
+    }
+
+    /// Returns true if the permission reads and changes nothing.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        self.as_str().ends_with(".read")
     }
 
     /// Returns true if the permission has a meaning in a project, so that a project role can include it.
@@ -129,9 +207,11 @@ impl Permission {
     }
 }
 
-/// A set of permissions.
+/// A set of permissions, one bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PermissionSet(u64);
+
+const _: () = assert!(Permission::ALL.len() < u64::BITS as usize);
 
 impl PermissionSet {
     /// All permissions.
@@ -167,20 +247,25 @@ impl PermissionSet {
         Self(self.0 & !other.0)
     }
 
+    /// Returns the permissions of the set that have a meaning in a project.
+    #[must_use]
+    pub fn in_project(self) -> Self {
+        self.iter()
+            .filter(|permission| permission.is_for_projects())
+            .collect()
+    }
+
     /// Iterates over the permissions, in the order of the catalogue.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         let all = Permission::ALL.iter().copied();
         all.filter(move |permission| self.contains(*permission))
     }
 
-    /// Parses a JSON array of names. Unknown names are skipped: they may be permissions of another version.
+    /// Parses a JSON array of names into all permissions that they include. Unknown names are skipped: they may be permissions
+    /// of another version.
     #[must_use]
     pub fn from_json(json: &str) -> Self {
-        let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
-        names
-            .iter()
-            .filter_map(|name| Permission::parse(name))
-            .collect()
+        PermissionList::from_json(json).set()
     }
 
     /// Parses the scopes of a key, a JSON array of names, into the permissions that they allow. An empty array allows all of
@@ -233,13 +318,25 @@ mod tests {
         }
         let rows = document
             .lines()
-            .filter(|line| line.starts_with("| `api."))
+            .filter(|line| line.starts_with("| `api.") || line.starts_with("| `model."))
             .count();
         assert_eq!(
             rows,
-            Permission::ALL.len(),
+            Permission::ALL.len() + OTHER_NAMES.len(),
             "docs/permissions.md has a permission too many"
         );
+        for (name, meaning) in OTHER_NAMES {
+            let row = match meaning {
+                OtherName::Synonym(permission) => {
+                    format!("| `{name}` | `{}` |", permission.as_str())
+                }
+                OtherName::EveryRead => format!("| `{name}` | every name that ends in `.read` |"),
+            };
+            assert!(
+                document.lines().any(|line| line == row),
+                "docs/permissions.md should have:\n{row}"
+            );
+        }
         for name in HOSTED {
             let item = format!("- `{name}`");
             assert!(
@@ -281,12 +378,28 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_of_the_time_before_narrow_ones_opens_what_it_opened() {
+        let request = PermissionSet::from_scopes(r#"["api.model.request"]"#);
+        for permission in Permission::ALL {
+            let is_included = permission.is_for_gateway() && *permission != Permission::ModelRead;
+            let name = permission.as_str();
+            assert_eq!(request.contains(*permission), is_included, "{name}");
+            let json = serde_json::json!([name]).to_string();
+            assert!(PermissionSet::from_scopes(&json).contains(*permission));
+            assert_eq!(permission.with_included(), PermissionSet::from_json(&json));
+            let is_umbrella = *permission == Permission::ModelRequest;
+            assert!(is_umbrella || permission.with_included().iter().count() == 1);
+        }
+    }
+
+    #[test]
     fn scopes_restrict_unless_they_are_empty() {
         let model_read = PermissionSet::default().with(Permission::ModelRead);
         for (json, left) in [
             ("[]", PermissionSet::ALL),
             (r#"["api.model.read"]"#, model_read),
             (r#"["api.model.read","api.unheard.of"]"#, model_read),
+            (r#"["model.read","api.webhooks.read"]"#, model_read),
             (r#"["api.unheard.of"]"#, PermissionSet::default()),
             ("not JSON", PermissionSet::default()),
         ] {

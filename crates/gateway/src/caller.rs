@@ -51,12 +51,7 @@ impl Caller {
         if self.key.permissions.contains(permission) {
             return Ok(());
         }
-        let scope = permission.as_str();
-        let message = format!(
-            "This API key lacks the scope {scope}. It must be among the key's scopes, if it has any, and its owner's roles must \
-             allow it."
-        );
-        Err(Error::forbidden("insufficient_permissions", message))
+        Err(Error::missing_scope(permission.as_asked_for().as_str()))
     }
 
     /// True if the organization or the project has a spend limit.

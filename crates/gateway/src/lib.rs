@@ -21,6 +21,8 @@ mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gateway;
+#[cfg(test)]
+mod generated_docs;
 mod headers;
 mod in_flight;
 mod limits;
@@ -32,8 +34,11 @@ mod models;
 mod object_kind;
 mod objects;
 mod offload;
+#[cfg(test)]
+mod operations_tests;
 mod options;
 mod percent;
+mod permission_rules;
 mod pipeline;
 mod policy;
 mod query;

@@ -11,9 +11,9 @@ use admin::Services;
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
-use base::Error;
 use base::ids::{Id, RequestId};
 use base::time::Stopwatch;
+use base::{Error, NotOffered};
 use futures_util::FutureExt;
 use gateway::Gateway;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
@@ -163,7 +163,9 @@ impl HttpServiceParts {
     async fn unrouted(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if is_administration(path) || !path.starts_with("/v1/") {
-            return Error::unknown_path(path).response();
+            let refusal = NotOffered::check(request.method().as_str(), path).err();
+            let refusal = refusal.unwrap_or_else(|| Error::unknown_path(path));
+            return refusal.response();
         }
         self.gateway.handle(request).await.map(Body::new)
     }

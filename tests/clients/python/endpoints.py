@@ -95,7 +95,9 @@ def refusals(client):
     else:
         raise Failed("the model server has completions after all: this script must check them")
     tuning = lambda: client.fine_tuning.jobs.list()  # noqa: E731
-    refused("an endpoint that there is not", openai.NotFoundError, tuning, "unknown_url")
+    refused("an API that is known and not offered", openai.NotFoundError, tuning, "not_offered")
+    unknown = lambda: client.get("/unheard-of", cast_to=object)  # noqa: E731
+    refused("an endpoint that there is not", openai.NotFoundError, unknown, "unknown_url")
     refused("one that is not offered", openai.NotFoundError, lambda: client.files.list(), "not_offered")
 
 

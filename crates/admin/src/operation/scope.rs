@@ -275,12 +275,5 @@ pub(crate) fn absent(param: &'static str, what: &str, name: impl Display) -> Err
 
 /// Returns 403: the key is valid, but its owner lacks `needs`.
 pub(crate) fn missing(needs: Permission) -> Error {
-    Error::forbidden(
-        "insufficient_permissions",
-        format!(
-            "You have insufficient permissions for this operation. Missing scopes: {}. Check that the key and its \
-             owner have a role that includes it.",
-            needs.as_str()
-        ),
-    )
+    Error::missing_scope(needs.as_str())
 }

@@ -40,8 +40,13 @@ pub(super) async fn check_permissions<S: RoleScope>(
     permissions: &PermissionList,
     before: &PermissionList,
 ) -> Result<()> {
-    let (permissions, before) = (permissions.set(), before.set());
     let is_project = scope.project_id().is_some();
+    let set = if is_project {
+        PermissionList::set_in_project
+    } else {
+        PermissionList::set
+    };
+    let (permissions, before) = (set(permissions), set(before));
     let misplaced = permissions
         .iter()
         .find(|one| is_project && !one.is_for_projects());

@@ -7,6 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::hosted::HOSTED;
+use super::other_names::{OTHER_NAMES, OtherName};
 use super::{Permission, PermissionSet};
 use crate::inline_schema;
 
@@ -15,10 +16,11 @@ use crate::inline_schema;
 pub struct PermissionName(&'static str);
 
 impl PermissionName {
-    /// Iterates over every name: those of the catalogue in its order, then those of the hosted service.
+    /// Iterates over every name: those of the catalogue in its order, then other names for them, then those that allow nothing.
     pub fn all() -> impl Iterator<Item = Self> {
         let ours = Permission::ALL.iter().map(|permission| permission.as_str());
-        ours.chain(HOSTED.iter().copied()).map(Self)
+        let others = OTHER_NAMES.iter().map(|(name, _)| *name);
+        ours.chain(others).chain(HOSTED.iter().copied()).map(Self)
     }
 
     /// Returns the name if it is a known permission's.
@@ -33,10 +35,13 @@ impl PermissionName {
         self.0
     }
 
-    /// Returns the permission; `None` if only the hosted service has it.
+    /// Returns the permissions that the name includes; none if only the hosted service has it.
     #[must_use]
-    pub fn permission(self) -> Option<Permission> {
-        Permission::parse(self.0)
+    pub fn permissions(self) -> PermissionSet {
+        let of_catalogue = Permission::parse(self.0).map(Permission::with_included);
+        of_catalogue
+            .or_else(|| OtherName::parse(self.0).map(OtherName::permissions))
+            .unwrap_or_default()
     }
 }
 
@@ -89,10 +94,21 @@ impl PermissionList {
         self.0.iter().map(|name| name.as_str())
     }
 
-    /// Returns the permissions of this program that the list contains.
+    /// Returns the permissions that the names include.
     #[must_use]
     pub fn set(&self) -> PermissionSet {
-        self.0.iter().filter_map(|name| name.permission()).collect()
+        let sets = self.0.iter().map(|name| name.permissions());
+        sets.fold(PermissionSet::default(), PermissionSet::union)
+    }
+
+    /// Returns the permissions that the names include in a project. `api.all.read` includes only those that a project can grant.
+    #[must_use]
+    pub fn set_in_project(&self) -> PermissionSet {
+        let sets = self.0.iter().map(|name| match OtherName::parse(name.0) {
+            Some(OtherName::EveryRead) => name.permissions().in_project(),
+            _ => name.permissions(),
+        });
+        sets.fold(PermissionSet::default(), PermissionSet::union)
     }
 
     /// Returns the names that are not in `other`, in their order.
@@ -158,11 +174,41 @@ mod tests {
     }
 
     #[test]
+    fn other_names_include_what_they_mean() {
+        let set = |json: &str| PermissionList::from_json(json).set();
+        for (other, name) in [
+            ("api.batch.read", "api.batches.read"),
+            ("api.batch.write", "api.batches.write"),
+            ("api.usage.read", "api.organization.usage.read"),
+            ("model.read", "api.model.read"),
+            ("model.request", "api.model.request"),
+        ] {
+            let [other, name] = [other, name].map(|name| set(&format!(r#"["{name}"]"#)));
+            assert_eq!(other, name);
+        }
+        let list = PermissionList::from_json(r#"["api.all.read"]"#);
+        assert_eq!(list.to_json(), r#"["api.all.read"]"#, "kept as it came");
+        for permission in Permission::ALL {
+            let is_read = permission.as_str().ends_with(".read");
+            assert_eq!(list.set().contains(*permission), is_read);
+            let is_in_project = is_read && permission.is_for_projects();
+            assert_eq!(list.set_in_project().contains(*permission), is_in_project);
+        }
+    }
+
+    #[test]
     fn names_of_the_hosted_service_are_unique_and_not_ours() {
-        for (place, name) in HOSTED.iter().enumerate() {
-            assert_eq!(Permission::parse(name), None, "{name}");
-            assert!(!HOSTED[..place].contains(name), "{name} is there twice");
+        let names: Vec<_> = PermissionName::all().map(PermissionName::as_str).collect();
+        for (place, name) in names.iter().enumerate() {
+            assert!(!names[..place].contains(name), "{name} is there twice");
         }
         assert!(HOSTED.is_sorted());
+        assert!(OTHER_NAMES.is_sorted_by_key(|(name, _)| *name));
+        let no_permission = |name: &&str| {
+            PermissionName::parse(name)
+                .is_some_and(|it| it.permissions() == PermissionSet::default())
+        };
+        assert!(HOSTED.iter().all(no_permission));
+        assert!(!OTHER_NAMES.iter().any(|(name, _)| no_permission(name)));
     }
 }

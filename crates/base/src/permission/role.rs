@@ -73,7 +73,7 @@ impl ProjectRole {
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
         use Permission as P;
-        let member = [P::ModelRequest, P::ModelRead];
+        let member = P::ModelRequest.with_included().with(P::ModelRead);
         let owner = [
             P::UsageWrite,
             P::ProjectsRead,
@@ -97,8 +97,8 @@ impl ProjectRole {
             P::ModelRead,
         ];
         match self {
-            Self::Owner => member.into_iter().chain(owner).collect(),
-            Self::Member => member.into_iter().collect(),
+            Self::Owner => member.union(owner.into_iter().collect()),
+            Self::Member => member,
             Self::Viewer => viewer.into_iter().collect(),
             Self::None => PermissionSet::default(),
         }

@@ -280,6 +280,7 @@ impl Answer {
             let is_error = is_whole || self.dialect.answer == AnswerFormat::Json;
             accumulator.error = accumulator.error.or(document.error()).filter(|_| is_error);
             let is_answer = document.has_answer || document.usage().is_some();
+            let is_answer = is_answer || self.dialect.is_free;
             self.is_whole_object = is_whole && is_answer;
         }
         self.memory = None;

@@ -66,7 +66,7 @@ use crate::sse::Verdict;
 const BETA_QUERY: &str = "beta=true";
 
 /// Every endpoint that is forwarded to models, the most used one first.
-pub(crate) static DIALECTS: [&Dialect; 14] = [
+pub(crate) static DIALECTS: [&Dialect; 16] = [
     &completions::CHAT_COMPLETIONS,
     &RESPONSES,
     &messages::MESSAGES,
@@ -81,6 +81,8 @@ pub(crate) static DIALECTS: [&Dialect; 14] = [
     &audio::TRANSCRIPTIONS,
     &audio::TRANSLATIONS,
     &messages::COUNT_TOKENS,
+    &responses::COMPACT,
+    &responses::INPUT_TOKENS,
 ];
 
 /// An endpoint that is forwarded to models, and how its usage is measured.
@@ -115,6 +117,8 @@ pub(crate) struct Dialect {
     pub(crate) stored_answer: Option<StoredAnswer>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
+    /// True if a line of a batch may ask for it.
+    is_for_batches: bool,
     /// Estimates what a request will consume; an error refuses the request.
     estimate: fn(&Fields<'_>) -> Result<Estimate>,
     /// The format of answers that are no streams.
@@ -194,6 +198,7 @@ const DEFAULT: Dialect = Dialect {
     stores_by_default: None,
     stored_answer: None,
     has_optional_stream_usage: false,
+    is_for_batches: true,
     estimate: |_| Ok(Estimate::default()),
     answer: AnswerFormat::Json,
     root: JsonPath::Root,
@@ -244,6 +249,11 @@ impl Dialect {
     /// True if a request may be JSON.
     pub(crate) fn takes_json(&self) -> bool {
         self.format != RequestFormat::Multipart
+    }
+
+    /// True if a line of a batch may ask for it.
+    pub(crate) fn is_for_batches(&self) -> bool {
+        self.is_for_batches && self.takes_json()
     }
 }
 

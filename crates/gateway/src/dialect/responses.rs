@@ -1,10 +1,10 @@
-//! `/v1/responses`: the creation of a response.
+//! `/v1/responses`: the creation of a response, the compaction of a conversation, and the count of the tokens of an input.
 
 use base::{Error, Result};
 
 use super::estimate::OutputTokens;
-use super::{DEFAULT, Dialect, Estimate, Fields, UsageAccumulator};
-use crate::document::{Document, ReportedError, StoredAnswer};
+use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, UsageAccumulator};
+use crate::document::{Document, OutputItems, ReportedError, StoredAnswer};
 use crate::sse::Verdict;
 
 pub(crate) static RESPONSES: Dialect = Dialect {
@@ -36,6 +36,39 @@ pub(crate) static RESPONSES: Dialect = Dialect {
     read_document,
     read_event,
     ..DEFAULT
+};
+
+/// Shortens a conversation to its user messages and an item that stands for the rest, which a model writes. Servers store the
+/// result only if `store` says so. The hosted tools in its output were called, and paid for, before.
+pub(super) static COMPACT: Dialect = Dialect {
+    path: "/responses/compact",
+    stores_by_default: Some(false),
+    is_for_batches: false,
+    read_document: |accumulator, document| {
+        read_document(accumulator, document);
+        accumulator.complete_items = Some(OutputItems::default());
+    },
+    read_event: |accumulator, event| {
+        let verdict = read_event(accumulator, event);
+        accumulator.complete_items = Some(OutputItems::default());
+        verdict
+    },
+    ..RESPONSES
+};
+
+/// Counts the tokens of what would be the request for a response. No model works on it, so that it costs nothing.
+pub(super) static INPUT_TOKENS: Dialect = Dialect {
+    path: "/responses/input_tokens",
+    max_token_fields: &[],
+    choice_count_fields: &[],
+    stores_by_default: Some(false),
+    is_for_batches: false,
+    is_free: true,
+    estimate: |_| Ok(Estimate::default()),
+    read_document: |_, _| {},
+    read_event: |_, _| Verdict::Keep,
+    measure: |_, _, _| MeasuredUsage::none(),
+    ..RESPONSES
 };
 
 /// The names that model servers have for the most tokens of an answer.

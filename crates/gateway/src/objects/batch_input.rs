@@ -235,7 +235,8 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
         return Err("its method is not POST".to_owned());
     }
     let path = url.strip_prefix("/v1").unwrap_or_default();
-    let is_batched = |dialect: &&Dialect| dialect.takes_json() && dialect.api == ApiFormat::OpenAi;
+    let is_batched =
+        |dialect: &&Dialect| dialect.is_for_batches() && dialect.api == ApiFormat::OpenAi;
     let dialect = Dialect::at(path).filter(is_batched);
     let dialect = dialect.ok_or("its url is no endpoint that a batch can have")?;
     let body = file.slice_ref(body);
@@ -319,6 +320,10 @@ mod tests {
             (&good.replace("/v1/emb", "/v2/emb"), "no endpoint"),
             (
                 &good.replace("embeddings", "audio/translations"),
+                "no endpoint",
+            ),
+            (
+                &good.replace("embeddings", "responses/input_tokens"),
                 "no endpoint",
             ),
             (

@@ -23,6 +23,7 @@ use crate::dialect::{Fields, JSON, RequestedTier, form_type, read_form};
 use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::offload::offload;
+use crate::permission_rules::permission_at;
 use crate::policy::ProjectPolicy;
 
 /// The purpose of files that are the input of a batch.
@@ -263,6 +264,8 @@ impl Objects {
             );
             return Err(Error::invalid("endpoint", message));
         }
+        let needs = permission_at(&Method::POST, &input.path);
+        caller.require(needs.ok_or_else(|| Error::unknown_path(&endpoint))?)?;
         let target = self.client.upstream_of(&file)?;
         if !self.client.0.serves_at(&target, &input.model) {
             return Err(Error::model_not_found(&input.model));

@@ -150,6 +150,11 @@ impl ObjectRoute {
         *method == Method::DELETE || self.rest.ends_with("/cancel")
     }
 
+    /// True if the answer is passed on as it comes: it is about a part of the object, and the gateway learns nothing from it.
+    pub(crate) fn is_passthrough(&self) -> bool {
+        self.id.is_some() && !self.rest.is_empty() && self.rest != "/cancel"
+    }
+
     /// Refuses query parameters that the upstream would get, and could read in another way than the gateway does. Lists of
     /// the gateway itself check theirs when they read them.
     ///

@@ -41,8 +41,7 @@ impl Objects {
         }
         let (share, body) = (request.share, request.body);
         let upstream_request = UpstreamRequest::of_client(head, share, body, content_type);
-        let is_about_itself = route.rest.is_empty() || route.rest == "/cancel";
-        if !is_about_itself {
+        if route.is_passthrough() {
             let answer = self.client.send(upstream, upstream_request).await;
             self.invalidate(&object, &head.method);
             let answer = answer?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::ids::{IdGenerator, RequestId};
 use base::time::Stopwatch;
-use base::{Clock, Error, Permission, Result};
+use base::{Clock, Error, NotOffered, Result};
 use bodies::Bodies;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
@@ -28,6 +28,7 @@ use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::{ModelCatalog, ModelListFormat};
 use crate::objects::{Objects, QuotaShare};
+use crate::permission_rules::permission_of;
 use crate::rate_limits::RateLimits;
 use crate::request_body::RequestBody;
 use crate::request_observer::RequestObserver;
@@ -118,9 +119,12 @@ impl Pipeline {
         if socket::is_asked_for(&context.head) {
             return Box::pin(self.serve_socket(context)).await;
         }
-        let (methods, endpoint) =
-            Endpoint::at(&context.head.method, path).ok_or_else(|| Error::unknown_path(path))?;
+        let Some((methods, endpoint)) = Endpoint::at(&context.head.method, path) else {
+            NotOffered::check(context.head.method.as_str(), path)?;
+            return Err(Error::unknown_path(path));
+        };
         if !methods.contains(&context.head.method) {
+            NotOffered::check(context.head.method.as_str(), path)?;
             return method_not_allowed(context, methods);
         }
         if context.api == ApiFormat::Anthropic {
@@ -133,7 +137,7 @@ impl Pipeline {
             Endpoint::Object(route) => Box::pin(self.serve_object(route, context, body)).await,
             // Queries are ignored but for one parameter: clients add the time against caches, and others.
             Endpoint::Models => {
-                let caller = self.authenticate(context, Permission::ModelRead).await?;
+                let caller = self.authenticate(context).await?;
                 self.auth.record_use(&caller);
                 let models = match context.api {
                     ApiFormat::OpenAi => {
@@ -145,7 +149,7 @@ impl Pipeline {
                 Ok(models.map(Body::from))
             }
             Endpoint::Model(name) => {
-                let caller = self.authenticate(context, Permission::ModelRead).await?;
+                let caller = self.authenticate(context).await?;
                 self.auth.record_use(&caller);
                 let model = match context.api {
                     ApiFormat::OpenAi => self.models.retrieve(&name, &caller)?,
@@ -156,15 +160,12 @@ impl Pipeline {
         }
     }
 
-    /// Returns the caller of a request, who must have a permission.
+    /// Returns the caller of a request, who has the permission that the request requires.
     ///
     /// # Errors
-    /// Those of [`Authenticator`], and 400, 413, 415: the headers are invalid.
-    async fn authenticate(
-        &self,
-        context: &mut RequestContext,
-        needs: Permission,
-    ) -> Result<Caller> {
+    /// Those of [`Authenticator`] and [`permission_of`], and 400, 413, 415: the headers are invalid.
+    async fn authenticate(&self, context: &mut RequestContext) -> Result<Caller> {
+        let needs = permission_of(&context.head)?;
         request_body::check_headers(&context.head.headers, context.max_body_bytes)?;
         let caller = self.auth.authenticate(&context.head.headers).await?;
         context.organization = Some(caller.key.organization.header.clone());
@@ -177,13 +178,13 @@ impl Pipeline {
     /// settings take effect even if they happened while the body came.
     ///
     /// # Errors
-    /// Those of [`Authenticator`].
+    /// Those of [`Authenticator`] and [`permission_of`].
     fn authenticate_again(
         &self,
         context: &RequestContext,
         before: &Caller,
-        needs: Permission,
     ) -> Result<(Caller, Registration)> {
+        let needs = permission_of(&context.head)?;
         // Registered first, so that a revocation in between is seen by the watchdog or by the look-up.
         let registration = self.watchdog.register(before.hashes, &before.key, needs);
         let caller = self.auth.authenticate_again(before, &context.head, needs)?;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use base::ids::{Id, RequestId};
-use base::{Error, Permission, Result, UnixTime};
+use base::{Error, Result, UnixTime};
 use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
@@ -30,8 +30,7 @@ impl Pipeline {
         context: &mut RequestContext,
         body: impl RequestBody,
     ) -> Result<Response<Body>> {
-        let needs = Permission::ModelRequest;
-        let caller = self.authenticate(context, needs).await?;
+        let caller = self.authenticate(context).await?;
         let query = dialect.query(context.head.uri.query())?;
         self.rate_limits.check_not_zero(&caller)?;
         self.budget.check_not_reached(&caller)?;
@@ -42,7 +41,7 @@ impl Pipeline {
             body = request_body::json_text(&body);
         }
         context.observer.resume();
-        let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
+        let (caller, registration) = self.authenticate_again(context, &caller)?;
         let mut call = Call::read(dialect, &context.head.headers, body).await?;
         context.observer.set_model(&call.model);
         let affinity = || call.affinity(caller.project.id.as_str());

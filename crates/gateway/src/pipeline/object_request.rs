@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{Permission, Result};
+use base::Result;
 use bytes::Bytes;
 use http::{Method, Response};
 
@@ -21,11 +21,10 @@ impl Pipeline {
         context: &mut RequestContext,
         body: impl RequestBody,
     ) -> Result<Response<Body>> {
-        let needs = Permission::ModelRequest;
         if route.is_part() {
             context.max_body_bytes = MAX_PART_FORM_BYTES;
         }
-        let caller = self.authenticate(context, needs).await?;
+        let caller = self.authenticate(context).await?;
         let storage = self.objects.client.storage()?;
         self.auth.record_use(&caller);
         let method = &context.head.method;
@@ -51,7 +50,7 @@ impl Pipeline {
             _ => Bytes::new(),
         };
         route.check_query(&context.head.method, context.head.uri.query())?;
-        let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
+        let (caller, registration) = self.authenticate_again(context, &caller)?;
         let request = object_request(&caller, &route, context, body);
         let serving = Box::pin(self.objects.serve(request, storage));
         // A creation continues in the background if it is revoked or the client hangs up.
@@ -74,8 +73,7 @@ impl Pipeline {
     ) -> Result<Response<Body>> {
         route.check_query(&context.head.method, context.head.uri.query())?;
         let body = PartBody::new(&context.head.headers, body)?;
-        let needs = Permission::ModelRequest;
-        let (caller, registration) = self.authenticate_again(context, caller, needs)?;
+        let (caller, registration) = self.authenticate_again(context, caller)?;
         let request = object_request(&caller, &route, context, Bytes::new());
         let serving = Box::pin(self.objects.add_part(request, body));
         let response = registration.unless_revoked(serving).await??;

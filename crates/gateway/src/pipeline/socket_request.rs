@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{Permission, Result};
+use base::Result;
 use http::Response;
 use http::header::CONTENT_TYPE;
 use hyper::upgrade::OnUpgrade;
@@ -35,13 +35,12 @@ impl Pipeline {
         connection: OnUpgrade,
         slot: &UpgradeSlot,
     ) -> Result<Response<Body>> {
-        let needs = Permission::ModelRequest;
-        let caller = self.authenticate(context, needs).await?;
+        let caller = self.authenticate(context).await?;
         no_query(context.head.uri.query())?;
         let response = socket::accept(&context.head.headers)?;
         let permit = self.flow.socket(&caller)?;
         let memory = self.flow.body(&caller)?;
-        let (caller, registration) = self.authenticate_again(context, &caller, needs)?;
+        let (caller, registration) = self.authenticate_again(context, &caller)?;
         let mut head = context.head.clone();
         // Each message is a request of its own, in JSON.
         head.headers.remove(IDEMPOTENCY_KEY);

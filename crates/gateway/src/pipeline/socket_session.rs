@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::ids::Id;
-use base::{Error, Permission, Result};
+use base::{Error, Result};
 use bodies::Capture;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -25,6 +25,7 @@ use crate::caller::Caller;
 use crate::dialect::{Call, RESPONSES, RefusedMessage, SocketMessage};
 use crate::in_flight::InFlightRequest;
 use crate::metered_answer::FailedRequest;
+use crate::permission_rules::permission_of;
 use crate::socket::{
     ClientSocket, ErrorEvent, Relay, Relayed, ResponseIds, SessionEnd, SocketAnswer,
 };
@@ -184,7 +185,7 @@ impl SocketSession {
         message: Bytes,
     ) -> Result<(), Unanswered> {
         let pipeline = Arc::clone(&self.pipeline);
-        let needs = Permission::ModelRequest;
+        let needs = permission_of(&self.head)?;
         let caller = pipeline
             .auth
             .authenticate_again(&self.caller, &self.head, needs);

@@ -20,6 +20,7 @@ mod metered;
 mod metrics;
 mod models;
 mod nodes;
+mod not_offered;
 mod objects;
 mod permissions;
 mod prices;

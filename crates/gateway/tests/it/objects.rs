@@ -14,6 +14,7 @@ mod ownership;
 mod quota;
 mod reported_usage;
 mod reservations;
+mod scopes;
 mod state;
 mod state_answers;
 mod state_records;

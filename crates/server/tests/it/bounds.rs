@@ -111,6 +111,12 @@ fn odd_but_valid_requests_get_the_envelope() {
         ("CONNECT x:443 HTTP/1.1", 404, "unknown_url"),
         ("GET /v1/../../etc/passwd HTTP/1.1", 404, "unknown_url"),
         (
+            "POST /v1/organization/external_keys HTTP/1.1",
+            404,
+            "not_offered",
+        ),
+        ("GET /v1/realtime?model=m HTTP/1.1", 404, "not_offered"),
+        (
             "GET /v1/organization/projects/%2e%2e%2fx HTTP/1.1",
             404,
             "not_found",

@@ -43,6 +43,30 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "completions real upstream_failed input_tokens=2 output_tokens=0 num_model_requests=1",
     ),
     (
+        "/v1/responses/compact",
+        r#"{"model":"real","input":[{"role":"user","content":"01234567"}],"instructions":null}"#,
+        r#"{"id":"resp_1","object":"response.compaction","created_at":1,"output":[{"type":"message"},{"type":"web_search_call"},{"type":"compaction","encrypted_content":"AAAA"}],"usage":{"input_tokens":139,"input_tokens_details":{"cached_tokens":100},"output_tokens":438,"output_tokens_details":{"reasoning_tokens":64},"total_tokens":577}}"#,
+        "completions real succeeded input_tokens=139 output_tokens=438 num_model_requests=1 input_cached_tokens=100 input_uncached_tokens=39",
+    ),
+    (
+        "/v1/responses/compact",
+        r#"{"model":"real","input":"01234567"}"#,
+        r#"{"object":"response.compaction","output":[]}"#,
+        "completions real succeeded estimated input_tokens=3 output_tokens=1 num_model_requests=1",
+    ),
+    (
+        "/v1/responses/input_tokens",
+        r#"{"model":"real","input":"01234567","tools":[{"type":"function","name":"f"}]}"#,
+        r#"{"object":"response.input_tokens","input_tokens":11}"#,
+        "completions real succeeded num_model_requests=0",
+    ),
+    (
+        "/v1/responses/input_tokens",
+        r#"{"model":"real","input":"01234567"}"#,
+        r#"{"error":{"message":"m","code":"server_error"}}"#,
+        "completions real upstream_failed num_model_requests=0",
+    ),
+    (
         "/v1/embeddings",
         r#"{"model":"real","input":["a","b"]}"#,
         r#"{"object":"list","data":[{"embedding":[0.1,-2e-3]}],"usage":{"prompt_tokens":8,"total_tokens":8,"completion_tokens":0}}"#,
@@ -156,6 +180,51 @@ async fn each_answer_is_recorded_in_its_report() {
         world.rows(at + 1).await;
         assert_eq!(world.consumed().await[at], *consumed, "{path} {answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_of_tokens_takes_a_request_and_no_tokens() {
+    let count = r#"{"object":"response.input_tokens","input_tokens":4000}"#;
+    let world = World::start(Reply::whole(200, count)).await;
+    world.limit("real", "max_tokens_per_1_minute", 10).await;
+    world.limit("real", "max_requests_per_1_minute", 2).await;
+    world.limit_project_spend(Some(1)).await;
+    let long = "one two three ".repeat(1000);
+    let body = serde_json::json!({"model": "real", "input": long}).to_string();
+    for left in ["1", "0"] {
+        let answer = world.post("/v1/responses/input_tokens", &body).await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, count));
+        assert_eq!(answer.header("x-ratelimit-remaining-requests"), left);
+    }
+    let answer = world.post("/v1/responses/input_tokens", &body).await;
+    assert_eq!(answer.status, 429, "the limit of requests holds");
+    world.rows(2).await;
+    let consumed = "completions real succeeded num_model_requests=0";
+    assert_eq!(world.consumed().await, [consumed, consumed]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_obeys_the_settings_of_a_response() {
+    let world = World::start(Reply::whole(200, r#"{"output":[]}"#)).await;
+    let path = "/v1/responses/compact";
+    world.enable_tools(&["web_search"], false).await;
+    let tools = r#"{"model":"real","input":"x","tools":[{"type":"web_search"}]}"#;
+    let refused = world.post(path, tools).await;
+    assert_eq!(refused.error()[3], "hosted_tool_not_enabled");
+    world.retain("zero_data_retention").await;
+    let stored = r#"{"model":"real","store":true,"input":"x"}"#;
+    assert_eq!(world.post(path, stored).await.status, 200);
+    let plain = r#"{"model":"real","input":"x"}"#;
+    assert_eq!(world.post(path, plain).await.status, 200);
+    let asked = world.upstream.asked();
+    assert_eq!(asked[0].body, stored.replace("true", "false"));
+    assert_eq!(asked[1].body, plain, "no unknown member is added");
+    world.list_models("deny_list", &["real"]).await;
+    let refused = world.post(path, plain).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.error()[3].clone()),
+        (403, "model_not_found".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,11 @@ impl World {
         self.owner_key(json!({"scopes": ["api.model.read"]})).await
     }
 
+    /// Creates a key of the owner in the project that is restricted to these scopes.
+    pub async fn scoped_key(&self, scopes: &[&str]) -> ProjectKey {
+        self.owner_key(json!({"scopes": scopes})).await
+    }
+
     /// Creates a key of a user who is a reader of the organization, and was a member of the project until then.
     pub async fn reader_key(&self) -> ProjectKey {
         let key = self.member_key().await;

@@ -35,10 +35,12 @@ pub(super) enum Content {
 /// An operation of the gateway: method, path, and what it is sent.
 type GatewayRoute = (&'static str, &'static str, fn() -> Content);
 
-const GATEWAY: [GatewayRoute; 52] = [
+const GATEWAY: [GatewayRoute; 54] = [
     ("POST", "/chat/completions", chat),
     ("POST", "/completions", completion),
     ("POST", "/responses", response),
+    ("POST", "/responses/compact", response),
+    ("POST", "/responses/input_tokens", response),
     ("POST", "/embeddings", embedding),
     ("POST", "/moderations", embedding),
     ("POST", "/decisions", decision),
