@@ -125,6 +125,12 @@ impl Factor {
         denominator: 1,
     };
 
+    /// The product of factors that are too large for 128 bits.
+    const MAX: Self = Self {
+        numerator: i128::MAX,
+        denominator: 1,
+    };
+
     /// Parses a decimal number, such as `0.5`: no sign, no exponent, at most 9 decimals.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -174,10 +180,12 @@ impl fmt::Display for Factor {
 impl Mul for Factor {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
-        Self::reduced(
-            self.numerator.saturating_mul(other.numerator),
-            self.denominator.saturating_mul(other.denominator),
-        )
+        let numerator = self.numerator.checked_mul(other.numerator);
+        let denominator = self.denominator.checked_mul(other.denominator);
+        match (numerator, denominator) {
+            (Some(numerator), Some(denominator)) => Self::reduced(numerator, denominator),
+            _ => Self::MAX,
+        }
     }
 }
 
@@ -189,8 +197,12 @@ impl PartialOrd for Factor {
 
 impl Ord for Factor {
     fn cmp(&self, other: &Self) -> Ordering {
-        let mine = self.numerator.saturating_mul(other.denominator);
-        mine.cmp(&other.numerator.saturating_mul(self.denominator))
+        let mine = self.numerator.checked_mul(other.denominator);
+        match (mine, other.numerator.checked_mul(self.denominator)) {
+            (Some(mine), Some(others)) => mine.cmp(&others),
+            // Too large to be compared exactly.
+            _ => (self.numerator / self.denominator).cmp(&(other.numerator / other.denominator)),
+        }
     }
 }
 
@@ -253,10 +265,9 @@ mod tests {
         assert_eq!(Factor::of_billionths(1_100_000_000), factor("1.1"));
         assert_eq!(Factor::of_billionths(-1), factor("0"));
         let large = factor("999999999.999999999");
-        assert!(
-            large * large * large > large,
-            "a product beyond 128 bits saturates"
-        );
+        let product = large * large * large;
+        assert_eq!(product.billionths(), i64::MAX, "beyond 128 bits");
+        assert!(product > large && product * large == product);
     }
 
     #[test]
