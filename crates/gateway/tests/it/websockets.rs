@@ -80,10 +80,10 @@ async fn strangers_10_a_websocket_is_426_with_words_that_say_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_query_means_nothing_and_is_passed_over() {
+async fn models_query_without_client_version_is_passed_over() {
     let world = World::start(Reply::whole(200, COMPLETION)).await;
     for query in [
-        "client_version=0.155.1",
+        "version=0.155.1",
         "limit=1000&after=x",
         "_=1760000000",
         "%zz&=",
