@@ -11,16 +11,20 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from decimal import Decimal
 
 HERE = pathlib.Path(__file__).parent
 ADMIN_KEY = "sk-admin-third-party-0123456789abcdefghijklmnop"
 MODEL = "gpt-5.5"
+# The name that the model server with state has for it.
+STATEFUL_MODEL = "models/gpt-5.5"
 EMBEDDINGS = "text-embedding-3-small"
 # US dollars per million tokens.
 PRICES = {"input": Decimal("1.25"), "output": Decimal("10.00")}
@@ -73,7 +77,26 @@ class Run:
         mock = pathlib.Path(tools["packages"], "node_modules/@copilotkit/aimock/dist/cli.js")
         command = [tools["node"], str(mock), "--host", "127.0.0.1", "--port", "0", "--strict", "--fixtures", str(HERE / "models.json")]
         self.models = Server(command, "[aimock] aimock server listening on ", folder / "models.log", env=closed())
+        self.state = self.start_state() if "ogx" in tools else None
         config = folder / "orgplane.toml"
+        stateful = f'''
+[[upstream]]
+name = "state"
+base_url = "{self.state.address}/v1"
+models = ["{STATEFUL_MODEL}"]
+stores = true
+health_path = ""
+'''
+        prices = "".join(
+            f'''
+[[price]]
+model = "{model}"
+effective = "2024-01-01"
+input = "{PRICES["input"]}"
+output = "{PRICES["output"]}"
+'''
+            for model in (MODEL, STATEFUL_MODEL)
+        )
         config.write_text(
             f'''listen = "127.0.0.1:0"
 database = "sqlite://{folder}/orgplane.db"
@@ -82,11 +105,8 @@ name = "models"
 base_url = "{self.models.address}/v1"
 models = ["{MODEL}", "{EMBEDDINGS}"]
 health_path = ""
-[[price]]
-model = "{MODEL}"
-effective = "2024-01-01"
-input = "{PRICES["input"]}"
-output = "{PRICES["output"]}"
+{stateful if self.state else ""}
+{prices}
 '''
         )
         environment = closed() | {"ORGPLANE_BOOTSTRAP_ADMIN_KEY": ADMIN_KEY}
@@ -94,8 +114,26 @@ output = "{PRICES["output"]}"
         self.server = Server(command, "Listening on ", folder / "orgplane.log", env=environment)
         self.base_url = self.server.address + "/v1"
 
+    def start_state(self):
+        """Starts the model server that keeps state; the other one is its model."""
+        state = self.folder / "state"
+        state.mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment = closed() | {
+            "HOME": str(state),
+            "MODELS_URL": self.models.address + "/v1",
+            "STATE_DIR": str(state),
+            "OGX_PORT": str(port),
+        }
+        command = [self.tools["ogx"], "-m", "ogx.cli.ogx", "run", "--insecure", str(HERE / "ogx.yaml")]
+        return Server(command, "Uvicorn running on ", self.folder / "state.log", env=environment)
+
     def stop(self):
         self.server.stop()
+        if self.state:
+            self.state.stop()
         self.models.stop()
 
     def call(self, key, path, body=None):
@@ -114,21 +152,25 @@ output = "{PRICES["output"]}"
         with OPENER.open(self.models.address + "/__aimock/journal", timeout=30) as answer:
             return json.load(answer)
 
-    def program(self, name, command, environment):
-        """Runs a program with a project of its own, and checks what is recorded of the project."""
+    def project(self, name):
+        """Creates a project; returns its id and a key."""
         project = self.admin("/projects", {"name": name})["id"]
         account = self.admin(f"/projects/{project}/service_accounts", {"name": name})
-        key = account["api_key"]["value"]
-        limits = {"max_requests_per_1_minute": REQUESTS, "max_tokens_per_1_minute": TOKENS}
-        (limit,) = [each for each in self.pages(f"/projects/{project}/rate_limits") if each["model"] == MODEL]
-        self.admin(f"/projects/{project}/rate_limits/{limit['id']}", limits)
+        return project, account["api_key"]["value"]
 
-        before, begun = self.probe(key), len(self.journal())
+    def program(self, name, command, environment, model=MODEL):
+        """Runs a program with a project of its own, and checks what is recorded of the project."""
+        project, key = self.project(name)
+        limits = {"max_requests_per_1_minute": REQUESTS, "max_tokens_per_1_minute": TOKENS}
+        (limit,) = [each for each in self.pages(f"/projects/{project}/rate_limits") if each["model"] == model]
+        self.admin(f"/projects/{project}/rate_limits/{urllib.parse.quote(limit['id'], safe='')}", limits)
+
+        before, begun = self.probe(key, model), len(self.journal())
         started = time.monotonic()
         environment = closed() | {
             "OPENAI_API_KEY": key,
             "OPENAI_BASE_URL": self.base_url,
-            "TEST_MODEL": MODEL,
+            "TEST_MODEL": model,
             "HOME": str(self.folder),
         } | environment
         done = subprocess.run(
@@ -138,13 +180,13 @@ output = "{PRICES["output"]}"
         if done.returncode:
             raise Failed(f"{name} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         asked = self.journal()[begun:]
-        after = self.probe(key)
-        self.compare(name, project, asked, before, after, took)
+        after = self.probe(key, model)
+        self.compare(name, (project, model), asked, before, after, took)
         return done
 
-    def probe(self, key):
+    def probe(self, key, model):
         """A request whose headers say how much of the limits is left, itself included."""
-        body = {"model": MODEL, "messages": [{"role": "user", "content": "Probe."}], "max_tokens": 16}
+        body = {"model": model, "messages": [{"role": "user", "content": "Probe."}], "max_tokens": 16}
         answer, headers = self.call(key, "/chat/completions", body)
         left = [int(headers[f"x-ratelimit-remaining-{unit}"]) for unit in ("requests", "tokens")]
         return left, answer["usage"]
@@ -159,9 +201,9 @@ output = "{PRICES["output"]}"
                 return
             after = f"&after={page['last_id']}"
 
-    def compare(self, name, project, asked, before, after, took):
+    def compare(self, name, of, asked, before, after, took):
         """Compares the ledger, the limits and the costs of a project with what the model server has reported."""
-        turns = Turns()
+        (project, model), turns = of, Turns()
         for request in asked:
             if "/embeddings" not in request["path"]:
                 turns.add(request["response"]["fixture"]["response"]["usage"])
@@ -174,9 +216,9 @@ output = "{PRICES["output"]}"
             "output_tokens": turns.output,
             "num_model_requests": turns.requests,
         }
-        settled(name, "usage", expected, lambda: summed(self.admin("/usage/completions" + query + "&models=" + MODEL), expected))
+        settled(name, "usage", expected, lambda: summed(self.admin("/usage/completions" + query + "&models=" + model), expected))
         cost = turns.input * PRICES["input"] + turns.output * PRICES["output"]
-        settled(name, "cost", cost / 1_000_000, lambda: cost_of(self.admin(f"/costs{query}&group_by=line_item")))
+        settled(name, "cost", cost / 1_000_000, lambda: cost_of(model, self.admin(f"/costs{query}&group_by=line_item")))
         if took < 50:
             taken = [was - now for was, now in zip(before[0], after[0])]
             tokens = turns.input + turns.output - after[1]["prompt_tokens"] - after[1]["completion_tokens"]
@@ -202,9 +244,9 @@ def summed(page, names):
     return {name: sum(result.get(name) or 0 for result in results) for name in names}
 
 
-def cost_of(page):
+def cost_of(model, page):
     results = [result for bucket in page["data"] for result in bucket["results"]]
-    return sum((Decimal(str(result["amount"]["value"])) for result in results if result["line_item"].startswith(MODEL)), Decimal(0))
+    return sum((Decimal(str(result["amount"]["value"])) for result in results if result["line_item"].startswith(model)), Decimal(0))
 
 
 def settled(name, what, expected, read):
@@ -251,6 +293,17 @@ def python(venv, script):
     return lambda run: run.program(script, [run.tools[venv], str(HERE / f"{script}.py")], {})
 
 
+def with_state(script):
+    """A program that uses state that the model server keeps; another project must not reach it."""
+
+    def start(run):
+        _, key = run.project(f"another than {script}")
+        command = [run.tools["agents"], str(HERE / f"{script}.py")]
+        run.program(script, command, {"TEST_OTHER_KEY": key}, STATEFUL_MODEL)
+
+    return start
+
+
 def node(script):
     def start(run):
         # Node looks for packages beside the script.
@@ -268,6 +321,8 @@ PROGRAMS = {
     "langchain": python("langchain", "with_langchain"),
     "llama-index": python("llama-index", "with_llama_index"),
     "ai-sdk": node("ai-sdk"),
+    "state": with_state("state"),
+    "sessions": with_state("sessions"),
 }
 
 

