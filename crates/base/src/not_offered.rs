@@ -99,27 +99,6 @@ pub static NOT_OFFERED: &[NotOffered] = &[
         "Use the hosted tool web_search in POST /v1/responses.",
     ),
     at(
-        "/conversations",
-        "conversations",
-        "Send what was said before in input of POST /v1/responses.",
-    ),
-    at("/decisions", "decisions", "Use POST /v1/responses."),
-    at(
-        "/chat/completions/{completion_id}",
-        "stored chat completions",
-        "Keep what POST /v1/chat/completions answers.",
-    ),
-    at(
-        "/organization/projects/{project_id}/service_tier_settings",
-        "service tiers of projects",
-        "Name the tier in service_tier of each request.",
-    ),
-    at(
-        "/organization/usage/decisions",
-        "the usage of decisions",
-        "No decisions are offered here.",
-    ),
-    at(
         "/organization/external_keys",
         "encryption keys of your own",
         OWN_KEYS,

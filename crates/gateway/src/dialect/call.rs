@@ -99,8 +99,9 @@ impl Call {
         };
         let view = take(&mut fields.view);
         view.tools.check_metered()?;
-        let names_file = is_message && !view.object_refs.is_empty();
-        let file_ref = names_file.then_some("file_id");
+        let named = view.object_refs.all();
+        let named = named.iter().find(|named| !named.ids.is_empty());
+        let message_ref = named.filter(|_| is_message).map(|named| named.param);
         let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
@@ -124,7 +125,7 @@ impl Call {
             tools: view.tools,
             object_refs: view.object_refs,
             models: view.models,
-            unowned_ref: view.unowned_ref.or(file_ref),
+            unowned_ref: view.unowned_ref.or(message_ref),
             must_own_all: is_message,
             stored_by: conversation.map(|_| "conversation"),
             affinity: AffinityFields::of(&fields)?,

@@ -14,20 +14,18 @@ use crate::response_body::Body;
 
 /// Path at which the gateway serves WebSocket.
 const SERVED_PATH: &str = "/v1/responses";
-/// Paths at which OpenAI's service speaks WebSocket.
-const PATHS: [&str; 2] = [SERVED_PATH, "/v1/realtime"];
 /// The version of the protocol that is served.
 const VERSION: &str = "13";
 
 const MESSAGE: &str = "This gateway does not speak WebSocket here. Send POST /v1/responses over HTTP instead, with \"stream\": true \
                        for an answer in events.";
 
-/// True if a request asks for an upgrade to WebSocket at one of [`PATHS`].
+/// True if a request asks for an upgrade to WebSocket at [`SERVED_PATH`].
 pub(crate) fn is_asked_for(head: &Parts) -> bool {
     let mut wanted = head.headers.get_all(UPGRADE).iter();
     let is_websocket = |name: &str| name.trim().eq_ignore_ascii_case("websocket");
     head.method == Method::GET
-        && PATHS.contains(&head.uri.path())
+        && head.uri.path() == SERVED_PATH
         && wanted.any(|value| {
             value
                 .to_str()

@@ -179,7 +179,7 @@ async fn only_responses_of_the_connection_are_continued_on_a_shared_account() {
     let mut client = sockets.connect().await;
     let next = json!({"model": "real", "input": "Hi", "previous_response_id": "resp_1"});
     client.create(next.clone()).await;
-    let refused = (400, json!("shared_account"), json!("previous_response_id"));
+    let refused = (404, json!("not_found"), json!("previous_response_id"));
     assert_eq!(client.error().await, refused);
     client.ask().await;
     client.response().await;
@@ -188,7 +188,7 @@ async fn only_responses_of_the_connection_are_continued_on_a_shared_account() {
     let mut with_conversation = next.clone();
     with_conversation["conversation"] = json!("conv_1");
     client.create(with_conversation).await;
-    assert_eq!(client.error().await.0, 400);
+    assert_eq!(client.error().await.0, 404);
     let mut other = sockets.connect_with(sockets.world.other()).await;
     other.create(next).await;
     assert_eq!(other.error().await, refused);
