@@ -109,11 +109,20 @@ class OpenApiGenerator:
         name = exchange["operation"].replace("-", "_")
         [kind] = [kind for kind in self.classes if hasattr(kind, name)]
         function = getattr(kind(self.client), name)
-        # From a dictionary, a model says null of whatever it may lack.
-        make = lambda model, body: model(**body)
-        words = dict(exchange["parameters"], **body_for(function, exchange["body"], make))
+        words = dict(exchange["parameters"], **body_for(function, exchange["body"], self.make))
         answer = function(**words)
         return answer, answer.to_dict()
+
+    def make(self, model, body):
+        """The model with the members of a body. From a dictionary, a model says null of whatever it may lack."""
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        return model(**{name: self.choice(fields.get(name), value) for name, value in body.items()})
+
+    def choice(self, field, value):
+        """The value of a member: a choice of types is a model around one of them."""
+        kinds = models_in(field.annotation) if field else []
+        choices = [kind for kind in kinds if "actual_instance" in getattr(kind, "model_fields", {})]
+        return choices[0](value) if choices else value
 
     def unknown(self, _):
         """What the models have no name for is not kept, and so missing from their JSON."""

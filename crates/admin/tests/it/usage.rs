@@ -103,7 +103,7 @@ async fn a_bucket_contains_the_usage_of_its_period() {
             "results": [{
                 "object": "organization.usage.completions.result", "input_tokens": 4350, "output_tokens": 120,
                 "num_model_requests": 3, "input_cached_tokens": 100, "project_id": null, "user_id": null,
-                "api_key_id": null, "model": null, "batch": null, "service_tier": null,
+                "api_key_id": null, "model": null, "batch": null, "service_tier": null, "api_source": null,
             }],
         })
     );
@@ -304,7 +304,7 @@ async fn costs_are_price_times_quantity() {
     assert_eq!(
         total["data"][0]["results"],
         json!([{"object": "organization.costs.result", "amount": {"value": 0.0009, "currency": "usd"}, "quantity": null,
-                "quantity_unit": null, "project_id": null, "line_item": null, "api_key_id": null, "user_id": null}])
+                "quantity_unit": null, "project_id": null, "line_item": null, "api_key_id": null, "user_id": null, "api_source": null}])
     );
 }
 
