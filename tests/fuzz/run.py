@@ -63,7 +63,8 @@ def main():
         for number, organization in enumerate(plan["organizations"]):
             if requests >= plan["requests"]:
                 break
-            examples = -(-share // len(operations))
+            # A quarter more, since some operations have few different examples.
+            examples = -(-share * 5 // (4 * len(operations)))
             found_nothing, counts = round_of(pathlib.Path(folder), plan, organization, number, examples)
             clean &= found_nothing
             for operation, count in counts.items():

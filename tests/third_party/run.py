@@ -79,10 +79,11 @@ class Run:
         self.models = Server(command, "[aimock] aimock server listening on ", folder / "models.log", env=closed())
         self.state = self.start_state() if "ogx" in tools else None
         config = folder / "orgplane.toml"
+        address = self.state.address if self.state else ""
         stateful = f'''
 [[upstream]]
 name = "state"
-base_url = "{self.state.address}/v1"
+base_url = "{address}/v1"
 models = ["{STATEFUL_MODEL}"]
 stores = true
 health_path = ""

@@ -159,7 +159,7 @@ mod tests {
             assert!(error.message.contains(entry.name), "{entry:?}");
             assert!(entry.advice.ends_with('.') && !entry.name.ends_with('.'));
             let method = entry.method.unwrap_or("PUT");
-            let path = entry.path.replace('{', "").replace('}', "");
+            let path = entry.path.replace(['{', '}'], "");
             assert!(
                 NotOffered::find(method, &path).is_some_and(|found| std::ptr::eq(found, entry)),
                 "{entry:?} is behind another entry"

@@ -184,5 +184,5 @@ async fn drain_socket(mut answer: SocketAnswer, cancelled: CancellationToken) {
     let outcome = cancelled.run_until_cancelled(answer.drain()).await;
     drop(answer.settle(outcome.unwrap_or(Outcome::ClientGone)));
     let closing = answer.into_upstream().close();
-    cancelled.run_until_cancelled(closing).await;
+    Box::pin(cancelled.run_until_cancelled(closing)).await;
 }

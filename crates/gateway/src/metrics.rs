@@ -115,6 +115,7 @@ pub(crate) struct GatewayMetrics {
 
 impl GatewayMetrics {
     /// Returns the metrics of a deployment with these upstreams and models.
+    #[expect(clippy::too_many_lines, reason = "one metric after the other")]
     pub(crate) fn new(
         upstreams: &[UpstreamConfig],
         models: &BTreeSet<String>,

@@ -44,6 +44,10 @@ pub struct UpstreamSocket {
 type AcceptedStream = (Stream, Bytes);
 
 /// Outcome of a handshake.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for one handshake and is taken apart at once"
+)]
 enum Handshake {
     Accepted(AcceptedStream),
     Refused(Response<IncomingBody>),

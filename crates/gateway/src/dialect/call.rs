@@ -69,6 +69,10 @@ impl Call {
     ///
     /// # Errors
     /// 400: the body is malformed, or a field that the gateway needs is missing, given twice or of a wrong type.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the request keeps the body, which its fields borrow until then"
+    )]
     pub(crate) fn parse(dialect: &Dialect, headers: &HeaderMap, body: Bytes) -> Result<Self> {
         let (fields, content_type) = match dialect.format.of(headers) {
             RequestFormat::Json | RequestFormat::Either => {

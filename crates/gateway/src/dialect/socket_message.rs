@@ -42,6 +42,7 @@ impl SocketMessage {
     ///
     /// # Errors
     /// 400: the message is malformed, or of another type.
+    #[expect(clippy::result_large_err, reason = "refused messages are rare")]
     pub(crate) async fn read(message: Bytes) -> Result<Self, RefusedMessage> {
         let message = json_text(&message);
         if message.len() < MIN_OFFLOAD_BYTES {
@@ -50,6 +51,7 @@ impl SocketMessage {
         offload(move || Self::parse(&message)).await?
     }
 
+    #[expect(clippy::result_large_err, reason = "refused messages are rare")]
     fn parse(message: &Bytes) -> Result<Self, RefusedMessage> {
         let fields = Fields::of_json(message, RESPONSES.fields)?;
         let stream_id = stream_id(&fields)?;

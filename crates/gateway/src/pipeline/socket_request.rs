@@ -52,7 +52,7 @@ impl Pipeline {
                     let idle_timeout = pipeline.watchdog.idle_timeout();
                     let client = ClientSocket::new(connection, memory, idle_timeout).await;
                     let session = SocketSession::new(pipeline, (head, caller), registration);
-                    session.run(client, &stopping).await;
+                    Box::pin(session.run(client, &stopping)).await;
                 }
                 Err(error) => tracing::debug!(%error, "connection was not upgraded"),
             }

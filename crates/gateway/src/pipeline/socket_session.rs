@@ -162,7 +162,7 @@ impl SocketSession {
         let mut context = self.pipeline.context(self.head.clone());
         context.observer.set_endpoint(RESPONSES.path);
         context.observer.set_key(&self.caller.key);
-        let refused = match self.respond(&mut context, client, message).await {
+        let refused = match Box::pin(self.respond(&mut context, client, message)).await {
             Ok(()) => return Ok(()),
             Err(Unanswered::Ended(end)) => return Err(end),
             Err(Unanswered::Refused(refused)) => refused,
@@ -328,7 +328,7 @@ impl SocketSession {
             let upstream = connected.map_err(|error| ForwardFailure::from(error).error)?;
             with_model(upstream).ok_or_else(Error::internal)
         };
-        self.unless_revoked(connecting).await
+        Box::pin(self.unless_revoked(connecting)).await
     }
 
     /// Waits for `work`, which is dropped if the key is revoked in the meantime.

@@ -28,6 +28,10 @@ pub(crate) struct Relay<'a> {
 }
 
 /// The end of a relay.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "returned once for each response and taken apart at once"
+)]
 pub(crate) enum Relayed {
     /// The response is complete; the connection to the upstream can carry the next one.
     Complete(UpstreamSocket),

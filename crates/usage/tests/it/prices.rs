@@ -10,6 +10,7 @@ fn the_built_in_price_book_is_valid_and_dated() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn an_error_names_the_model_and_the_key() {
     let cases = [
         (

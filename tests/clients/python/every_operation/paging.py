@@ -6,11 +6,10 @@ from checks import check, equal, refused
 
 
 def pages(run, name, read, *, key=lambda item: item.id):
-    """`read` lists at least three things. Read by two at a time, each comes once, in the order of one long page."""
-    whole = read(limit=100)
+    """`read` lists at least three things. Read by two at a time, each comes once, in the order of long pages."""
+    wanted = [key(item) for item in read(limit=100)]
     offered = run.record.last.parameters
-    wanted = [key(item) for item in whole.data]
-    check(f"{name}: one page has all", not whole.has_more and len(set(wanted)) == len(wanted) > 2, whole)
+    check(f"{name}: long pages have all", len(set(wanted)) == len(wanted) > 2, wanted)
 
     calls = run.record.called.total()
     equal(f"{name}: page by page, each once and in order", [key(item) for item in read(limit=2)], wanted)
@@ -23,6 +22,6 @@ def pages(run, name, read, *, key=lambda item: item.id):
         equal(f"{name}: backwards", both[0], both[1][::-1])
         check(f"{name}: in one of both orders when none is given", wanted in both, (wanted, both))
     if "before" in offered:
-        equal(f"{name}: before the last", [key(item) for item in read(before=wanted[-1], limit=100).data], wanted[:-1])
+        equal(f"{name}: before the last", [key(item) for item in read(before=wanted[-1], limit=100).data], wanted[-101:-1])
         equal(f"{name}: two before the last", [key(item) for item in read(before=wanted[-1], limit=2).data], wanted[-3:-1])
     return wanted

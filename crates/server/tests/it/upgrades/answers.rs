@@ -77,12 +77,29 @@ fn path(template: &str, ids: &BTreeMap<&str, String>, span: &str) -> String {
 pub(super) async fn compare(admin: &Api, recorded: &BTreeMap<String, Value>) {
     assert!(recorded.len() > 40, "{} answers", recorded.len());
     for (path, before) in recorded {
-        let after = admin.get(path).await;
+        let after = whole(admin, path).await;
         assert!(
             contains(&after, before),
             "{path}\nbefore: {before}\nafter: {after}"
         );
     }
+}
+
+/// Reads a path, and if it is a list, all of its pages.
+async fn whole(admin: &Api, path: &str) -> Value {
+    let mut whole = admin.get(path).await;
+    while whole["has_more"] == true
+        && let Some(last) = whole["last_id"].as_str()
+    {
+        let start = if path.contains('?') { '&' } else { '?' };
+        let mut next = admin.get(&format!("{path}{start}after={last}")).await;
+        let items = whole["data"].as_array_mut().expect("a list");
+        items.append(next["data"].as_array_mut().expect("a list"));
+        for name in ["has_more", "last_id"] {
+            whole[name] = next[name].take();
+        }
+    }
+    whole
 }
 
 fn contains(after: &Value, before: &Value) -> bool {
