@@ -8,6 +8,7 @@ fn path(server: &Server) -> String {
     format!("/organization/projects/{project}/service_tier_settings")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "calls give a literal")]
 fn tiers(default: &str, enabled: Value) -> Value {
     json!({"object": "project.service_tier_settings", "default": default, "enabled_tiers": enabled})
 }

@@ -103,6 +103,7 @@ fn stream_id(fields: &Fields<'_>) -> Result<Option<String>> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::result_large_err, reason = "refused messages are rare")]
     fn read(message: &'static str) -> Result<SocketMessage, RefusedMessage> {
         SocketMessage::parse(&Bytes::from_static(message.as_bytes()))
     }
