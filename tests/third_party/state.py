@@ -50,7 +50,8 @@ deadline = time.monotonic() + 10
 while stored.id not in [each.id for each in client.chat.completions.list()] and time.monotonic() < deadline:
     time.sleep(0.05)
 assert client.chat.completions.retrieve(stored.id).choices[0].message.content == "Hello."
-assert len(list(client.chat.completions.messages.list(stored.id))) == 1
+asked = [message.content for message in client.chat.completions.messages.list(stored.id) if message.role == "user"]
+assert asked == [PROMPT], asked
 assert list(other.chat.completions.list()) == []
 missing(other.chat.completions.retrieve, stored.id)
 
