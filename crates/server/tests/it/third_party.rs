@@ -22,7 +22,7 @@ fn run(names: &[&str]) {
 
 #[test]
 fn codex_makes_a_turn_with_a_tool_call_that_is_recorded_exactly() {
-    run(&["codex"]);
+    run(&["codex", "codex-websocket"]);
 }
 
 #[test]
