@@ -32,6 +32,10 @@ REQUESTS, TOKENS = 1_000, 1_000_000
 SECONDS = 120
 
 
+# The servers that were started, which end with this program.
+STARTED = []
+
+
 class Failed(Exception):
     """What a program saw, or what is recorded of it, is not what it should be."""
 
@@ -55,6 +59,7 @@ class Server:
         self.log = log
         with open(log, "w") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **options)
+        STARTED.append(self)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             text = pathlib.Path(log).read_text()
@@ -131,12 +136,6 @@ health_path = ""
         }
         command = [self.tools["ogx"], "-m", "ogx.cli.ogx", "run", "--insecure", str(HERE / "ogx.yaml")]
         return Server(command, "Uvicorn running on ", self.folder / "state.log", env=environment)
-
-    def stop(self):
-        self.server.stop()
-        if self.state:
-            self.state.stop()
-        self.models.stop()
 
     def call(self, key, path, body=None):
         """One request; returns the answer and its headers."""
@@ -339,14 +338,17 @@ def main():
     if unknown := set(names) - set(PROGRAMS):
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(PROGRAMS)}")
     with tempfile.TemporaryDirectory(prefix="orgplane-third-party-") as folder:
-        run = Run(tools, pathlib.Path(folder))
+        run = None
         try:
+            run = Run(tools, pathlib.Path(folder))
             for name in names:
                 PROGRAMS[name](run)
         except Failed as failed:
-            sys.exit(f"{failed}\n\nThe server's log ends:\n{(run.folder / 'orgplane.log').read_text()[-3000:]}")
+            log = f"\n\nThe server's log ends:\n{(run.folder / 'orgplane.log').read_text()[-3000:]}" if run else ""
+            sys.exit(f"{failed}{log}")
         finally:
-            run.stop()
+            for server in reversed(STARTED):
+                server.stop()
     print("everything holds")
 
 
