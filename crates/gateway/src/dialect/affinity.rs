@@ -7,7 +7,7 @@ use proxy::Affinity;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Fields;
+use super::{Dialect, Fields};
 
 /// The most items at the start of a conversation that are looked at.
 const MAX_ITEMS: usize = 16;
@@ -33,13 +33,13 @@ impl AffinityFields {
     ///
     /// # Errors
     /// 400: `prompt_cache_key` is no string.
-    pub(super) fn of(fields: &Fields<'_>) -> Result<Self> {
+    pub(super) fn of(dialect: &Dialect, fields: &Fields<'_>) -> Result<Self> {
         let prompt_cache_key = fields.text("prompt_cache_key")?;
         let range = |name| fields.get(name).map(|value| fields.range(value));
-        // Only responses carry state that one upstream alone can read: encrypted reasoning.
-        let start = range("input").map(|input| (range("instructions"), input));
+        let is_recognized = dialect.has_conversations && prompt_cache_key.is_none();
+        let input = range("input").filter(|_| is_recognized);
         Ok(Self {
-            start: start.filter(|_| prompt_cache_key.is_none()),
+            start: input.map(|input| (range("instructions"), input)),
             prompt_cache_key,
         })
     }
@@ -81,12 +81,10 @@ fn first_messages(input: &[u8]) -> Option<Vec<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Dialect;
-
     fn affinity(path: &str, body: &str, project: &str) -> Option<Affinity> {
         let dialect = Dialect::at(path).expect(path);
         let fields = Fields::of_json(body.as_bytes(), dialect.fields).expect(body);
-        let fields = AffinityFields::of(&fields).expect(body);
+        let fields = AffinityFields::of(dialect, &fields).expect(body);
         fields.affinity(body.as_bytes(), project)
     }
 
@@ -114,6 +112,15 @@ mod tests {
             r#"{"input":[{"type":"item_reference","id":"x"}]}"#,
         ] {
             assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn input_that_continues_no_conversation_has_no_affinity() {
+        let body = r#"{"model":"m","input":"Hello"}"#;
+        assert!(affinity("/responses", body, "proj_1").is_some());
+        for path in ["/embeddings", "/moderations", "/audio/speech", "/decisions"] {
+            assert_eq!(affinity(path, body, "proj_1"), None, "{path}");
         }
     }
 

@@ -132,7 +132,7 @@ impl Call {
             unowned_ref: view.unowned_ref.or(message_ref),
             must_own_all: is_message,
             stored_by: conversation.map(|_| "conversation"),
-            affinity: AffinityFields::of(&fields)?,
+            affinity: AffinityFields::of(dialect, &fields)?,
             content_type,
             is_json: fields.is_json,
             file_parts: view.file_parts,

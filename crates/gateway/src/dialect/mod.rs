@@ -117,6 +117,8 @@ pub(crate) struct Dialect {
     pub(crate) stored_answer: Option<StoredAnswer>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
+    /// True if its `input` continues a conversation, whose requests belong at one upstream.
+    has_conversations: bool,
     /// True if a line of a batch may ask for it.
     is_for_batches: bool,
     /// Estimates what a request will consume; an error refuses the request.
@@ -198,6 +200,7 @@ const DEFAULT: Dialect = Dialect {
     stores_by_default: None,
     stored_answer: None,
     has_optional_stream_usage: false,
+    has_conversations: false,
     is_for_batches: true,
     estimate: |_| Ok(Estimate::default()),
     answer: AnswerFormat::Json,
