@@ -1,7 +1,7 @@
 //! `cargo xtask strangers`: programs that people point at the gateway, unchanged and from their registries, run against the built
 //! server with model servers that this project did not write.
 //!
-//! What each program got, the ledger, the limits and the costs must agree with what the model server reported. The programs
+//! The ledger, the limits, the costs and the usage that each program got must agree with the reports of the model server. The programs
 //! are pinned and driven in `tests/third_party`.
 
 use std::process::Command;

@@ -177,7 +177,7 @@ async fn list(mut cx: Read, _: Organization, query: ListAuditLogs) -> Result<Lis
 fn check_types(query: &ListAuditLogs) -> Result<()> {
     for (index, name) in query.event_types.iter().enumerate() {
         let param = format!("event_types[{index}]");
-        let shown: String = name.chars().take(80).collect();
+        let shown = base::shown(name);
         if name.parse::<EventType>().is_err() && !event_type::is_published(name) {
             return Err(Error::invalid(
                 param,

@@ -247,7 +247,7 @@ async fn checked(cx: &mut Write, projects: Vec<InvitedProject>) -> Result<Vec<In
     }
     for (index, project) in projects.iter().enumerate() {
         let refuse = |what: &str| {
-            let shown: String = project.id.as_str().chars().take(80).collect();
+            let shown = base::shown(project.id.as_str());
             let message = format!("The project '{shown}' {what}.");
             Err(Error::invalid(format!("projects[{index}].id"), message))
         };

@@ -95,7 +95,7 @@ impl Error {
     /// Returns 404: no `noun` with this id exists in the caller's organization.
     #[must_use]
     pub fn not_found(noun: &str, id: &str) -> Self {
-        let shown: String = id.chars().take(80).collect();
+        let shown = crate::shown(id);
         Self::new(
             StatusCode::NOT_FOUND,
             Some("not_found"),
@@ -127,7 +127,7 @@ impl Error {
     /// Returns 404: the deployment does not serve this model.
     #[must_use]
     pub fn model_not_found(model: &str) -> Self {
-        let shown: String = model.chars().take(80).collect();
+        let shown = crate::shown(model);
         let message =
             format!("The model '{shown}' does not exist. GET /v1/models lists the ones that do.");
         Self::new(StatusCode::NOT_FOUND, Some("model_not_found"), message).about("model")
@@ -171,7 +171,7 @@ impl Error {
     /// Returns 415: the body has an unsupported content coding.
     #[must_use]
     pub fn unsupported_coding(name: &str) -> Self {
-        let shown: String = name.chars().take(80).collect();
+        let shown = crate::shown(name);
         let message = format!(
             "The Content-Encoding of a request must be one of {ACCEPTED_CODINGS}; this one is {shown}."
         );

@@ -18,6 +18,7 @@ mod path_pattern;
 pub mod permission;
 mod seal;
 pub mod secret;
+mod shown;
 mod text_mark;
 pub mod time;
 
@@ -32,5 +33,6 @@ pub use money::NanoDollars;
 pub use not_offered::{NOT_OFFERED, NotOffered};
 pub use path_pattern::is_at_or_below;
 pub use permission::{Permission, PermissionSet};
+pub use shown::shown;
 pub use text_mark::{BYTE_ORDER_MARK, text_without_mark, utf_8, without_mark};
 pub use time::{Clock, UnixTime};

@@ -21,9 +21,6 @@ use crate::options::Durability;
 use crate::relayed_body::RelayedBody;
 use crate::upstreams::ForwardFailure;
 
-/// The longest beginning of a model's name that an error shows.
-const MAX_SHOWN_CHARACTERS: usize = 80;
-
 /// The stage that forwards requests and relays their answers.
 pub(crate) struct Forwarder {
     pub(crate) upstreams: Arc<Upstreams>,
@@ -57,7 +54,7 @@ impl Forwarder {
         if !self.upstreams.serves(other, model) {
             return error;
         }
-        let shown: String = model.chars().take(MAX_SHOWN_CHARACTERS).collect();
+        let shown = base::shown(model);
         let message = format!(
             "The model '{shown}' is served {place}: its model server speaks another format, and requests are not translated."
         );
@@ -79,7 +76,7 @@ impl Forwarder {
         let plan = self.upstreams.websocket_plan(model, affinity);
         let plan = plan.ok_or_else(|| Error::model_not_found(model))?;
         if plan.is_empty() {
-            let shown: String = model.chars().take(80).collect();
+            let shown = base::shown(model);
             let message = format!(
                 "The model '{shown}' is not served over WebSocket. Send POST /v1/responses over HTTP instead."
             );

@@ -62,10 +62,7 @@ impl<'a> ProjectPolicy<'a> {
         if models.is_none_or(|models| models.allows(model)) {
             return Ok(());
         }
-        let (project, shown) = (
-            &self.0.project.id,
-            model.chars().take(80).collect::<String>(),
-        );
+        let (project, shown) = (&self.0.project.id, base::shown(model));
         let message = format!(
             "The project '{project}' does not have access to the model '{shown}'. An administrator can change its model permissions."
         );
@@ -93,7 +90,7 @@ impl<'a> ProjectPolicy<'a> {
             return Ok(());
         }
         let project = &self.0.project.id;
-        let shown: String = tier.name().chars().take(80).collect();
+        let shown = base::shown(tier.name());
         let message = format!(
             "The service tier '{shown}' is not enabled for the project '{project}'. Leave service_tier out of the request, \
              or ask an administrator to enable the tier in the project's service_tier_settings."

@@ -11,11 +11,8 @@ pub(crate) fn no_query(query: Option<&str>) -> Result<()> {
     let Some(query) = query.filter(|query| !query.is_empty()) else {
         return Ok(());
     };
-    let name: String = query
-        .chars()
-        .take_while(|it| !"=&".contains(*it))
-        .take(80)
-        .collect();
+    let name = query.split(['=', '&']).next().unwrap_or_default();
+    let name = base::shown(name);
     let message = format!("{name} is not a parameter of this endpoint; it has none.");
     Err(Error::invalid(name, message))
 }

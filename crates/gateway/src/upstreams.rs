@@ -17,6 +17,17 @@ pub(crate) struct ForwardFailure {
     pub(crate) was_sent: bool,
 }
 
+impl ForwardFailure {
+    /// Returns the failure of a request that no upstream has received.
+    pub(crate) fn unsent(error: Error, outcome: Outcome) -> Self {
+        Self {
+            error,
+            outcome,
+            was_sent: false,
+        }
+    }
+}
+
 /// Prepares the upstreams for the endpoints of the gateway. Makes no connection yet.
 ///
 /// # Errors

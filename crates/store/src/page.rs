@@ -209,7 +209,7 @@ async fn find<'a>(
 /// Returns 400: the cursor in `param` is not an item of the list.
 #[must_use]
 pub fn unknown_cursor(param: &str, cursor: &str) -> Refusal {
-    let shown: String = cursor.chars().take(80).collect();
+    let shown = base::shown(cursor);
     Refusal::invalid(
         param,
         format!("{param} must be the id of an item of this list; '{shown}' is not."),

@@ -268,7 +268,7 @@ impl Permit {
 
 /// Returns 400: `param` of a request names a resource that is not in the organization; `what` introduces `name`.
 pub(crate) fn absent(param: &'static str, what: &str, name: impl Display) -> Error {
-    let shown: String = name.to_string().chars().take(80).collect();
+    let shown = base::shown(&name.to_string());
     let message = format!("No {what} '{shown}' is in the organization.");
     Error::invalid(param, message)
 }

@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for PermissionName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Self::parse(&name).ok_or_else(|| {
-            let shown: String = name.chars().take(80).collect();
+            let shown = crate::shown(&name);
             D::Error::custom(format_args!(
                 "'{shown}' is no permission; docs/permissions.md lists them"
             ))

@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Reads the JSON object of a request with these headers, whose format is Anthropic's if `is_message`.
+    /// Reads the JSON object of a request with these headers.
     ///
     /// # Errors
     /// Those of [`Self::of_json`]. 400: the Content-Type is not that of JSON.
@@ -63,13 +63,9 @@ impl<'a> Fields<'a> {
         headers: &HeaderMap,
         body: &'a [u8],
         names: &'static [&'static str],
-        is_message: bool,
     ) -> Result<Self> {
         content_type::check_json(headers)?;
-        let mut fields = Self::unread(body, names, true);
-        fields.is_message = is_message;
-        ViewReader::read(body, &mut fields)?;
-        Ok(fields)
+        Self::of_json(body, names)
     }
 
     /// Reads the JSON object of a request to an endpoint.

@@ -1,6 +1,6 @@
 //! A scanner of a multipart form with one file, for a form that passes through piece by piece.
 //!
-//! It accepts a part of what [`read_form`](super::read_form) accepts: a form of exactly one part.
+//! The scanner accepts some of the forms that [`read_form`](super::read_form) accepts: those of exactly one part.
 
 use base::{Error, Result};
 use http::HeaderMap;

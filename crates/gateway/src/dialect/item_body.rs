@@ -27,7 +27,7 @@ impl ItemBody {
     /// # Errors
     /// 400: the body is malformed or ambiguous.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self> {
-        let view = Fields::of_request(headers, body, FIELDS, false)?.view;
+        let view = Fields::of_request(headers, body, FIELDS)?.view;
         Ok(Self {
             object_refs: view.object_refs,
             models: view.models,

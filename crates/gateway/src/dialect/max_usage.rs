@@ -75,13 +75,10 @@ pub(crate) struct CostBasis<'a> {
 impl MaxUsage {
     /// Adds the most that another request may consume.
     pub(crate) fn add(&mut self, other: Self) {
+        for (mine, others) in self.tokens_beside(&other) {
+            *mine = mine.saturating_add(others);
+        }
         let sums = [
-            (&mut self.input, other.input),
-            (&mut self.input_images, other.input_images),
-            (&mut self.context_windows, other.context_windows),
-            (&mut self.unseen_windows, other.unseen_windows),
-            (&mut self.output, other.output),
-            (&mut self.unbounded_answers, other.unbounded_answers),
             (&mut self.images, other.images),
             (&mut self.characters, other.characters),
             (&mut self.seconds, other.seconds),
@@ -98,17 +95,21 @@ impl MaxUsage {
 
     /// Raises each number of tokens, images and windows to that of another request.
     pub(crate) fn widen(&mut self, other: &Self) {
-        let amounts = [
+        for (mine, others) in self.tokens_beside(other) {
+            *mine = others.max(*mine);
+        }
+    }
+
+    /// Returns each number of tokens, images and windows beside that of another request.
+    fn tokens_beside(&mut self, other: &Self) -> [(&mut i64, i64); 6] {
+        [
             (&mut self.input, other.input),
             (&mut self.input_images, other.input_images),
             (&mut self.context_windows, other.context_windows),
             (&mut self.unseen_windows, other.unseen_windows),
             (&mut self.output, other.output),
             (&mut self.unbounded_answers, other.unbounded_answers),
-        ];
-        for (mine, others) in amounts {
-            *mine = others.max(*mine);
-        }
+        ]
     }
 
     /// Returns the most input tokens of the request; `None` if that is unknown.

@@ -22,8 +22,6 @@ const SEARCHING_MODELS: [&str; 3] = ["-search-preview", "-search-api", ":online"
 /// Other names of tools that run programs at the model server.
 const CODE_INTERPRETERS: [&str; 1] = ["programmatic_tool_calling"];
 
-/// The longest beginning of an unknown type that is shown.
-const MAX_SHOWN_CHARACTERS: usize = 80;
 /// The beginning of the types of tools in Anthropic's format that ask another model.
 const ADVISOR: &str = "advisor";
 
@@ -60,8 +58,7 @@ impl RequestedTools {
 
     /// Adds a tool of a type that is unknown.
     pub(super) fn add_unknown(&mut self, tool_type: &str) {
-        self.unknown
-            .get_or_insert_with(|| tool_type.chars().take(MAX_SHOWN_CHARACTERS).collect());
+        self.unknown.get_or_insert_with(|| base::shown(tool_type));
     }
 
     /// Checks that the usage of each tool will be part of the usage that the answer reports.
@@ -144,6 +141,7 @@ fn is_version_of(tool_type: &str, name: &str) -> bool {
 mod tests {
     use super::super::Fields;
     use super::*;
+    use crate::dialect::messages::MESSAGES;
 
     const FIELDS: &[&str] = &["tools", "web_search_options"];
 
@@ -207,7 +205,7 @@ mod tests {
             }
             let body = format!(r#"{{"tools":[{{"type":"{tool}","name":"n"}}]}}"#);
             let body = body.as_bytes();
-            let fields = Fields::of_request(&http::HeaderMap::new(), body, FIELDS, true);
+            let fields = Fields::of_call(&http::HeaderMap::new(), body, &MESSAGES);
             let view = fields.expect("a request").view;
             let found = view.tools.first_not_in(tools, "m").expect("clear tools");
             found.map(HostedTool::as_str)

@@ -64,7 +64,7 @@ impl SocketMessage {
             Some("response.create") => {}
             Some("response.processed") => return Ok(Self::Processed),
             Some(other) => {
-                let shown: String = other.chars().take(80).collect();
+                let shown = base::shown(other);
                 let message = format!(
                     "Messages of the type '{shown}' are not taken here; response.create is."
                 );

@@ -48,7 +48,7 @@ impl Objects {
     ) -> Result<Response<Bytes>> {
         let (caller, head, body) = (request.caller, request.head, request.body);
         ProjectPolicy::of(caller).check_tools(std::iter::once("code_interpreter"))?;
-        let fields = Fields::of_request(&head.headers, &body, &["name"], false)?;
+        let fields = Fields::of_request(&head.headers, &body, &["name"])?;
         let name = fields.text("name")?.unwrap_or_default();
         if name.len() > MAX_NAME_BYTES || name.contains('\0') {
             let message =

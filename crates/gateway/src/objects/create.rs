@@ -246,8 +246,7 @@ impl Objects {
         request: ObjectRequest<'_>,
     ) -> Result<Response<Bytes>> {
         let (caller, head, body) = (request.caller, request.head, request.body);
-        let fields =
-            Fields::of_request(&head.headers, &body, &["input_file_id", "endpoint"], false)?;
+        let fields = Fields::of_request(&head.headers, &body, &["input_file_id", "endpoint"])?;
         let missing = |name| Error::invalid(name, format!("{name} is missing."));
         let file_id = fields.text("input_file_id")?;
         let file_id = file_id.ok_or_else(|| missing("input_file_id"))?;

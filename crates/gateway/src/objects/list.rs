@@ -267,7 +267,7 @@ impl ListQuery {
         let pairs = query.unwrap_or_default().split('&');
         for pair in pairs.filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let shown: String = name.chars().take(80).collect();
+            let shown = base::shown(name);
             let value = percent::decode(value).ok_or_else(|| {
                 let message = format!("{shown} is not percent-encoded as it must be.");
                 Error::invalid(&*shown, message)

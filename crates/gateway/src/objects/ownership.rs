@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::mem::take;
 use std::sync::Arc;
 
+use access::{Key, Project};
 use base::{Error, Result};
 use proxy::Target;
 use serde::Deserialize;
@@ -132,7 +133,7 @@ impl Ownership {
         if !plan.is_empty() {
             return Ok(plan);
         }
-        let shown: String = call.model.chars().take(80).collect();
+        let shown = base::shown(&call.model);
         let message = format!(
             "The model server that keeps what the request names does not serve the model '{shown}'. Use a model that it serves."
         );
@@ -151,7 +152,7 @@ impl Ownership {
         upstream: Option<&str>,
         with_bare_items: bool,
     ) -> Result<Option<String>> {
-        let mut common = CommonUpstream(upstream.map(str::to_owned));
+        let mut common = upstream.map(str::to_owned);
         for named in refs.all() {
             let (kind, param) = (named.kind, named.param);
             if named.ids.len() > MAX_OBJECT_REFS {
@@ -167,10 +168,10 @@ impl Ownership {
             let ids: Vec<&str> = named.ids.iter().map(String::as_str).collect();
             let owned = self.check(owner, kind, &ids).await;
             for object in owned.map_err(|error| error.about(param))? {
-                common.add(param, object)?;
+                check_upstream(&mut common, param, &object)?;
             }
         }
-        Ok(common.0)
+        Ok(common)
     }
 
     /// Checks the objects that the JSON body of a request about a vector store or a container names, and returns the files. They
@@ -220,13 +221,7 @@ impl Ownership {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let owned = self.check(owner, ObjectKind::File, &ids).await;
         for file in owned.map_err(|error| error.about(param))? {
-            let keeper = (files.upstream).get_or_insert_with(|| file.upstream.clone());
-            if *keeper != file.upstream {
-                let id = file.id;
-                let message =
-                    format!("The file '{id}' is kept by another model server: upload it again.");
-                return Err(Error::invalid(param, message));
-            }
+            check_upstream(&mut files.upstream, param, &file)?;
             let bytes = file.bytes.unwrap_or(MAX_REQUEST_BYTES as i64);
             files.max_bytes = files.max_bytes.saturating_add(bytes);
         }
@@ -234,31 +229,26 @@ impl Ownership {
     }
 }
 
-/// The upstream that keeps all objects of a request, once one of them is known.
-struct CommonUpstream(Option<String>);
-
-impl CommonUpstream {
-    /// Adds an object.
-    ///
-    /// # Errors
-    /// 400: another upstream keeps the object.
-    fn add(&mut self, param: &'static str, object: UpstreamObject) -> Result<()> {
-        let UpstreamObject {
-            upstream, kind, id, ..
-        } = object;
-        if *self.0.get_or_insert_with(|| upstream.clone()) == upstream {
-            return Ok(());
-        }
-        let (noun, again) = (
-            kind.noun(),
-            match kind {
-                ObjectKind::File => ": upload it again",
-                _ => "",
-            },
-        );
-        let message = format!("The {noun} '{id}' is kept by another model server{again}.");
-        Err(Error::invalid(param, message))
+/// Checks that an object which the field `param` names is kept by the upstream of the objects before it. The first one sets
+/// that upstream.
+///
+/// # Errors
+/// 400: another upstream keeps the object.
+fn check_upstream(
+    common: &mut Option<String>,
+    param: &'static str,
+    object: &UpstreamObject,
+) -> Result<()> {
+    if *common.get_or_insert_with(|| object.upstream.clone()) == object.upstream {
+        return Ok(());
     }
+    let again = match object.kind {
+        ObjectKind::File => ": upload it again",
+        _ => "",
+    };
+    let (noun, id) = (object.kind.noun(), &object.id);
+    let message = format!("The {noun} '{id}' is kept by another model server{again}.");
+    Err(Error::invalid(param, message))
 }
 
 /// Returns the refusal of a reference to what a request to a model has left, where no upstream stores anything.
@@ -277,11 +267,16 @@ fn nothing_stored(kind: ObjectKind, id: &str) -> Error {
 impl ObjectOwner {
     /// Returns the owner of what a caller creates.
     pub(super) fn of(caller: &Caller) -> Self {
+        Self::of_key(&caller.key, &caller.project)
+    }
+
+    /// Returns the owner of what a key creates in its project.
+    pub(super) fn of_key(key: &Key, project: &Project) -> Self {
         Self {
-            organization: caller.key.organization.id.clone(),
-            project: caller.project.id.clone(),
-            key: Some(caller.key.id.clone()),
-            user: caller.key.user().cloned(),
+            organization: key.organization.id.clone(),
+            project: project.id.clone(),
+            key: Some(key.id.clone()),
+            user: key.user().cloned(),
         }
     }
 }

@@ -81,12 +81,7 @@ impl Objects {
     }
 
     fn rows(&self, record: StateRecord) -> RecordRows {
-        let owner = ObjectOwner {
-            organization: record.key.organization.id.clone(),
-            project: record.project.id.clone(),
-            key: Some(record.key.id.clone()),
-            user: record.key.user().cloned(),
-        };
+        let owner = ObjectOwner::of_key(&record.key, &record.project);
         let created_at = self.clock.now_milliseconds();
         let rows = record.objects.iter().map(|object| UpstreamObject {
             owner: owner.clone(),

@@ -53,7 +53,7 @@ impl Objects {
         target: Target,
     ) -> Result<Response<Bytes>> {
         let (head, body) = (request.head, request.body);
-        let fields = Fields::of_request(&head.headers, &body, &["purpose", "bytes"], false)?;
+        let fields = Fields::of_request(&head.headers, &body, &["purpose", "bytes"])?;
         let missing = || Error::invalid("purpose", "purpose is missing.");
         let purpose = fields.text("purpose")?.ok_or_else(missing)?;
         check_purpose(&purpose)?;

@@ -285,14 +285,17 @@ impl SocketSession {
         let connected = match self.connect(headers, plan).await {
             Ok(connected) => connected,
             Err(end) => {
-                drop(request.fail(&unsent(Error::internal(), Outcome::ClientGone)));
+                drop(request.fail(&ForwardFailure::unsent(
+                    Error::internal(),
+                    Outcome::ClientGone,
+                )));
                 return Err(end);
             }
         };
         let (upstream, model) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                let failure = unsent(error, Outcome::UpstreamFailed);
+                let failure = ForwardFailure::unsent(error, Outcome::UpstreamFailed);
                 request.observer.fail(&failure.error);
                 let recorded = request.fail(&failure);
                 return Ok(Err(Box::new(FailedRequest { failure, recorded })));
@@ -344,15 +347,6 @@ struct OpenSocket(IntGauge);
 impl Drop for OpenSocket {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// Returns the failure of a request that no upstream has received.
-fn unsent(error: Error, outcome: Outcome) -> ForwardFailure {
-    ForwardFailure {
-        error,
-        outcome,
-        was_sent: false,
     }
 }
 

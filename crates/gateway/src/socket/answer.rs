@@ -162,11 +162,8 @@ impl SocketAnswer {
         let Some(request) = self.request.take() else {
             return false;
         };
-        drop(request.fail(&ForwardFailure {
-            error: Error::internal(),
-            outcome: Outcome::ClientGone,
-            was_sent: false,
-        }));
+        let failure = ForwardFailure::unsent(Error::internal(), Outcome::ClientGone);
+        drop(request.fail(&failure));
         true
     }
 
