@@ -70,9 +70,6 @@ pub struct ReportedEvent<'a> {
     input_cache_write_tokens: Option<i64>,
     input_cache_write_30m_tokens: Option<i64>,
     input_cache_write_12h_tokens: Option<i64>,
-    /// Decides on the price only, as the next one: no report has them apart.
-    input_cache_write_5m_tokens: Option<i64>,
-    input_cache_write_1h_tokens: Option<i64>,
     input_uncached_tokens: Option<i64>,
     input_text_tokens: Option<i64>,
     output_text_tokens: Option<i64>,
@@ -96,6 +93,9 @@ pub struct ReportedEvent<'a> {
     uplift_billionths: Option<i64>,
     #[schemars(skip)]
     reported_cost_billionths: Option<i64>,
+    /// Decides on the price only, as the next one: no report has them apart.
+    input_cache_write_5m_tokens: Option<i64>,
+    input_cache_write_1h_tokens: Option<i64>,
     // Further columns of the ledger. They are accepted so that an export can be imported, and ignored.
     #[serde(default, rename = "organization_id")]
     #[schemars(skip)]
