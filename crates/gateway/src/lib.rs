@@ -7,6 +7,7 @@
 mod abortable_body;
 mod answer;
 mod auth;
+mod background_work;
 mod budget;
 mod caller;
 mod certificate;
@@ -45,6 +46,7 @@ mod query;
 mod rate_limits;
 mod relayed_body;
 mod request_body;
+mod request_events;
 mod request_observer;
 mod response_body;
 mod socket;

@@ -14,9 +14,10 @@ use usage::{Outcome, Recorded};
 
 use crate::answer::{Answer, joined};
 use crate::caller::Caller;
+use crate::dialect::ResponseStatus;
 use crate::document::{ReportedError, StoredIdScanner};
 use crate::in_flight::InFlightRequest;
-use crate::state_recording::{StateExpiry, StateRecorded, StateRecording};
+use crate::state_recording::{BackgroundEnd, StateExpiry, StateRecorded, StateRecording};
 use crate::upstreams::{ForwardFailure, response_end};
 
 /// The longest wait for usage after the end of a stream, which may stay open.
@@ -35,7 +36,7 @@ pub(crate) struct MeteredAnswer {
     request: Option<InFlightRequest>,
     /// Recording of what the answer leaves at its upstream; `None` if that is nothing, or once the request is settled.
     recording: Option<Box<StateRecording>>,
-    /// Resolves once the recording is complete; `None` until the request is settled.
+    /// Resolves once a recording is complete; `None` if there is none to wait for.
     recorded: Option<StateRecorded>,
 }
 
@@ -184,7 +185,7 @@ impl MeteredAnswer {
             && let Some(ids) = reader.stored_ids()
             && reader.is_events()
         {
-            recording.announce(ids);
+            self.recorded = recording.announce(ids).or(self.recorded.take());
         }
         match next {
             // The last chunk comes together with the end.
@@ -204,7 +205,8 @@ impl MeteredAnswer {
     }
 
     /// Settles the request by the end of the answer and the usage that came. An error of the upstream remains one even if it
-    /// was delivered in full. Returns `None` if the request was settled before.
+    /// was delivered in full. A request whose response goes on in the background is left to the poller. Returns `None` if the
+    /// request was settled before, or if what [`Self::take_recorded`] returns waits for the ledger too.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> Option<Recorded> {
         let request = self.request.take()?;
         let has_ended = self.has_ended();
@@ -215,12 +217,8 @@ impl MeteredAnswer {
         if has_ended {
             reader.finish();
         }
-        let (settled, accumulator) = reader.settle(outcome);
-        if let Some(recording) = self.recording.take()
-            && let Some(ids) = reader.stored_ids()
-        {
-            self.recorded = recording.finish(ids);
-        }
+        let (mut settled, accumulator) = reader.settle(outcome);
+        let has_response_end = reader.has_response_end(&accumulator);
         match accumulator.error {
             // As with a status of 4xx, the upstream is healthy.
             Some(ReportedError::Client) => {}
@@ -228,15 +226,42 @@ impl MeteredAnswer {
             None if settled != outcome => self.deadline.record_failure("answer is not whole"),
             None => self.deadline.record_end(response_end(settled)),
         }
-        request.settle(settled, Some(accumulator))
+        if accumulator.status == ResponseStatus::Cancelled && settled == Outcome::Succeeded {
+            settled = Outcome::ClientGone;
+        }
+        let recording = self.recording.take();
+        let Some((recording, ids)) = recording.zip(reader.stored_ids()) else {
+            return request.settle(settled, Some(accumulator));
+        };
+        if recording.has_response(ids) && !has_response_end {
+            let end = BackgroundEnd::HandedOver(Box::new(request));
+            self.recorded = recording.finish(ids, Some(end));
+            return None;
+        }
+        let is_left_to_poller = recording.is_left_to_poller();
+        let recorded = request.settle(settled, Some(accumulator))?;
+        if is_left_to_poller {
+            let end = BackgroundEnd::Settled(recorded);
+            self.recorded = recording.finish(ids, Some(end));
+            return None;
+        }
+        self.recorded = recording.finish(ids, None);
+        Some(recorded)
     }
 
-    /// Returns what the end of a settled answer waits for: the owner of what it has left at its upstream is recorded.
+    /// True if the response is made in the background and is recorded, so that it is metered without the rest of the answer.
+    pub(crate) fn is_left_to_poller(&self) -> bool {
+        let recording = self.recording.as_ref();
+        recording.is_some_and(|recording| recording.is_left_to_poller())
+    }
+
+    /// Takes what the next bytes, or the end of a settled answer, wait for: the owner of what the answer has left at its upstream
+    /// is recorded.
     pub(crate) fn take_recorded(&mut self) -> Option<StateRecorded> {
         self.recorded.take()
     }
 
-    /// Reads to the end without a client, and returns the outcome.
+    /// Reads to the end without a client, or until the answer is left to the poller, and returns the outcome.
     pub(crate) async fn drain(&mut self) -> Outcome {
         // A client that leaves after the end of a stream has not hung up.
         let ended = match self.is_done() {
@@ -245,7 +270,7 @@ impl MeteredAnswer {
         };
         loop {
             match std::future::poll_fn(|context| self.poll_next(context)).await {
-                AnswerPart::Chunk(_) if !self.is_complete() => {}
+                AnswerPart::Chunk(_) if !self.is_complete() && !self.is_left_to_poller() => {}
                 AnswerPart::Chunk(_) | AnswerPart::End(_) => return ended,
                 AnswerPart::Aborted(outcome) => return outcome,
             }
@@ -286,6 +311,7 @@ fn begin_recording(
         return None;
     }
     let recording = recorder.begin(request.caller()?, target, StateExpiry::OfAnswer);
+    let recording = recording.with_work(request.background_work());
     reader.find_ids(StoredIdScanner::new(answer));
     Some(Box::new(recording))
 }

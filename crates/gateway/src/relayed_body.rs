@@ -85,6 +85,9 @@ impl BodyContent for RelayedBody {
             match ready!(answer.poll_next(context)) {
                 AnswerPart::Chunk(chunk) => {
                     self.pending = chunk;
+                    if let Some(recorded) = answer.take_recorded() {
+                        self.state_recorded = Some(recorded);
+                    }
                     if answer.is_complete() {
                         self.settle(Outcome::Succeeded);
                     }
@@ -135,6 +138,9 @@ impl Drop for RelayedBody {
         };
         if answer.is_complete() {
             drop(answer.settle(Outcome::Succeeded));
+        } else if answer.is_left_to_poller() {
+            // Whatever the rest of the answer says, the response goes on.
+            drop(answer.settle(Outcome::ClientGone));
         } else {
             self.drains.read_on(answer);
         }

@@ -5,7 +5,7 @@ use std::mem::take;
 use std::ops::Range;
 
 use access::{DefaultTier, HostedTool, HostedTools};
-use base::Result;
+use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use proxy::{Affinity, ApiFormat};
@@ -38,6 +38,8 @@ pub(crate) struct Call {
     tier_field: Option<TierField>,
     /// The edit that asks for the default service tier of the project.
     default_tier: Option<Edit>,
+    /// True if the response is to be made in the background.
+    pub(crate) is_background: bool,
     /// True if the answer has usage that the client did not ask for.
     pub(crate) hides_usage: bool,
     pub(crate) estimate: Estimate,
@@ -106,13 +108,24 @@ impl Call {
         let named = view.object_refs.all();
         let named = named.iter().find(|named| !named.ids.is_empty());
         let message_ref = named.filter(|_| is_message).map(|named| named.param);
+        let estimate = Estimate {
+            is_streamed: asks_for_stream(&fields),
+            ..(dialect.estimate)(&fields)?
+        };
+        let disable_store = disable_store(dialect, &fields);
+        let is_background = fields.boolean("background")?;
+        if is_background && disable_store.is_none() {
+            let message = "store must not be false with background: a response that is made in the background is fetched later.";
+            return Err(Error::invalid("store", message));
+        }
         let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
             model_name,
             hides_usage: stream_usage.is_some(),
             stream_usage,
-            disable_store: disable_store(dialect, &fields),
+            is_background,
+            disable_store,
             may_be_stored: true,
             tier_field: if is_message {
                 None
@@ -120,10 +133,7 @@ impl Call {
                 TierField::of(&fields)?
             },
             default_tier: None,
-            estimate: Estimate {
-                is_streamed: asks_for_stream(&fields),
-                ..(dialect.estimate)(&fields)?
-            },
+            estimate,
             text: InputText::new(body.clone(), view.text, view.files),
             has_prompt: view.tools.has_prompt,
             tools: view.tools,

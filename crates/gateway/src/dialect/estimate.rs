@@ -66,7 +66,7 @@ impl InputTokens {
     }
 
     /// Returns the number of tokens, and tokenizes text that was deferred.
-    pub(super) fn tokens(&self, model: &str) -> i64 {
+    pub(crate) fn tokens(&self, model: &str) -> i64 {
         match self {
             Self::Counted(tokens) => *tokens,
             Self::Deferred(text) => text.tokens(model),

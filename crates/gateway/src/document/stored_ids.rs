@@ -79,6 +79,11 @@ impl StoredIdScanner {
         self.visitor.found.is_empty()
     }
 
+    /// True if the id of a response has been found.
+    pub(crate) fn has_response(&self) -> bool {
+        self.found().any(|(kind, _)| kind == ObjectKind::Response)
+    }
+
     /// Returns the ids that have been found so far.
     pub(crate) fn found(&self) -> impl Iterator<Item = (ObjectKind, &str)> {
         let found = self.visitor.found.iter();

@@ -242,6 +242,9 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
     let body = file.slice_ref(body);
     let call = Call::parse(dialect, &HeaderMap::new(), body);
     let call = call.map_err(|error| format!("its body: {}", error.message))?;
+    if call.is_background {
+        return Err("its body: background must be false in a batch".to_owned());
+    }
     Ok((dialect, call))
 }
 
@@ -336,6 +339,12 @@ mod tests {
             (&good.replace("\"method\"", "\"url\""), "more than once"),
             (&good.replace("\"m\",", "\"m\",\r"), "carriage return"),
             (&good.replace("{\"model\":\"m\",", "{"), "model is missing"),
+            (
+                &good
+                    .replace("embeddings", "responses")
+                    .replace("\"m\",", "\"m\",\"background\":true,"),
+                "background must be false",
+            ),
         ] {
             let error = read(&format!("{good}\n{bad}\n{good}\n")).expect_err(bad);
             assert_eq!(

@@ -5,6 +5,7 @@
 //! object is recorded with its project before the client gets the id, and only ids of the caller's project are passed on.
 //! Unlike requests to models, these requests may query the database.
 
+mod background;
 mod batch_file;
 mod batch_input;
 mod batch_status;
@@ -12,6 +13,7 @@ mod batch_usage;
 mod cache;
 mod containers;
 mod create;
+mod followed_response;
 mod list;
 mod ownership;
 mod part_body;

@@ -11,7 +11,7 @@ use super::batch_status::BatchStatus;
 use super::batch_usage::{BandUsage, output_usage, status_usage};
 use super::containers::CONTAINER_POLL_SECONDS;
 use super::repository::UpstreamObject;
-use super::reservations::{batch_reservation, day_reservation};
+use super::reservations::{day_reservation, object_reservation};
 use crate::budget::with_billing;
 use crate::dialect::Dialect;
 use crate::object_kind::ObjectKind;
@@ -53,6 +53,9 @@ impl Objects {
             return self.repository.remove(object).await;
         }
         self.reservations.bind_again(object).await;
+        if object.kind == ObjectKind::Response {
+            return self.poll_response(object).await;
+        }
         let answer = self.client.fetch(object).await?;
         if answer.is_gone() && !self.repository.is_young(object) {
             if object.kind != ObjectKind::Container {
@@ -93,6 +96,7 @@ impl Objects {
         if self.repository.is_young(object) {
             return Ok(());
         }
+        self.settle_gone(object).await?;
         self.remove(object).await
     }
 
@@ -242,7 +246,7 @@ impl Objects {
                 ..object_event(object, id, ended_at, kind, quantities)
             });
         }
-        let releases: Vec<_> = batch_reservation(object).into_iter().collect();
+        let releases: Vec<_> = object_reservation(object).into_iter().collect();
         if !events.is_empty() || !releases.is_empty() {
             self.recorder.settle(events, releases).await?;
         }

@@ -30,11 +30,20 @@ const DUE: &str = "\
 /// The duration of a claim, by the database's clock: longer than a poll takes, unless an upstream takes minutes. If the node
 /// dies in the meantime, another one polls after that.
 const CLAIM_SECONDS: i64 = 5 * SECONDS_PER_MINUTE;
+/// The duration of a claim of a response. It is short, so that the usage is known soon if the node dies, since a response that two
+/// nodes poll at once is metered once all the same.
+const RESPONSE_CLAIM_SECONDS: i64 = 10;
 
-/// Removes some of the expired objects of all projects.
+/// The earliest time at which an object of a kind can be polled.
+const NEXT_DUE: &str = "\
+    SELECT MIN(CASE WHEN claimed_until > due_at THEN claimed_until ELSE due_at END) AS due_at FROM stored_objects \
+    WHERE kind = $1 AND due_at IS NOT NULL";
+
+/// Removes some of the expired objects of all projects. Those that are still polled have usage that the ledger lacks.
 const REMOVE_EXPIRED: &str = "\
     DELETE FROM stored_objects WHERE (organization_id, project_id, kind, id) IN \
-    (SELECT organization_id, project_id, kind, id FROM stored_objects WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+    (SELECT organization_id, project_id, kind, id FROM stored_objects WHERE expires_at <= $1 AND due_at IS NULL \
+    ORDER BY expires_at LIMIT $2)";
 
 const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 
@@ -66,7 +75,7 @@ pub struct UpstreamObject {
     pub purpose: String,
     /// Time of creation, in milliseconds since 1970.
     pub created_at: i64,
-    /// Requests of a batch, or of the file that is its input, in JSON.
+    /// Requests of a batch, or of the file that is its input, or facts for the metering of a response in the background, in JSON.
     pub work: Option<String>,
     /// Time of the next poll, if there is to be one; of an upload and its parts, the time at which they expire.
     pub due_at: Option<UnixTime>,
@@ -185,7 +194,20 @@ impl ObjectRepository {
         Ok(read.fetch_all(statement, UpstreamObject::read).await?)
     }
 
-    /// Claims a due object for this node, until the object is due another time or for 5 minutes. Returns false if
+    /// Returns the earliest time at which an object of a kind, of any project, is due and claimed by no node; `None` if none is to be
+    /// polled.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn next_due(&self, kind: ObjectKind) -> Result<Option<UnixTime>, Error> {
+        let mut read = self.store.read().await?;
+        let statement = sql!(NEXT_DUE, kind.as_str());
+        Ok(read
+            .fetch_one(statement, |row| row.optional_time("due_at"))
+            .await?)
+    }
+
+    /// Claims a due object for this node, until the object is due another time or for 5 minutes, a response for 10 seconds. Returns false if
     /// another node was faster.
     ///
     /// # Errors
@@ -193,9 +215,13 @@ impl ObjectRepository {
     pub async fn claim(&self, object: &UpstreamObject) -> Result<bool, Error> {
         let mut transaction = self.store.begin_untracked().await?;
         let now = transaction.now().await?;
+        let seconds = match object.kind {
+            ObjectKind::Response => RESPONSE_CLAIM_SECONDS,
+            _ => CLAIM_SECONDS,
+        };
         let mut claim = sql!(
             "UPDATE stored_objects SET claimed_until = $1 WHERE due_at = $2 AND (claimed_until IS NULL OR claimed_until <= $3)",
-            now.plus(CLAIM_SECONDS),
+            now.plus(seconds),
             object.due_at,
             now
         );

@@ -1,5 +1,9 @@
 //! Files, uploads, batches, vector stores, containers and stored answers of two projects that share an upstream's account.
 
+mod background;
+mod background_ends;
+mod background_spend;
+mod background_streams;
 mod batch_prices;
 mod batches;
 mod containers;
