@@ -1,5 +1,6 @@
 //! `kill -9` while work is acknowledged: after a restart all of it is there, once.
 
+mod background;
 mod batches;
 mod cycles;
 mod gateway;
