@@ -121,26 +121,35 @@ impl StateRecording {
     }
 
     fn record(&self, ids: &StoredIdScanner, recorded: Option<oneshot::Sender<()>>) -> StateRecord {
-        let in_30_days = self.recorder.clock.now().plus(STATE_LIFETIME_SECONDS);
-        let has_conversation = ids
-            .found()
-            .any(|(kind, _)| kind == ObjectKind::Conversation);
-        let objects = ids.found().map(|(kind, id)| StateObject {
-            kind,
-            id: id.to_owned(),
-            expires_at: match (self.expiry, kind) {
-                (StateExpiry::At(time), _) => time,
-                (_, ObjectKind::Conversation) => None,
-                (_, ObjectKind::ResponseItem) if has_conversation => None,
-                _ => Some(in_30_days),
-            },
-        });
+        let now = self.recorder.clock.now();
         StateRecord {
             key: Arc::clone(&self.key),
             project: Arc::clone(&self.project),
             upstream: self.upstream.clone(),
-            objects: objects.collect(),
+            objects: named_objects(ids, self.expiry, now).collect(),
             recorded,
         }
     }
+}
+
+/// Returns the objects that an answer has named until `now`.
+pub(crate) fn named_objects(
+    ids: &StoredIdScanner,
+    expiry: StateExpiry,
+    now: UnixTime,
+) -> impl Iterator<Item = StateObject> {
+    let in_30_days = now.plus(STATE_LIFETIME_SECONDS);
+    let has_conversation = ids
+        .found()
+        .any(|(kind, _)| kind == ObjectKind::Conversation);
+    ids.found().map(move |(kind, id)| StateObject {
+        kind,
+        id: id.to_owned(),
+        expires_at: match (expiry, kind) {
+            (StateExpiry::At(time), _) => time,
+            (_, ObjectKind::Conversation) => None,
+            (_, ObjectKind::ResponseItem) if has_conversation => None,
+            _ => Some(in_30_days),
+        },
+    })
 }

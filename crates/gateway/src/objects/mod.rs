@@ -5,6 +5,7 @@
 //! object is recorded with its project before the client gets the id, and only ids of the caller's project are passed on.
 //! Unlike requests to models, these requests may query the database.
 
+mod batch_answers;
 mod batch_file;
 mod batch_input;
 mod batch_status;

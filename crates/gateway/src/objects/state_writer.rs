@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Objects;
+use super::containers::{is_uncharged, uncharged};
 use super::repository::{ObjectOwner, UpstreamObject};
 use crate::object_kind::ObjectKind;
-use crate::state_recording::StateRecord;
+use crate::state_recording::{StateObject, StateRecord};
 
 /// The capacity of the queue: more than the answers that can be under way, each of which is recorded at most twice.
 pub(crate) const STATE_QUEUE_CAPACITY: usize = 16_384;
@@ -67,37 +68,57 @@ impl Objects {
                 None => None,
             };
             match (failure, record.recorded) {
-                // The receiver is gone if the client has hung up.
-                (None, Some(done)) => drop(done.send(())),
+                (None, done) => {
+                    if rows.iter().any(is_uncharged) {
+                        self.state.due.notify_one();
+                    }
+                    // The receiver is gone if the client has hung up.
+                    let _ = done.map(|done| done.send(()));
+                }
                 (Some(error), Some(_)) => {
                     let upstream = record.upstream.upstream_name();
                     tracing::error!(upstream, %error, "failed to record owner of stored answer; deleting it at upstream");
                     self.delete_answer(rows);
                 }
                 // What a stream has announced is recorded again at its end.
-                (_, None) => {}
+                (Some(_), None) => {}
             }
         }
     }
 
     fn rows(&self, record: StateRecord) -> RecordRows {
         let owner = ObjectOwner::of_key(&record.key, &record.project);
-        let created_at = self.clock.now_milliseconds();
-        let rows = record.objects.iter().map(|object| UpstreamObject {
+        let upstream = record.upstream.upstream_name();
+        let objects = record.objects.iter();
+        let rows = objects.map(|object| self.state_row(&owner, upstream, object));
+        RecordRows {
+            rows: rows.collect(),
+            record,
+        }
+    }
+
+    /// Returns the row of an object of an answer.
+    pub(super) fn state_row(
+        &self,
+        owner: &ObjectOwner,
+        upstream: &str,
+        object: &StateObject,
+    ) -> UpstreamObject {
+        let row = UpstreamObject {
             owner: owner.clone(),
             kind: object.kind,
             id: object.id.clone(),
-            upstream: record.upstream.upstream_name().to_owned(),
+            upstream: upstream.to_owned(),
             purpose: String::new(),
-            created_at,
+            created_at: self.clock.now_milliseconds(),
             work: None,
             due_at: None,
             bytes: None,
             expires_at: object.expires_at,
-        });
-        RecordRows {
-            rows: rows.collect(),
-            record,
+        };
+        match object.kind {
+            ObjectKind::Container => uncharged(row, self.clock.now()),
+            _ => row,
         }
     }
 

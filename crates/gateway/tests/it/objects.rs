@@ -1,5 +1,6 @@
 //! Files, uploads, batches, vector stores, containers and stored answers of two projects that share an upstream's account.
 
+mod batch_answers;
 mod batch_prices;
 mod batches;
 mod containers;
@@ -14,6 +15,7 @@ mod ownership;
 mod quota;
 mod reported_usage;
 mod reservations;
+mod response_containers;
 mod scopes;
 mod state;
 mod state_answers;
