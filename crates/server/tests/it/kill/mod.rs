@@ -3,6 +3,8 @@
 mod batches;
 mod cycles;
 mod gateway;
+mod socket_cycles;
+mod socket_peers;
 mod spend;
 mod writers;
 
