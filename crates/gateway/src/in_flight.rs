@@ -14,6 +14,7 @@ use usage::{
 use crate::background_work::BackgroundWork;
 use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
+use crate::document::StoredAnswer;
 use crate::limits::{Amounts, RateLimitReservation};
 use crate::request_events::MeteredRequest;
 use crate::request_observer::RequestObserver;
@@ -29,8 +30,8 @@ pub(crate) struct InFlightRequest {
     pub(crate) observer: RequestObserver,
     /// Empty permit for the memory in which a compressed answer is decoded.
     pub(crate) decoding_memory: Option<BudgetPermit>,
-    /// Recorder of what the answer leaves at its upstream; `None` if the upstream is asked to store nothing.
-    pub(crate) state_recorder: Option<StateRecorder>,
+    /// Recorder of what the answer leaves at its upstream, and the kind of the answer; `None` if that is nothing.
+    pub(crate) state_recorder: Option<(StateRecorder, StoredAnswer)>,
 }
 
 /// Everything that a request has acquired on its way to an upstream. The usage event is made from it at the end, because the
@@ -98,6 +99,13 @@ impl InFlightRequest {
         if let Some(admission) = &mut self.admission {
             admission.model = Arc::clone(&target.model);
             admission.billing = target.billing();
+        }
+    }
+
+    /// Excludes containers from the sessions that the answer counts: their records are charged instead.
+    pub(crate) fn exclude_containers<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+        if let Some(admission) = &mut self.admission {
+            admission.estimate.exclude_containers(ids);
         }
     }
 

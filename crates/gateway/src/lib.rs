@@ -6,6 +6,7 @@
 
 mod abortable_body;
 mod answer;
+mod answer_settlement;
 mod auth;
 mod background_work;
 mod budget;

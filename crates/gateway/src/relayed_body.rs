@@ -112,7 +112,7 @@ impl BodyContent for RelayedBody {
     }
 
     fn overdue(&self) -> Option<Duration> {
-        self.answer.as_ref()?.deadline.overdue()
+        self.answer.as_ref()?.settlement.deadline.overdue()
     }
 
     fn abandon(mut self, reason: AbortReason) {
@@ -120,7 +120,7 @@ impl BodyContent for RelayedBody {
             return;
         };
         // The upstream had to wait for the client.
-        answer.deadline.ignore_end();
+        answer.settlement.deadline.ignore_end();
         if reason == AbortReason::Overdue
             && !answer.is_complete()
             && let Some(answer) = self.answer.take()

@@ -186,24 +186,14 @@ impl StateRecording {
         recorded: Option<oneshot::Sender<()>>,
     ) -> StateRecord {
         let now = self.recorder.clock.now();
-        let in_30_days = now.plus(STATE_LIFETIME_SECONDS);
-        let has_conversation = ids
-            .found()
-            .any(|(kind, _)| kind == ObjectKind::Conversation);
-        let objects = ids.found().map(|(kind, id)| {
-            let work = self.work.as_ref();
-            let work = work.filter(|_| kind == ObjectKind::Response);
-            StateObject {
-                kind,
-                id: id.to_owned(),
-                expires_at: match (self.expiry, kind) {
-                    (StateExpiry::At(time), _) => time,
-                    (_, ObjectKind::Conversation) => None,
-                    (_, ObjectKind::ResponseItem) if has_conversation => None,
-                    _ => Some(in_30_days),
+        let objects = named_objects(ids, self.expiry, now).map(|object| {
+            match self.work.as_ref().filter(|_| object.kind == ObjectKind::Response) {
+                None => object,
+                Some(work) => StateObject {
+                    due_at: Some(now.plus(FIRST_POLL_SECONDS)),
+                    work: Some(work.to_text()),
+                    ..object
                 },
-                due_at: work.map(|_| now.plus(FIRST_POLL_SECONDS)),
-                work: work.map(BackgroundWork::to_text),
             }
         });
         StateRecord {
@@ -216,4 +206,28 @@ impl StateRecording {
             recorded,
         }
     }
+}
+
+/// Returns the objects that an answer has named until `now`.
+pub(crate) fn named_objects(
+    ids: &StoredIdScanner,
+    expiry: StateExpiry,
+    now: UnixTime,
+) -> impl Iterator<Item = StateObject> {
+    let in_30_days = now.plus(STATE_LIFETIME_SECONDS);
+    let has_conversation = ids
+        .found()
+        .any(|(kind, _)| kind == ObjectKind::Conversation);
+    ids.found().map(move |(kind, id)| StateObject {
+        kind,
+        id: id.to_owned(),
+        expires_at: match (expiry, kind) {
+            (StateExpiry::At(time), _) => time,
+            (_, ObjectKind::Conversation) => None,
+            (_, ObjectKind::ResponseItem) if has_conversation => None,
+            _ => Some(in_30_days),
+        },
+        work: None,
+        due_at: None,
+    })
 }

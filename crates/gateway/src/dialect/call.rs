@@ -19,6 +19,7 @@ use super::object_refs::ObjectRefs;
 use super::requested_tools::RequestedTools;
 use super::service_tier::TierField;
 use super::{Dialect, Estimate, Fields, RequestFormat, RequestedTier, content_type};
+use crate::document::StoredAnswer;
 use crate::offload::offload;
 
 /// The shortest body that is parsed on another thread.
@@ -196,6 +197,18 @@ impl Call {
     /// True if the model server that gets the request will store the answer: the request is not edited to prevent that.
     pub(crate) fn stores_answer(&self) -> bool {
         self.stored_by.is_some() || self.may_be_stored && self.disable_store.is_some()
+    }
+
+    /// Returns the kind of the answer, if that leaves something at a model server that stores objects. Containers are kept even
+    /// if the answer is not.
+    pub(crate) fn stored_answer(&self, dialect: &Dialect) -> Option<StoredAnswer> {
+        let answer = dialect.stored_answer?;
+        if self.stores_answer() {
+            return Some(answer);
+        }
+        let may_run_programs = self.has_prompt || self.tools.contains(HostedTool::CodeInterpreter);
+        (answer == StoredAnswer::Response && may_run_programs)
+            .then_some(StoredAnswer::UnstoredResponse)
     }
 
     /// Returns the first hosted tool of the request that is not allowed.

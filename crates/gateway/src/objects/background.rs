@@ -10,14 +10,16 @@ use tokio::time::timeout;
 use usage::Outcome;
 
 use super::Objects;
-use super::followed_response::{FollowedResponse, ResponseReader};
+use super::containers::is_uncharged;
+use super::followed_response::{FollowedResponse, ReadResponse, ResponseReader};
 use super::repository::UpstreamObject;
 use super::reservations::object_reservation;
 use super::upstream::{PassthroughBody, UpstreamRequest, is_gone};
 use crate::background_work::BackgroundWork;
-use crate::dialect::{RESPONSES, ResponseStatus, UsageAccumulator};
+use crate::dialect::{Estimate, RESPONSES, ResponseStatus, UsageAccumulator};
 use crate::in_flight::is_failure;
 use crate::object_kind::ObjectKind;
+use crate::state_recording::{StateExpiry, named_objects};
 use crate::request_events::MeteredRequest;
 
 /// The shortest delay between two polls of a response, in seconds.
@@ -37,19 +39,19 @@ enum ResponseReport {
     Gone,
     /// The response has not ended.
     Running,
-    /// The response has ended, with this usage.
-    Ended(Box<UsageAccumulator>),
+    /// The response has ended.
+    Ended(Box<ReadResponse>),
 }
 
 impl ResponseReport {
-    fn of(accumulator: UsageAccumulator) -> Result<Self> {
-        match accumulator.status {
+    fn of(response: ReadResponse) -> Result<Self> {
+        match response.usage.status {
             ResponseStatus::Unknown => Err(Error::upstream(
                 "The model server's answer is no response: it has no status.",
             )),
             ResponseStatus::Running => Ok(Self::Running),
             ResponseStatus::Ended | ResponseStatus::Cancelled => {
-                Ok(Self::Ended(Box::new(accumulator)))
+                Ok(Self::Ended(Box::new(response)))
             }
         }
     }
@@ -73,7 +75,7 @@ impl Objects {
                 let next = self.next_response_poll(object);
                 self.repository.set_due(object, Some(next)).await
             }
-            ResponseReport::Ended(usage) => self.settle_response(object, &work, *usage).await,
+            ResponseReport::Ended(response) => self.settle_response(object, &work, *response).await,
             ResponseReport::Gone if self.repository.is_young(object) => Err(Error::upstream(
                 "The model server does not find the response yet.",
             )),
@@ -103,7 +105,7 @@ impl Objects {
             return Ok(());
         };
         match self.cancel_response(object).await? {
-            ResponseReport::Ended(usage) => self.settle_response(object, &work, *usage).await,
+            ResponseReport::Ended(response) => self.settle_response(object, &work, *response).await,
             ResponseReport::Running | ResponseReport::Gone => {
                 self.settle_unknown(object, &work, Outcome::ClientGone)
                     .await
@@ -132,18 +134,18 @@ impl Objects {
     ) -> Option<FollowedResponse> {
         unmetered_work(object)?;
         let (objects, object) = (Arc::clone(self), object.clone());
-        Some(FollowedResponse::new(move |usage| {
+        Some(FollowedResponse::new(move |response| {
             let (reconciling, object) = (Arc::clone(&objects), object.clone());
             objects.drains.run(async move {
-                reconciling.reconcile_response(&object, usage).await;
+                reconciling.reconcile_response(&object, response).await;
             });
         }))
     }
 
-    /// Reconciles a response with an answer that has passed to a client; `usage` is `None` if that could not be read. What the
+    /// Reconciles a response with an answer that has passed to a client; `answer` is `None` if that could not be read. What the
     /// answer does not tell is left to the poller, at once. A failure is left to the poller, too.
-    async fn reconcile_response(&self, object: &UpstreamObject, usage: Option<UsageAccumulator>) {
-        if let Err(error) = self.try_reconcile_response(object, usage).await {
+    async fn reconcile_response(&self, object: &UpstreamObject, answer: Option<ReadResponse>) {
+        if let Err(error) = self.try_reconcile_response(object, answer).await {
             let id = &object.id;
             tracing::warn!(id, %error, "failed to reconcile response; will retry");
         }
@@ -152,15 +154,15 @@ impl Objects {
     async fn try_reconcile_response(
         &self,
         object: &UpstreamObject,
-        usage: Option<UsageAccumulator>,
+        answer: Option<ReadResponse>,
     ) -> Result<()> {
         let work = BackgroundWork::of_text(object.work.as_deref());
-        match (usage, work) {
-            (Some(usage), _) if usage.status == ResponseStatus::Running => Ok(()),
-            (Some(usage), Some(work))
-                if usage.status != ResponseStatus::Unknown && usage.is_reported() =>
+        match (answer, work) {
+            (Some(answer), _) if answer.usage.status == ResponseStatus::Running => Ok(()),
+            (Some(answer), Some(work))
+                if answer.usage.status != ResponseStatus::Unknown && answer.usage.is_reported() =>
             {
-                self.settle_response(object, &work, usage).await
+                self.settle_response(object, &work, answer).await
             }
             _ => {
                 let now = self.clock.now();
@@ -187,8 +189,8 @@ impl Objects {
     /// Cancels a response, and returns what its upstream says of it then. A response that has ended stays as it is.
     async fn cancel_response(&self, object: &UpstreamObject) -> Result<ResponseReport> {
         match self.send_cancel(object).await {
-            Ok(ResponseReport::Ended(usage)) if usage.is_reported() => {
-                Ok(ResponseReport::Ended(usage))
+            Ok(ResponseReport::Ended(response)) if response.usage.is_reported() => {
+                Ok(ResponseReport::Ended(response))
             }
             // Some servers refuse to cancel what has ended.
             _ => self.fetch_response(object).await,
@@ -222,10 +224,8 @@ impl Objects {
                 let broken = |_| Error::upstream("The model server broke off its answer.");
                 reader.feed(&piece.map_err(broken)?);
             }
-            let usage = reader.finish();
-            let usage =
-                usage.ok_or_else(|| Error::upstream("The model server's answer is no response."));
-            ResponseReport::of(usage?)
+            let no_response = || Error::upstream("The model server's answer is no response.");
+            ResponseReport::of(reader.finish().ok_or_else(no_response)?)
         };
         let late = |_| Error::upstream("The model server did not send the response in time.");
         timeout(POLL_TIMEOUT, read).await.map_err(late)?
@@ -236,7 +236,9 @@ impl Objects {
     async fn end_overdue(&self, object: &UpstreamObject, work: &BackgroundWork) -> Result<()> {
         let id = &object.id;
         match self.cancel_response(object).await {
-            Ok(ResponseReport::Ended(usage)) => self.settle_response(object, work, *usage).await,
+            Ok(ResponseReport::Ended(response)) => {
+                self.settle_response(object, work, *response).await
+            }
             Ok(ResponseReport::Running | ResponseReport::Gone) => {
                 tracing::warn!(id, "response did not end within 24 hours; usage estimated");
                 self.settle_unknown(object, work, Outcome::TimedOut).await
@@ -255,24 +257,38 @@ impl Objects {
         work: &BackgroundWork,
         outcome: Outcome,
     ) -> Result<()> {
-        self.record_response(object, work, outcome, &UsageAccumulator::default())
+        let usage = UsageAccumulator::default();
+        self.record_response(object, work, outcome, (&work.estimate(), &usage))
             .await
     }
 
-    /// Meters a response that has ended.
+    /// Meters a response that has ended, once the owner of what it names is recorded. Containers in it are charged by their records.
     async fn settle_response(
         &self,
         object: &UpstreamObject,
         work: &BackgroundWork,
-        mut usage: UsageAccumulator,
+        response: ReadResponse,
     ) -> Result<()> {
+        let ReadResponse { mut usage, ids } = response;
+        let named = named_objects(&ids, StateExpiry::OfAnswer, self.clock.now());
+        let rows = named.map(|named| self.state_row(&object.owner, &object.upstream, &named));
+        let rows: Vec<UpstreamObject> = rows.collect();
+        self.repository.add_all(rows.iter()).await?;
+        let containers = rows.iter().filter(|row| is_uncharged(row));
+        let mut estimate = work.estimate();
+        estimate.exclude_containers(containers.map(|row| row.id.as_str()));
         let outcome = match usage.status {
             _ if usage.error.is_some() => Outcome::UpstreamFailed,
             ResponseStatus::Cancelled => Outcome::ClientGone,
             _ => Outcome::Succeeded,
         };
         usage.is_failed = is_failure(outcome);
-        self.record_response(object, work, outcome, &usage).await
+        self.record_response(object, work, outcome, (&estimate, &usage))
+            .await?;
+        if rows.iter().any(is_uncharged) {
+            self.state.due.notify_one();
+        }
+        Ok(())
     }
 
     /// Records the usage of a response, as the same events however often it is called, and releases its reservation in the same
@@ -282,9 +298,9 @@ impl Objects {
         object: &UpstreamObject,
         work: &BackgroundWork,
         outcome: Outcome,
-        usage: &UsageAccumulator,
+        (estimate, usage): (&Estimate, &UsageAccumulator),
     ) -> Result<()> {
-        let spent = RESPONSES.measure(&work.estimate(), &work.model, usage);
+        let spent = RESPONSES.measure(estimate, &work.model, usage);
         let owner = object.owner.clone();
         let request = MeteredRequest {
             id: work.request.clone(),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ownership::unknown_owner;
 use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs, RequestedTier};
+use crate::document::StoredAnswer;
 
 /// The maximum number of models that the tools of a batch may name.
 const MAX_MODELS: usize = 100;
@@ -104,6 +105,21 @@ impl BatchInput {
             }),
             ..Self::default()
         }
+    }
+
+    /// Returns the kind of the answers, if they may leave something at their model server.
+    pub(super) fn stored_answer(&self) -> Option<StoredAnswer> {
+        let answer = Dialect::at(&self.path)?.stored_answer?;
+        let facts = self.facts.as_ref();
+        if facts.is_none_or(|facts| facts.stored.is_some()) {
+            return Some(answer);
+        }
+        let runs_programs = self
+            .tools
+            .iter()
+            .any(|tool| tool == HostedTool::CodeInterpreter.as_str());
+        (answer == StoredAnswer::Response && runs_programs)
+            .then_some(StoredAnswer::UnstoredResponse)
     }
 
     /// Returns the JSON that is stored.

@@ -5,11 +5,20 @@ use bytes::Bytes;
 use crate::abortable_body::BrokenOff;
 use crate::answer::DocumentReader;
 use crate::dialect::{RESPONSES, UsageAccumulator};
+use crate::document::{StoredAnswer, StoredIdScanner};
 
 /// A reader of a response in JSON, which may have any length.
 pub(super) struct ResponseReader {
     document: DocumentReader,
     usage: UsageAccumulator,
+    ids: StoredIdScanner,
+}
+
+/// A response that was read to its end.
+pub(super) struct ReadResponse {
+    pub(super) usage: UsageAccumulator,
+    /// The ids of the response and of what it names.
+    pub(super) ids: StoredIdScanner,
 }
 
 impl ResponseReader {
@@ -18,23 +27,26 @@ impl ResponseReader {
         Self {
             document: DocumentReader::new(RESPONSES.root),
             usage: UsageAccumulator::default(),
+            ids: StoredIdScanner::new(StoredAnswer::Response),
         }
     }
 
     /// Reads the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.document.feed(&mut self.usage, bytes);
+        self.ids.feed(bytes);
     }
 
-    /// Ends the response, and returns its usage; `None` if it is no complete object.
-    pub(super) fn finish(mut self) -> Option<UsageAccumulator> {
+    /// Ends the response, and returns it; `None` if it is no complete object.
+    pub(super) fn finish(mut self) -> Option<ReadResponse> {
         let document = self.document.finish(&mut self.usage);
         if !document.is_whole {
             return None;
         }
         (RESPONSES.read_document)(&mut self.usage, &document);
         self.usage.error = self.usage.error.or(document.error());
-        Some(self.usage)
+        let Self { usage, ids, .. } = self;
+        Some(ReadResponse { usage, ids })
     }
 }
 
@@ -42,13 +54,12 @@ impl ResponseReader {
 pub(super) struct FollowedResponse {
     /// `None` once the answer has ended.
     reader: Option<ResponseReader>,
-    at_end: Box<dyn Fn(Option<UsageAccumulator>) + Send>,
+    at_end: Box<dyn Fn(Option<ReadResponse>) + Send>,
 }
 
 impl FollowedResponse {
-    /// Returns a reader that calls `at_end` with the usage of the response, or with `None` if the answer is something else, such
-    /// as events.
-    pub(super) fn new(at_end: impl Fn(Option<UsageAccumulator>) + Send + 'static) -> Self {
+    /// Returns a reader that calls `at_end` with the response, or with `None` if the answer is something else, such as events.
+    pub(super) fn new(at_end: impl Fn(Option<ReadResponse>) + Send + 'static) -> Self {
         Self {
             reader: Some(ResponseReader::new()),
             at_end: Box::new(at_end),

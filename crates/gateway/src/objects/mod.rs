@@ -6,6 +6,7 @@
 //! Unlike requests to models, these requests may query the database.
 
 mod background;
+mod batch_answers;
 mod batch_file;
 mod batch_input;
 mod batch_status;

@@ -10,7 +10,7 @@ use crate::object_kind::ObjectKind;
 /// The age, in milliseconds, below which an upstream may not find an object yet, so that the object is not taken for deleted.
 const MIN_FORGET_AGE: i64 = 15 * SECONDS_PER_MINUTE * 1_000;
 
-/// A conflict means that the owner, or another project, has the id already.
+/// A conflict means that the owner, or another project, has the id of the upstream already.
 const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, \
                    user_id, created_at, work, due_at, bytes, expires_at) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
@@ -41,8 +41,8 @@ const NEXT_DUE: &str = "\
 
 /// Removes some of the expired objects of all projects. Those that are still polled have usage that the ledger lacks.
 const REMOVE_EXPIRED: &str = "\
-    DELETE FROM stored_objects WHERE (organization_id, project_id, kind, id) IN \
-    (SELECT organization_id, project_id, kind, id FROM stored_objects WHERE expires_at <= $1 AND due_at IS NULL \
+    DELETE FROM stored_objects WHERE (organization_id, project_id, kind, id, upstream) IN \
+    (SELECT organization_id, project_id, kind, id, upstream FROM stored_objects WHERE expires_at <= $1 AND due_at IS NULL \
     ORDER BY expires_at LIMIT $2)";
 
 const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
@@ -130,7 +130,8 @@ impl ObjectRepository {
         Ok(transaction.commit().await?)
     }
 
-    /// Returns the objects of the owner's project that have these ids and are not expired, in any order.
+    /// Returns the objects of the owner's project that have these ids and are not expired, in any order. Several upstreams may
+    /// have an object with the same id.
     ///
     /// # Errors
     /// The database's.
@@ -257,6 +258,16 @@ impl ObjectRepository {
         self.write_one(&mut statement, object).await
     }
 
+    /// Ends the work of an object, which is due no more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn end_work(&self, object: &UpstreamObject) -> Result<(), Error> {
+        let mut statement =
+            sql!("UPDATE stored_objects SET work = NULL, due_at = NULL, claimed_until = NULL");
+        self.write_one(&mut statement, object).await
+    }
+
     /// Removes an object that was deleted.
     ///
     /// # Errors
@@ -320,7 +331,8 @@ fn is_object(statement: &mut Statement, object: &UpstreamObject) {
         .push(" AND project_id = ");
     statement.bind(&owner.project).push(" AND kind = ");
     statement.bind(object.kind.as_str()).push(" AND id = ");
-    statement.bind(object.id.as_str());
+    statement.bind(object.id.as_str()).push(" AND upstream = ");
+    statement.bind(object.upstream.as_str());
 }
 
 fn add(object: &UpstreamObject) -> Statement {

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use usage::Outcome;
 
 use super::Objects;
+use super::containers::{is_uncharged, uncharged};
 use super::repository::{ObjectOwner, UpstreamObject};
 use crate::object_kind::ObjectKind;
-use crate::state_recording::{BackgroundEnd, StateRecord};
+use crate::state_recording::{BackgroundEnd, StateObject, StateRecord};
 
 /// The capacity of the queue: more than the answers that can be under way, each of which is recorded at most twice.
 pub(crate) const STATE_QUEUE_CAPACITY: usize = 16_384;
@@ -79,11 +80,19 @@ impl Objects {
             };
             let response = rows.iter().find(|row| row.work.is_some());
             match (failure, record.recorded) {
-                (None, Some(done)) => match response {
-                    // The receiver is gone if the client has hung up.
-                    None => drop(done.send(())),
-                    Some(response) => self.end_background(response, record.end, done).await,
-                },
+                (None, done) => {
+                    if rows.iter().any(is_uncharged) {
+                        self.state.due.notify_one();
+                    }
+                    match (done, response) {
+                        (None, _) => {}
+                        // The receiver is gone if the client has hung up.
+                        (Some(done), None) => drop(done.send(())),
+                        (Some(done), Some(response)) => {
+                            self.end_background(response, record.end, done).await;
+                        }
+                    }
+                }
                 (Some(error), Some(_)) if record.is_repeated => {
                     let upstream = record.upstream.upstream_name();
                     tracing::error!(upstream, %error, "failed to record end of response in the background");
@@ -94,7 +103,7 @@ impl Objects {
                     self.delete_answer(rows);
                 }
                 // What a stream has announced is recorded again at its end.
-                (_, None) => {}
+                (Some(_), None) => {}
             }
         }
     }
@@ -169,22 +178,37 @@ impl Objects {
 
     fn rows(&self, record: StateRecord) -> RecordRows {
         let owner = ObjectOwner::of_key(&record.key, &record.project);
-        let created_at = self.clock.now_milliseconds();
-        let rows = record.objects.iter().map(|object| UpstreamObject {
+        let upstream = record.upstream.upstream_name();
+        let objects = record.objects.iter();
+        let rows = objects.map(|object| self.state_row(&owner, upstream, object));
+        RecordRows {
+            rows: rows.collect(),
+            record,
+        }
+    }
+
+    /// Returns the row of an object of an answer.
+    pub(super) fn state_row(
+        &self,
+        owner: &ObjectOwner,
+        upstream: &str,
+        object: &StateObject,
+    ) -> UpstreamObject {
+        let row = UpstreamObject {
             owner: owner.clone(),
             kind: object.kind,
             id: object.id.clone(),
-            upstream: record.upstream.upstream_name().to_owned(),
+            upstream: upstream.to_owned(),
             purpose: String::new(),
-            created_at,
+            created_at: self.clock.now_milliseconds(),
             work: object.work.clone(),
             due_at: object.due_at,
             bytes: None,
             expires_at: object.expires_at,
-        });
-        RecordRows {
-            rows: rows.collect(),
-            record,
+        };
+        match object.kind {
+            ObjectKind::Container => uncharged(row, self.clock.now()),
+            _ => row,
         }
     }
 

@@ -146,8 +146,8 @@ impl Pipeline {
             observer: context.observer.hand_over(),
             decoding_memory: Some(decoding_memory),
             state_recorder: call
-                .stores_answer()
-                .then(|| self.objects.state_recorder.clone()),
+                .stored_answer(dialect)
+                .map(|answer| (self.objects.state_recorder.clone(), answer)),
         })
     }
 

@@ -4,6 +4,8 @@ mod background;
 mod batches;
 mod cycles;
 mod gateway;
+mod socket_cycles;
+mod socket_peers;
 mod spend;
 mod writers;
 
