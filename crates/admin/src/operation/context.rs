@@ -124,6 +124,12 @@ impl Read {
         }
     }
 
+    /// Returns the number of days for which bodies are stored; 0 if none are.
+    #[must_use]
+    pub fn keep_bodies_days(&self) -> u32 {
+        self.services.keep_bodies_days
+    }
+
     /// Returns the usage reports.
     #[must_use]
     pub fn reports(&self) -> &Reports {

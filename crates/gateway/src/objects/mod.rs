@@ -7,6 +7,7 @@
 
 mod batch_file;
 mod batch_input;
+mod batch_policy;
 mod batch_status;
 mod batch_usage;
 mod cache;

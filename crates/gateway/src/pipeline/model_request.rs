@@ -78,6 +78,7 @@ impl Pipeline {
         policy.apply(call)?;
         let ownership = &self.objects.ownership;
         let plan = ownership.check_call(&caller, call, plan).await?;
+        let plan = policy.apply_to_prompt_cache(call, plan, &self.rate_limits.facts)?;
         let capture = self.capture(&context.id, dialect, &caller, call);
         let request = self.admit(dialect, context, caller, call, &plan).await?;
         Ok((request, capture.map(Capture::admitted), plan))
