@@ -79,13 +79,15 @@ impl StorageState {
         if stores {
             item = self.keep("item", item);
         }
-        let response = json!({"status": "completed", "model": body["model"], "output": [item],
+        let mut response = json!({"status": "completed", "model": body["model"], "output": [item],
                               "conversation": conversation,
                               "usage": {"input_tokens": 11, "output_tokens": 7}});
+        if body["metadata"].is_object() {
+            response["metadata"] = body["metadata"].clone();
+        }
         if stores {
             return Ok(self.keep("response", response));
         }
-        let mut response = response;
         response["id"] = json!("response-unstored");
         response["object"] = json!("response");
         Ok(response)
