@@ -122,7 +122,7 @@ pub(crate) struct SetDataRetention<K> {
 pub(crate) struct RetentionReport {
     #[serde(flatten)]
     retention: RetentionAnswer<ProjectDataRetention, ProjectRetention>,
-    /// What upstreams and this deployment store for the project.
+    /// Data that upstreams and this deployment store for the project.
     stored: StoredData,
 }
 

@@ -75,7 +75,7 @@ async fn a_project_follows_its_organization_until_set() {
     );
 }
 
-/// Adds an object, created this many seconds after [`START`], to a project.
+/// Adds an object, created this many seconds after [`START_SECONDS`], to a project.
 async fn store_object(
     server: &Server,
     project: &str,
@@ -90,7 +90,7 @@ async fn store_object(
         kind,
         id,
         upstream,
-        (START + created) * 1_000,
+        (START_SECONDS + created) * 1_000,
         due,
         expires
     );
@@ -107,7 +107,7 @@ async fn store_body(server: &Server, project: &str, created: i64) {
         project,
         format!("req_{created}"),
         false,
-        START + created,
+        START_SECONDS + created,
         vec![1_u8]
     );
     let mut transaction = server.store.begin_untracked().await.expect("a transaction");
@@ -115,9 +115,10 @@ async fn store_body(server: &Server, project: &str, created: i64) {
     transaction.commit().await.expect("a commit");
 }
 
-const START: i64 = 1_760_000_000;
-/// A time after that of the server.
-const LATER: i64 = 4_000_000_000;
+/// Time before that of the server, in seconds since 1970.
+const START_SECONDS: i64 = 1_760_000_000;
+/// Time after that of the server, in seconds since 1970.
+const EXPIRY_SECONDS: i64 = 4_000_000_000;
 
 #[tokio::test]
 async fn what_is_stored_for_a_project_is_listed_by_upstream_and_kind() {
@@ -133,13 +134,28 @@ async fn what_is_stored_for_a_project_is_listed_by_upstream_and_kind() {
     for (object, times) in [
         (("b", "file", "file-1"), (30, None, None)),
         (("b", "file", "file-2"), (20, None, None)),
-        (("a", "file", "file-3"), (40, None, Some(LATER + 9))),
-        (("a", "response", "resp_1"), (50, None, Some(LATER + 5))),
-        (("a", "response", "resp_2"), (60, None, Some(LATER + 3))),
-        (("a", "response", "resp_3"), (10, None, Some(START))),
-        (("a", "upload", "upload_1"), (70, Some(LATER + 1), None)),
-        (("a", "batch", "batch_1"), (80, Some(LATER), None)),
-        (("a", "container", "cntr_1"), (90, Some(LATER), None)),
+        (
+            ("a", "file", "file-3"),
+            (40, None, Some(EXPIRY_SECONDS + 9)),
+        ),
+        (
+            ("a", "response", "resp_1"),
+            (50, None, Some(EXPIRY_SECONDS + 5)),
+        ),
+        (
+            ("a", "response", "resp_2"),
+            (60, None, Some(EXPIRY_SECONDS + 3)),
+        ),
+        (("a", "response", "resp_3"), (10, None, Some(START_SECONDS))),
+        (
+            ("a", "upload", "upload_1"),
+            (70, Some(EXPIRY_SECONDS + 1), None),
+        ),
+        (("a", "batch", "batch_1"), (80, Some(EXPIRY_SECONDS), None)),
+        (
+            ("a", "container", "cntr_1"),
+            (90, Some(EXPIRY_SECONDS), None),
+        ),
         (("a", "container", "cntr_2"), (5, None, None)),
     ] {
         store_object(&server, &project, object, times).await;
@@ -149,19 +165,19 @@ async fn what_is_stored_for_a_project_is_listed_by_upstream_and_kind() {
     store_body(&server, &project, 8).await;
     store_body(&server, other, 1).await;
     let stored = |upstream: Value, kind: &str, count: i64, oldest: i64, next: Value| {
-        json!({"upstream": upstream, "kind": kind, "count": count, "oldest_created_at": START + oldest,
+        json!({"upstream": upstream, "kind": kind, "count": count, "oldest_created_at": START_SECONDS + oldest,
                "next_expires_at": next})
     };
     let answer = server.admin().get(&of_project(&server)).await.ok();
     let expected = json!([
         stored("a".into(), "batch", 1, 80, Value::Null),
         stored("a".into(), "container", 1, 90, Value::Null),
-        stored("a".into(), "file", 1, 40, (LATER + 9).into()),
-        stored("a".into(), "response", 2, 50, (LATER + 3).into()),
-        stored("a".into(), "upload", 1, 70, (LATER + 1).into()),
+        stored("a".into(), "file", 1, 40, (EXPIRY_SECONDS + 9).into()),
+        stored("a".into(), "response", 2, 50, (EXPIRY_SECONDS + 3).into()),
+        stored("a".into(), "upload", 1, 70, (EXPIRY_SECONDS + 1).into()),
         stored("b".into(), "file", 2, 20, Value::Null),
         // This server stores no bodies any more: they are deleted at once.
-        stored(Value::Null, "body", 2, 7, (START + 7).into()),
+        stored(Value::Null, "body", 2, 7, (START_SECONDS + 7).into()),
     ]);
     assert_eq!(
         answer["stored"],

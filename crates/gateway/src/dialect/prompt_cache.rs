@@ -8,16 +8,16 @@ use super::{Dialect, Fields};
 pub(crate) const PROMPT_CACHE_RETENTION: &str = "prompt_cache_retention";
 /// The value for a prompt cache in memory.
 const IN_MEMORY: &str = "in_memory";
-/// The same value as earlier versions of official clients spell it; servers could take it for none.
+/// Spelling of [`IN_MEMORY`] in earlier versions of official clients; servers could take it for no value.
 const EARLIER_IN_MEMORY: &str = "in-memory";
 
 /// The prompt cache that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestedPromptCache {
-    /// The one that the model server chooses.
+    /// Any prompt cache: the model server chooses.
     Default,
     InMemory,
-    /// One that outlives the memory of the model server, or a value that only the model server knows.
+    /// A prompt cache that outlives the memory of the model server, or a value that only the model server knows.
     Other,
 }
 

@@ -56,7 +56,8 @@ pub struct Upstream {
     /// and the files, batches, vector stores and containers that clients create, if it is the first such upstream.
     #[serde(default)]
     pub stores: bool,
-    /// True if the account at the upstream has zero data retention. Prompt caches of projects with zero data retention are then left to the upstream; everything else stays refused.
+    /// True if the account at the upstream has zero data retention. Prompt caches of projects with zero data retention are then
+    /// left to the upstream; everything else stays refused.
     #[serde(default)]
     pub zero_data_retention: bool,
     /// Weight in weighted round robin; 0 makes it a standby.
