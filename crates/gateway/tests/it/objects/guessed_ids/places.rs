@@ -229,7 +229,7 @@ pub(super) const BODIES: &[(&str, &str, &str)] = &[
     ),
     (
         "/v1/conversations/{conversation}",
-        r#"{"metadata":{},@conversation:{}}"#,
+        r#"{"metadata":{"a":"b"},@conversation:{}}"#,
         "conversation",
     ),
     (
