@@ -1,4 +1,4 @@
-//! `cargo xtask kill`: the test that kills the server at random moments, at length.
+//! `cargo xtask kill`: the tests that kill the server at random moments, at length.
 
 use anyhow::Result;
 use clap::Args;
@@ -19,9 +19,9 @@ pub struct KillOptions {
     database: Database,
 }
 
-/// Runs the test; fails if a row is lost, doubled or not what the ledger says.
+/// Runs the tests; fails if a row is lost, doubled or not what the ledger says.
 pub fn run(options: &KillOptions) -> Result<()> {
-    let words = "-p orgplane --test it kill::cycles -- --nocapture";
+    let words = "-p orgplane --test it cycles:: -- --nocapture";
     let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
     let mut variables = vec![("ORGPLANE_TEST_KILL_CYCLES", options.cycles.to_string())];
     variables.extend(

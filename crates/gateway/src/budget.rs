@@ -47,6 +47,21 @@ impl SpendBudget {
         if !caller.has_spend_limit() {
             return Ok(None);
         }
+        let max_cost = self.max_cost(dialect, call, plan, at)?;
+        self.spend.reserve(&caller.spend_request(at, max_cost))
+    }
+
+    /// Returns the maximum cost of a request at the most expensive model and upstream of its plan.
+    ///
+    /// # Errors
+    /// 400: the maximum cost is unknown. 403: a model has no price.
+    pub(crate) fn max_cost(
+        &self,
+        dialect: &Dialect,
+        call: &Call,
+        plan: &[Target],
+        at: UnixTime,
+    ) -> Result<NanoDollars> {
         let usage = call.max_usage(dialect)?;
         let mut max_cost = NanoDollars::default();
         for target in plan {
@@ -55,7 +70,7 @@ impl SpendBudget {
             let basis = self.basis(dialect, &target.model, at, uplift);
             max_cost = max_cost.max(usage.max_cost(&basis)?);
         }
-        self.spend.reserve(&caller.spend_request(at, max_cost))
+        Ok(max_cost)
     }
 
     /// Returns the maximum cost of a batch. `each` is the most that one of its requests may consume.

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use access::LimitField;
 use base::ids::{Id, RequestId};
 use base::{BudgetPermit, UnixTime};
+use http::StatusCode;
 use proxy::{Target, UpstreamBilling};
 use usage::{
-    ApiSource, Dimension, Metric, Outcome, Quantities, QueuePermit, Recorded, UsageEvent,
-    UsageKind, tool_row_id,
+    DurableReservation, Metric, Outcome, Quantities, QueuePermit, Recorded, ReservationKey,
 };
 
-use crate::budget::with_billing;
+use crate::background_work::BackgroundWork;
 use crate::caller::Caller;
 use crate::dialect::{Dialect, Estimate, MeasuredUsage, UsageAccumulator};
+use crate::document::StoredAnswer;
 use crate::limits::{Amounts, RateLimitReservation};
+use crate::request_events::MeteredRequest;
 use crate::request_observer::RequestObserver;
 use crate::state_recording::StateRecorder;
 use crate::upstreams::ForwardFailure;
@@ -28,8 +30,8 @@ pub(crate) struct InFlightRequest {
     pub(crate) observer: RequestObserver,
     /// Empty permit for the memory in which a compressed answer is decoded.
     pub(crate) decoding_memory: Option<BudgetPermit>,
-    /// Recorder of what the answer leaves at its upstream; `None` if the upstream is asked to store nothing.
-    pub(crate) state_recorder: Option<StateRecorder>,
+    /// Recorder of what the answer leaves at its upstream, and the kind of the answer; `None` if that is nothing.
+    pub(crate) state_recorder: Option<(StateRecorder, StoredAnswer)>,
 }
 
 /// Everything that a request has acquired on its way to an upstream. The usage event is made from it at the end, because the
@@ -47,6 +49,8 @@ pub(crate) struct Admission {
     pub(crate) billing: UpstreamBilling,
     pub(crate) estimate: Estimate,
     pub(crate) admitted_at: UnixTime,
+    /// True if the upstream makes the response in the background: the answer may end before the response does.
+    pub(crate) is_background: bool,
 }
 
 impl InFlightRequest {
@@ -61,11 +65,47 @@ impl InFlightRequest {
         admission.is_some_and(|admission| admission.estimate.is_streamed)
     }
 
+    /// Returns the facts by which the response to a request is metered once it has ended in the background; `None` of any other
+    /// request, and once the request is settled.
+    pub(crate) fn background_work(&self) -> Option<BackgroundWork> {
+        let admission = self.admission.as_ref()?;
+        let durable = admission.queue_permit.durable();
+        admission.is_background.then(|| BackgroundWork {
+            request: admission.id.as_str().to_owned(),
+            model: (*admission.model).to_owned(),
+            uplift_billionths: admission.billing.uplift.billionths(),
+            reports_cost: admission.billing.reports_cost,
+            input_tokens: admission.estimate.input.tokens(&admission.model),
+            known_containers: admission.estimate.known_containers.clone(),
+            admitted_at: admission.admitted_at.0,
+            reservation: durable.map(|durable| durable.id().clone()),
+        })
+    }
+
+    /// Ends the request without a row, since its response is metered once that has ended. The amounts reserved from the rate
+    /// limits count for good. Returns the spend reservation, which is the response's from now on.
+    pub(crate) fn hand_over(mut self) -> Option<ReservationKey> {
+        let mut admission = self.admission.take()?;
+        if let Some(limits) = admission.limits.take() {
+            limits.forfeit();
+        }
+        self.observer.finish(&admission.id, Ok(StatusCode::OK));
+        let durable = admission.queue_permit.into_durable();
+        durable.map(DurableReservation::keep)
+    }
+
     /// Sets the upstream and the model that have answered, which may be others than planned first.
     pub(crate) fn set_target(&mut self, target: &Target) {
         if let Some(admission) = &mut self.admission {
             admission.model = Arc::clone(&target.model);
             admission.billing = target.billing();
+        }
+    }
+
+    /// Excludes containers from the sessions that the answer counts: their records are charged instead.
+    pub(crate) fn exclude_containers<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+        if let Some(admission) = &mut self.admission {
+            admission.estimate.exclude_containers(ids);
         }
     }
 
@@ -120,7 +160,7 @@ impl Drop for InFlightRequest {
 }
 
 /// True if an answer with this outcome counts only as far as it reported its usage: nothing is estimated.
-fn is_failure(outcome: Outcome) -> bool {
+pub(crate) fn is_failure(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::UpstreamFailed | Outcome::TimedOut)
 }
 
@@ -174,57 +214,20 @@ impl Admission {
         observer: RequestObserver,
     ) -> Recorded {
         let key = &self.caller.key;
-        let has_tier = dialect.kind.dimensions().contains(&Dimension::ServiceTier);
-        let event = UsageEvent {
+        let request = MeteredRequest {
             id: self.id.as_str().to_owned(),
-            timestamp: self.admitted_at,
-            organization_id: key.organization.id.clone(),
-            kind: dialect.kind,
-            project_id: self.caller.project.id.clone(),
-            user_id: key.user().cloned(),
-            api_key_id: Some(key.id.clone()),
-            model: Some((*self.model).to_owned()),
-            batch: false,
-            service_tier: spent.service_tier.filter(|_| has_tier),
-            size: spent.size,
-            source: dialect.source.map(str::to_owned),
-            vector_store_id: None,
-            context_level: None,
-            api_source: ApiSource::Unlabeled,
-            quantities: with_billing(spent.quantities, self.billing, spent.cost),
-            estimated: spent.estimated,
-            outcome,
+            admitted_at: self.admitted_at,
+            organization: key.organization.id.clone(),
+            project: self.caller.project.id.clone(),
+            user: key.user().cloned(),
+            key: Some(key.id.clone()),
+            model: (*self.model).to_owned(),
+            billing: self.billing,
         };
-        observer.settle(&event);
-        let tools = spent.hosted_tools.reports();
-        let tools = tools.map(|(kind, metric, count)| {
-            let quantities = Quantities::default().with(metric, count);
-            tool_event(&event, kind, with_billing(quantities, self.billing, None))
-        });
-        let tools: Vec<UsageEvent> = tools.collect();
-        let mut events = vec![event];
-        events.extend(tools);
+        let events = request.events(dialect, outcome, spent);
+        if let Some(event) = events.first() {
+            observer.settle(event);
+        }
         self.queue_permit.record_all(events)
-    }
-}
-
-/// Returns the usage event of a hosted tool that a request used, for the report of the tool.
-fn tool_event(request: &UsageEvent, kind: UsageKind, quantities: Quantities) -> UsageEvent {
-    let has = |dimension| kind.dimensions().contains(&dimension);
-    UsageEvent {
-        id: tool_row_id(&request.id, kind),
-        kind,
-        user_id: request.user_id.clone().filter(|_| has(Dimension::UserId)),
-        api_key_id: request
-            .api_key_id
-            .clone()
-            .filter(|_| has(Dimension::ApiKeyId)),
-        model: request.model.clone().filter(|_| has(Dimension::Model)),
-        service_tier: None,
-        size: None,
-        source: None,
-        quantities,
-        estimated: false,
-        ..request.clone()
     }
 }

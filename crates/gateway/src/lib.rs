@@ -6,7 +6,9 @@
 
 mod abortable_body;
 mod answer;
+mod answer_settlement;
 mod auth;
+mod background_work;
 mod budget;
 mod caller;
 mod certificate;
@@ -45,6 +47,7 @@ mod query;
 mod rate_limits;
 mod relayed_body;
 mod request_body;
+mod request_events;
 mod request_observer;
 mod response_body;
 mod socket;

@@ -8,16 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::response::Parts;
 use http_body::{Body as _, SizeHint};
-use proxy::{ResponseBody, ResponseDeadline, Target, UpstreamResponse};
+use proxy::{ResponseBody, UpstreamResponse};
 use tokio::time::Sleep;
 use usage::{Outcome, Recorded};
 
 use crate::answer::{Answer, joined};
+use crate::answer_settlement::AnswerSettlement;
 use crate::caller::Caller;
-use crate::document::{ReportedError, StoredIdScanner};
 use crate::in_flight::InFlightRequest;
-use crate::state_recording::{StateExpiry, StateRecorded, StateRecording};
-use crate::upstreams::{ForwardFailure, response_end};
+use crate::state_recording::StateRecorded;
+use crate::upstreams::ForwardFailure;
 
 /// The longest wait for usage after the end of a stream, which may stay open.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,16 +27,10 @@ pub(crate) struct MeteredAnswer {
     body: ResponseBody,
     /// Reader of the usage; `None` if the status is not one of success, so that nothing was consumed.
     reader: Option<Answer>,
-    pub(crate) deadline: ResponseDeadline,
+    pub(crate) settlement: AnswerSettlement,
     idle_timer: Option<Pin<Box<Sleep>>>,
     /// True if the idle timer has been started since the last frame.
     is_idle: bool,
-    /// `None` once the request is settled.
-    request: Option<InFlightRequest>,
-    /// Recording of what the answer leaves at its upstream; `None` if that is nothing, or once the request is settled.
-    recording: Option<Box<StateRecording>>,
-    /// Resolves once the recording is complete; `None` until the request is settled.
-    recorded: Option<StateRecorded>,
 }
 
 /// The next part of an answer.
@@ -83,7 +77,6 @@ impl MeteredAnswer {
     ) -> (Parts, Self) {
         let upstream = answer.target.upstream_name();
         request.observer.set_upstream(upstream);
-        request.set_target(&answer.target);
         let deadline = answer.deadline();
         let (head, body) = answer.response.into_parts();
         let memory = request.decoding_memory.take();
@@ -92,26 +85,26 @@ impl MeteredAnswer {
             .status
             .is_success()
             .then(|| Answer::new(request.dialect, &head.headers, mode, memory));
-        let recording = reader
-            .as_mut()
-            .and_then(|reader| begin_recording(reader, &mut request, &answer.target));
         request.observer.respond(head.status);
+        let mut settlement = AnswerSettlement::new(request, &answer.target, deadline);
+        if let Some(reader) = &mut reader
+            && let Some(ids) = settlement.begin_recording(&answer.target)
+        {
+            reader.find_ids(ids);
+        }
         let answer = Self {
             body,
             reader,
-            deadline,
+            settlement,
             idle_timer: None,
             is_idle: false,
-            request: Some(request),
-            recording,
-            recorded: None,
         };
         (head, answer)
     }
 
     /// Returns the caller, until the request is settled.
     pub(crate) fn caller(&self) -> Option<&Caller> {
-        self.request.as_ref()?.caller()
+        self.settlement.caller()
     }
 
     /// True if the client's bytes may differ in number from the upstream's.
@@ -180,11 +173,10 @@ impl MeteredAnswer {
     fn next_decoded(&mut self) -> Option<AnswerPart> {
         let reader = self.reader.as_mut()?;
         let next = reader.next();
-        if let Some(recording) = &mut self.recording
-            && let Some(ids) = reader.stored_ids()
+        if let Some(ids) = reader.stored_ids()
             && reader.is_events()
         {
-            recording.announce(ids);
+            self.settlement.announce(ids);
         }
         match next {
             // The last chunk comes together with the end.
@@ -204,39 +196,38 @@ impl MeteredAnswer {
     }
 
     /// Settles the request by the end of the answer and the usage that came. An error of the upstream remains one even if it
-    /// was delivered in full. Returns `None` if the request was settled before.
+    /// was delivered in full. A request whose response goes on in the background is left to the poller. Returns `None` if the
+    /// request was settled before, or if what [`Self::take_recorded`] returns waits for the ledger too.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> Option<Recorded> {
-        let request = self.request.take()?;
+        if self.settlement.is_settled() {
+            return None;
+        }
         let has_ended = self.has_ended();
         let Some(reader) = &mut self.reader else {
-            self.deadline.record_end(response_end(outcome));
-            return request.settle(Outcome::UpstreamFailed, None);
+            return self.settlement.settle_refused(outcome);
         };
         if has_ended {
             reader.finish();
         }
-        let (settled, accumulator) = reader.settle(outcome);
-        if let Some(recording) = self.recording.take()
-            && let Some(ids) = reader.stored_ids()
-        {
-            self.recorded = recording.finish(ids);
-        }
-        match accumulator.error {
-            // As with a status of 4xx, the upstream is healthy.
-            Some(ReportedError::Client) => {}
-            Some(ReportedError::Server) => self.deadline.record_failure("error in an answer"),
-            None if settled != outcome => self.deadline.record_failure("answer is not whole"),
-            None => self.deadline.record_end(response_end(settled)),
-        }
-        request.settle(settled, Some(accumulator))
+        let settled = reader.settle(outcome);
+        let has_response_end = reader.has_response_end(&settled.1);
+        let ids = reader.stored_ids();
+        self.settlement
+            .settle(outcome, settled, has_response_end, ids)
     }
 
-    /// Returns what the end of a settled answer waits for: the owner of what it has left at its upstream is recorded.
+    /// True if the response is made in the background and is recorded, so that it is metered without the rest of the answer.
+    pub(crate) fn is_left_to_poller(&self) -> bool {
+        self.settlement.is_left_to_poller()
+    }
+
+    /// Takes what the next bytes, or the end of a settled answer, wait for: the owner of what the answer has left at its upstream
+    /// is recorded.
     pub(crate) fn take_recorded(&mut self) -> Option<StateRecorded> {
-        self.recorded.take()
+        self.settlement.take_recorded()
     }
 
-    /// Reads to the end without a client, and returns the outcome.
+    /// Reads to the end without a client, or until the answer is left to the poller, and returns the outcome.
     pub(crate) async fn drain(&mut self) -> Outcome {
         // A client that leaves after the end of a stream has not hung up.
         let ended = match self.is_done() {
@@ -245,7 +236,7 @@ impl MeteredAnswer {
         };
         loop {
             match std::future::poll_fn(|context| self.poll_next(context)).await {
-                AnswerPart::Chunk(_) if !self.is_complete() => {}
+                AnswerPart::Chunk(_) if !self.is_complete() && !self.is_left_to_poller() => {}
                 AnswerPart::Chunk(_) | AnswerPart::End(_) => return ended,
                 AnswerPart::Aborted(outcome) => return outcome,
             }
@@ -254,7 +245,7 @@ impl MeteredAnswer {
 
     /// Resolves when the upstream has been silent for too long, or the deadline of the answer has passed.
     fn poll_idle_timeout(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut left = self.deadline.left();
+        let mut left = self.settlement.deadline.left();
         if self.is_done() {
             left = left.min(USAGE_TIMEOUT);
         }
@@ -272,20 +263,4 @@ impl MeteredAnswer {
         let rest = self.reader.as_mut().map(Answer::finish).unwrap_or_default();
         joined(chunk, rest)
     }
-}
-
-/// Begins to record what an answer leaves at its upstream, if the upstream stores it for a project.
-fn begin_recording(
-    reader: &mut Answer,
-    request: &mut InFlightRequest,
-    target: &Target,
-) -> Option<Box<StateRecording>> {
-    let recorder = request.state_recorder.take()?;
-    let answer = request.dialect.stored_answer?;
-    if !target.stores() {
-        return None;
-    }
-    let recording = recorder.begin(request.caller()?, target, StateExpiry::OfAnswer);
-    reader.find_ids(StoredIdScanner::new(answer));
-    Some(Box::new(recording))
 }

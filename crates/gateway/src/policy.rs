@@ -123,6 +123,11 @@ impl<'a> ProjectPolicy<'a> {
         if !self.has_zero_retention() {
             return Ok(());
         }
+        if call.is_background {
+            let message = "background makes the model server keep the response, and the project has zero data retention. Send the \
+                           request without background instead.";
+            return Err(Error::refused("zero_data_retention", message).about("background"));
+        }
         if let Some(name) = call.stored_by {
             let message = format!(
                 "{name} makes the model server keep what is said, and the project has zero data retention. Send what was said in \

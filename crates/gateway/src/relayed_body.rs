@@ -85,6 +85,9 @@ impl BodyContent for RelayedBody {
             match ready!(answer.poll_next(context)) {
                 AnswerPart::Chunk(chunk) => {
                     self.pending = chunk;
+                    if let Some(recorded) = answer.take_recorded() {
+                        self.state_recorded = Some(recorded);
+                    }
                     if answer.is_complete() {
                         self.settle(Outcome::Succeeded);
                     }
@@ -109,7 +112,7 @@ impl BodyContent for RelayedBody {
     }
 
     fn overdue(&self) -> Option<Duration> {
-        self.answer.as_ref()?.deadline.overdue()
+        self.answer.as_ref()?.settlement.deadline.overdue()
     }
 
     fn abandon(mut self, reason: AbortReason) {
@@ -117,7 +120,7 @@ impl BodyContent for RelayedBody {
             return;
         };
         // The upstream had to wait for the client.
-        answer.deadline.ignore_end();
+        answer.settlement.deadline.ignore_end();
         if reason == AbortReason::Overdue
             && !answer.is_complete()
             && let Some(answer) = self.answer.take()
@@ -135,6 +138,9 @@ impl Drop for RelayedBody {
         };
         if answer.is_complete() {
             drop(answer.settle(Outcome::Succeeded));
+        } else if answer.is_left_to_poller() {
+            // Whatever the rest of the answer says, the response goes on.
+            drop(answer.settle(Outcome::ClientGone));
         } else {
             self.drains.read_on(answer);
         }

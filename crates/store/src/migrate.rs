@@ -62,6 +62,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0015_api_source": Usage, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
     "0016_stored_state": Administration, ".sql" for Both;
     "0018_uploads": Administration, ".sql" for Both;
+    "0020_object_upstreams": Administration, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
 };
 
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary

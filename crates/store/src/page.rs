@@ -110,7 +110,7 @@ impl PageRequest {
             .zip([("after", &self.after), ("before", &self.before)])
         {
             if let Some(cursor) = cursor {
-                *row = Some(find(connection, &whole, key, param, cursor).await?);
+                *row = Some(find(connection, &whole, (key, self.order), param, cursor).await?);
             }
         }
         let [after, before] = cursors;
@@ -188,7 +188,7 @@ impl SortKey {
 async fn find<'a>(
     connection: &mut Connection,
     whole: &Statement,
-    key: SortKey,
+    (key, order): (SortKey, Order),
     param: &'static str,
     cursor: &'a str,
 ) -> Result<CursorRow<'a>, Refusal> {
@@ -200,7 +200,13 @@ async fn find<'a>(
         .bind(cursor);
     let read = |row: &Row<'_>| key.time_in_row().map(|time| row.get(time)).transpose();
     let found = connection.fetch(&statement, read).await?;
-    match found.into_iter().next() {
+    // If several items have the id, the page begins after the last, or ends before the first, so that each page goes on.
+    let is_latest = (param == "after") == (order == Order::Ascending);
+    let time = match is_latest {
+        true => found.into_iter().max(),
+        false => found.into_iter().min(),
+    };
+    match time {
         Some(time) => Ok(CursorRow { time, id: cursor }),
         None => Err(unknown_cursor(param, cursor)),
     }

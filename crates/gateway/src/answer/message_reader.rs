@@ -5,7 +5,7 @@ use usage::Outcome;
 
 use super::document_reader::{DocumentReader, EventReader};
 use crate::dialect::{Dialect, UsageAccumulator};
-use crate::document::JsonPath;
+use crate::document::{JsonPath, StoredIdScanner};
 use crate::sse::EventHandler;
 
 /// A reader of events that come one in a message.
@@ -13,6 +13,8 @@ pub(crate) struct MessageReader {
     dialect: &'static Dialect,
     accumulator: UsageAccumulator,
     documents: DocumentReader,
+    /// Scanner of the ids of stored objects; `None` if the response is not stored.
+    stored_ids: Option<Box<StoredIdScanner>>,
     /// True once an event has ended the response by an error.
     has_error_event: bool,
     /// The id of the response, once an event has named it.
@@ -39,9 +41,20 @@ impl MessageReader {
             dialect,
             accumulator: UsageAccumulator::default(),
             documents: DocumentReader::new(JsonPath::Root),
+            stored_ids: None,
             has_error_event: false,
             response_id: None,
         }
+    }
+
+    /// Finds the ids of stored objects in the events, of which none has come yet.
+    pub(crate) fn find_ids(&mut self, scanner: StoredIdScanner) {
+        self.stored_ids = Some(Box::new(scanner));
+    }
+
+    /// Returns the ids that have been found so far, if they are searched for.
+    pub(crate) fn stored_ids(&self) -> Option<&StoredIdScanner> {
+        self.stored_ids.as_deref()
     }
 
     /// Reads an event.
@@ -50,7 +63,7 @@ impl MessageReader {
             dialect: self.dialect,
             accumulator: &mut self.accumulator,
             documents: &mut self.documents,
-            stored_ids: None,
+            stored_ids: self.stored_ids.as_deref_mut(),
         };
         reader.data(event);
         reader.end();

@@ -18,7 +18,7 @@ use usage::Outcome;
 pub(crate) use document_reader::DocumentReader;
 pub(crate) use message_reader::MessageReader;
 
-use crate::dialect::{AnswerFormat, Dialect, UsageAccumulator};
+use crate::dialect::{AnswerFormat, Dialect, ResponseStatus, UsageAccumulator};
 use crate::document::StoredIdScanner;
 use crate::sse::EventScanner;
 use content_coding::{AnswerCoding, Decoder};
@@ -48,7 +48,7 @@ pub(crate) struct Answer {
     stored_ids: Option<Box<StoredIdScanner>>,
     /// The number of decoded bytes.
     length: u64,
-    /// True if an answer that is no stream is a complete object.
+    /// True if an answer that is no stream is a complete object. Known once the answer is settled.
     is_whole_object: bool,
     is_ended: bool,
 }
@@ -280,7 +280,8 @@ impl Answer {
             let is_error = is_whole || self.dialect.answer == AnswerFormat::Json;
             accumulator.error = accumulator.error.or(document.error()).filter(|_| is_error);
             let is_answer = document.has_answer || document.usage().is_some();
-            let is_answer = is_answer || self.dialect.is_free;
+            let is_running = accumulator.status == ResponseStatus::Running;
+            let is_answer = is_answer || is_running || self.dialect.is_free;
             self.is_whole_object = is_whole && is_answer;
         }
         self.memory = None;
@@ -291,6 +292,14 @@ impl Answer {
             outcome => outcome,
         };
         (outcome, accumulator)
+    }
+
+    /// True if a settled answer, from which this was read, has the end of a response: what it says of the usage is final.
+    pub(crate) fn has_response_end(&self, accumulator: &UsageAccumulator) -> bool {
+        match self.kind {
+            AnswerKind::Events(_) => accumulator.is_done,
+            _ => self.is_whole_object && accumulator.status != ResponseStatus::Running,
+        }
     }
 
     /// True if the bytes that have come are a complete answer.

@@ -1,10 +1,12 @@
 //! Affinity of a request: its `prompt_cache_key`, or the start of its conversation, by which requests go to the same upstream.
 
+use std::fmt;
 use std::ops::Range;
 
 use base::Result;
 use proxy::Affinity;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Dialect, Fields};
@@ -59,15 +61,37 @@ impl AffinityFields {
     }
 }
 
+/// Visitor that collects the first [`MAX_ITEMS`] items of a list, and leaves the others unread.
+struct FirstItems<'a, 'de>(&'a mut Vec<&'de RawValue>);
+
+impl<'de> Visitor<'de> for FirstItems<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<(), A::Error> {
+        while self.0.len() < MAX_ITEMS
+            && let Some(item) = items.next_element()?
+        {
+            self.0.push(item);
+        }
+        Ok(())
+    }
+}
+
 /// Returns the contents of the messages at the start of `input`, before the first item that a model has made: what stays
 /// the same while a conversation grows. A string is one message.
 fn first_messages(input: &[u8]) -> Option<Vec<Vec<u8>>> {
     if let Ok(text) = serde_json::from_slice::<String>(input) {
         return Some(vec![text.into_bytes()]);
     }
-    let items: Vec<&RawValue> = serde_json::from_slice(input).ok()?;
-    let items = items.into_iter().take(MAX_ITEMS);
-    let messages = items.map_while(|item| {
+    let mut items = Vec::with_capacity(MAX_ITEMS);
+    let mut list = serde_json::Deserializer::from_slice(input);
+    // An error only says that items were left.
+    let _ = list.deserialize_seq(FirstItems(&mut items));
+    let messages = items.into_iter().map_while(|item: &RawValue| {
         let item: InputItem<'_> = serde_json::from_str(item.get()).ok()?;
         let is_sent = matches!(item.role?.as_str(), "user" | "system" | "developer");
         let content = item.content.filter(|_| is_sent)?.get();
@@ -113,6 +137,20 @@ mod tests {
         ] {
             assert_eq!(of(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn items_beyond_the_first_are_not_read() {
+        let list = |count: usize, rest: &str| {
+            let items = vec![r#"{"role":"user","content":"Hello"}"#; count];
+            format!("[{}{rest}", items.join(","))
+        };
+        for rest in ["]", r#",{"role":"user","content":"More"}]"#, ",no JSON"] {
+            let messages = first_messages(list(MAX_ITEMS, rest).as_bytes());
+            assert_eq!(messages.map(|it| it.len()), Some(MAX_ITEMS), "{rest}");
+        }
+        let few = first_messages(list(3, "]").as_bytes());
+        assert_eq!(few.map(|it| it.len()), Some(3));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::mem::take;
 use std::ops::Range;
 
 use access::{DefaultTier, HostedTool, HostedTools};
-use base::Result;
+use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use proxy::{Affinity, ApiFormat, Target};
@@ -20,6 +20,7 @@ use super::prompt_cache::{PromptCacheField, RequestedPromptCache};
 use super::requested_tools::RequestedTools;
 use super::service_tier::TierField;
 use super::{Dialect, Estimate, Fields, RequestFormat, RequestedTier, content_type};
+use crate::document::StoredAnswer;
 use crate::offload::offload;
 
 /// The shortest body that is parsed on another thread.
@@ -42,6 +43,8 @@ pub(crate) struct Call {
     prompt_cache: Option<PromptCacheField>,
     /// The targets that are asked for a prompt cache in memory.
     in_memory_at: Vec<Target>,
+    /// True if the response is to be made in the background.
+    pub(crate) is_background: bool,
     /// True if the answer has usage that the client did not ask for.
     pub(crate) hides_usage: bool,
     pub(crate) estimate: Estimate,
@@ -110,13 +113,24 @@ impl Call {
         let named = view.object_refs.all();
         let named = named.iter().find(|named| !named.ids.is_empty());
         let message_ref = named.filter(|_| is_message).map(|named| named.param);
+        let estimate = Estimate {
+            is_streamed: asks_for_stream(&fields),
+            ..(dialect.estimate)(&fields)?
+        };
+        let disable_store = disable_store(dialect, &fields);
+        let is_background = fields.boolean("background")?;
+        if is_background && disable_store.is_none() {
+            let message = "store must not be false with background: a response that is made in the background is fetched later.";
+            return Err(Error::invalid("store", message));
+        }
         let conversation = fields.get("conversation").filter(|it| *it != b"null");
         Ok(Self {
             model,
             model_name,
             hides_usage: stream_usage.is_some(),
             stream_usage,
-            disable_store: disable_store(dialect, &fields),
+            is_background,
+            disable_store,
             may_be_stored: true,
             tier_field: if is_message {
                 None
@@ -126,10 +140,7 @@ impl Call {
             default_tier: None,
             prompt_cache: PromptCacheField::of(dialect, &fields),
             in_memory_at: Vec::new(),
-            estimate: Estimate {
-                is_streamed: asks_for_stream(&fields),
-                ..(dialect.estimate)(&fields)?
-            },
+            estimate,
             text: InputText::new(body.clone(), view.text, view.files),
             has_prompt: view.tools.has_prompt,
             tools: view.tools,
@@ -192,6 +203,18 @@ impl Call {
     /// True if the model server that gets the request will store the answer: the request is not edited to prevent that.
     pub(crate) fn stores_answer(&self) -> bool {
         self.stored_by.is_some() || self.may_be_stored && self.disable_store.is_some()
+    }
+
+    /// Returns the kind of the answer, if that leaves something at a model server that stores objects. Containers are kept even
+    /// if the answer is not.
+    pub(crate) fn stored_answer(&self, dialect: &Dialect) -> Option<StoredAnswer> {
+        let answer = dialect.stored_answer?;
+        if self.stores_answer() {
+            return Some(answer);
+        }
+        let may_run_programs = self.has_prompt || self.tools.contains(HostedTool::CodeInterpreter);
+        (answer == StoredAnswer::Response && may_run_programs)
+            .then_some(StoredAnswer::UnstoredResponse)
     }
 
     /// Returns the first hosted tool of the request that is not allowed.

@@ -7,6 +7,7 @@ use usage::UsageKind;
 
 use super::Fields;
 use super::input_text::InputText;
+use crate::document::ShortText;
 use crate::limits::{Amounts, RequestedAmounts};
 
 /// The ratio of a rate limit to the bytes of a text from which on the bytes stand for tokens: the difference to the number of
@@ -66,7 +67,7 @@ impl InputTokens {
     }
 
     /// Returns the number of tokens, and tokenizes text that was deferred.
-    pub(super) fn tokens(&self, model: &str) -> i64 {
+    pub(crate) fn tokens(&self, model: &str) -> i64 {
         match self {
             Self::Counted(tokens) => *tokens,
             Self::Deferred(text) => text.tokens(model),
@@ -112,6 +113,13 @@ impl Estimate {
             input: InputTokens::Counted(tokens),
             ..Self::default()
         }
+    }
+
+    /// Excludes containers from the sessions that the answer counts: their records are charged instead.
+    pub(crate) fn exclude_containers<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+        // As the answer's usage shows them: an id that is too long for that is empty.
+        let ids = ids.map(|id| ShortText::of(id).as_str().to_owned());
+        self.known_containers.extend(ids);
     }
 
     /// Returns the estimate of a request whose answer is text.

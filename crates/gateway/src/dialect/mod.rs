@@ -58,7 +58,7 @@ pub(crate) use prompt_cache::{PROMPT_CACHE_RETENTION, RequestedPromptCache};
 pub(crate) use responses::RESPONSES;
 pub(crate) use service_tier::{RequestedTier, SERVICE_TIER};
 pub(crate) use socket_message::{RefusedMessage, SocketMessage};
-pub(crate) use usage_accumulator::UsageAccumulator;
+pub(crate) use usage_accumulator::{ResponseStatus, UsageAccumulator};
 
 use crate::document::{Document, HostedToolUsage, JsonPath, StoredAnswer};
 use crate::query::no_query;

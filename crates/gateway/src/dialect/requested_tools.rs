@@ -56,6 +56,11 @@ impl RequestedTools {
         }
     }
 
+    /// True if the request asks for this tool.
+    pub(super) fn contains(&self, tool: HostedTool) -> bool {
+        self.tools.contains(&tool)
+    }
+
     /// Adds a tool of a type that is unknown.
     pub(super) fn add_unknown(&mut self, tool_type: &str) {
         self.unknown.get_or_insert_with(|| base::shown(tool_type));

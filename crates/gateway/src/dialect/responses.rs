@@ -3,7 +3,7 @@
 use base::{Error, Result};
 
 use super::estimate::OutputTokens;
-use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, UsageAccumulator};
+use super::{DEFAULT, Dialect, Estimate, Fields, MeasuredUsage, ResponseStatus, UsageAccumulator};
 use crate::document::{Document, OutputItems, ReportedError, StoredAnswer};
 use crate::sse::Verdict;
 
@@ -46,6 +46,10 @@ pub(super) static COMPACT: Dialect = Dialect {
     path: "/responses/compact",
     stores_by_default: Some(false),
     is_for_batches: false,
+    estimate: |fields| {
+        refuse_background(fields)?;
+        estimate(fields)
+    },
     read_document: |accumulator, document| {
         read_document(accumulator, document);
         accumulator.complete_items = Some(OutputItems::default());
@@ -66,7 +70,10 @@ pub(super) static INPUT_TOKENS: Dialect = Dialect {
     stores_by_default: Some(false),
     is_for_batches: false,
     is_free: true,
-    estimate: |_| Ok(Estimate::default()),
+    estimate: |fields| {
+        refuse_background(fields)?;
+        Ok(Estimate::default())
+    },
     read_document: |_, _| {},
     read_event: |_, _| Verdict::Keep,
     measure: |_, _, _| MeasuredUsage::none(),
@@ -77,15 +84,23 @@ pub(super) static INPUT_TOKENS: Dialect = Dialect {
 const MAX_TOKEN_FIELDS: [&str; 3] = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
 
 fn estimate(fields: &Fields<'_>) -> Result<Estimate> {
-    if fields.boolean("background")? {
-        let message = "background must be false: a response that is made in the background could not be fetched here, \
-                       and what it used would not be known.";
-        return Err(Error::invalid("background", message));
-    }
     fields.count("max_tool_calls")?;
     let max_tokens = fields.highest(&MAX_TOKEN_FIELDS)?;
     let output = OutputTokens::of(max_tokens, fields.count("n")?);
     Ok(Estimate::of_output(output))
+}
+
+/// Refuses a request to be served in the background.
+///
+/// # Errors
+/// 400.
+fn refuse_background(fields: &Fields<'_>) -> Result<()> {
+    if fields.boolean("background")? {
+        let message =
+            "background must be false: only POST /v1/responses makes responses in the background.";
+        return Err(Error::invalid("background", message));
+    }
+    Ok(())
 }
 
 /// Reads an event. One that holds a whole response has its status; the last of them has its usage.
@@ -94,7 +109,7 @@ fn read_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
     if event.has_response {
         accumulator.is_done |= matches!(
             event_type,
-            "response.completed" | "response.incomplete" | "response.failed"
+            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled"
         );
         read_document(accumulator, event);
     } else if event_type == "response.output_item.done" {
@@ -112,6 +127,9 @@ fn read_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
 
 fn read_document(accumulator: &mut UsageAccumulator, document: &Document) {
     accumulator.add_report(document);
+    if let Some(status) = ResponseStatus::parse(document.status.as_str()) {
+        accumulator.status = status;
+    }
     if document.has_answer {
         accumulator.complete_items = Some(document.items.clone());
     }

@@ -9,6 +9,20 @@ use crate::document::{
     Document, GeneratedText, HostedToolUsage, OutputItems, ReportedError, ReportedUsage,
 };
 
+/// The status of a response, as far as its metering depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ResponseStatus {
+    /// Not reported.
+    #[default]
+    Unknown,
+    /// The response is queued, or a model works on it.
+    Running,
+    /// The response is complete, incomplete or failed.
+    Ended,
+    /// The response was cancelled.
+    Cancelled,
+}
+
 /// The usage of an answer as far as it has been read.
 #[derive(Default)]
 pub(crate) struct UsageAccumulator {
@@ -34,6 +48,8 @@ pub(crate) struct UsageAccumulator {
     pub(super) complete_items: Option<OutputItems>,
     /// The output items that came in events of their own.
     pub(super) items: OutputItems,
+    /// The last reported status of a response.
+    pub(crate) status: ResponseStatus,
     /// True if the stream has said that it is complete.
     pub(crate) is_done: bool,
     /// True if the events so far are a whole answer, also if the stream does not say so.
@@ -42,6 +58,18 @@ pub(crate) struct UsageAccumulator {
     pub(crate) error: Option<ReportedError>,
     /// True if the answer has failed, so that nothing of it is to be estimated.
     pub(crate) is_failed: bool,
+}
+
+impl ResponseStatus {
+    /// Returns the status with this name; `None` if the name is unknown.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "queued" | "in_progress" => Self::Running,
+            "completed" | "incomplete" | "failed" => Self::Ended,
+            "cancelled" => Self::Cancelled,
+            _ => return None,
+        })
+    }
 }
 
 impl UsageAccumulator {

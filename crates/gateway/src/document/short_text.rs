@@ -19,6 +19,13 @@ impl Default for ShortText {
 }
 
 impl ShortText {
+    /// Returns a text.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut short = Self::default();
+        short.push(text.as_bytes());
+        short
+    }
+
     /// Adds a part of the text.
     pub(crate) fn push(&mut self, part: &[u8]) {
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';

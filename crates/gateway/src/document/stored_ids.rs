@@ -1,5 +1,5 @@
 //! The ids of what an answer leaves at its upstream: a response with its items and its conversation, a chat completion, or the
-//! items of a list. Only answers whose request is stored are read for them.
+//! items of a list; and the containers that programs ran in, which a model server keeps even if it does not store the response.
 
 use std::collections::HashSet;
 
@@ -16,6 +16,8 @@ const MAX_IDS: usize = 2_000;
 pub(crate) enum StoredAnswer {
     /// A response, whole or as events.
     Response,
+    /// A response that is not stored: only its containers are kept.
+    UnstoredResponse,
     /// A chat completion, whole or as chunks.
     ChatCompletion,
     /// A list of items.
@@ -31,10 +33,18 @@ pub(crate) struct StoredIdScanner {
 /// The path to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IdPath {
+    /// A line of the output of a batch.
+    BatchLine,
+    /// The answer on a line.
+    BatchAnswer,
     Root,
     Response,
     Items,
     Item,
+    Contents,
+    Content,
+    Annotations,
+    Annotation,
     /// A conversation: its id, or an object that has it.
     Conversation,
     Id(ObjectKind),
@@ -52,8 +62,17 @@ struct IdVisitor {
 impl StoredIdScanner {
     /// Returns a scanner of an answer of which nothing has come.
     pub(crate) fn new(answer: StoredAnswer) -> Self {
+        Self::at(IdPath::Root, answer)
+    }
+
+    /// Returns a scanner of the lines of a batch's output, each of which is a document with an answer.
+    pub(crate) fn of_batch_lines(answer: StoredAnswer) -> Self {
+        Self::at(IdPath::BatchLine, answer)
+    }
+
+    fn at(root: IdPath, answer: StoredAnswer) -> Self {
         Self {
-            scanner: JsonScanner::new(IdPath::Root),
+            scanner: JsonScanner::new(root),
             visitor: IdVisitor {
                 answer,
                 found: HashSet::new(),
@@ -74,9 +93,24 @@ impl StoredIdScanner {
         self.visitor.clear();
     }
 
+    /// Forgets the ids that have been found.
+    pub(crate) fn clear(&mut self) {
+        self.visitor.found.clear();
+    }
+
     /// True if no id has been found.
     pub(crate) fn is_empty(&self) -> bool {
         self.visitor.found.is_empty()
+    }
+
+    /// True if the id of a response has been found.
+    pub(crate) fn has_response(&self) -> bool {
+        self.found().any(|(kind, _)| kind == ObjectKind::Response)
+    }
+
+    /// True if this id has been found.
+    pub(crate) fn contains(&self, kind: ObjectKind, id: &str) -> bool {
+        self.found().any(|found| found == (kind, id))
     }
 
     /// Returns the ids that have been found so far.
@@ -102,10 +136,16 @@ impl JsonVisitor for IdVisitor {
     }
 
     fn member(&mut self, of: IdPath, key: &[u8]) -> IdPath {
+        use StoredAnswer::{Response, UnstoredResponse};
         match (of, self.answer) {
-            (IdPath::Root, StoredAnswer::Response) if key == b"response" => IdPath::Response,
-            (IdPath::Root, StoredAnswer::Response) if key == b"item" => IdPath::Item,
-            (IdPath::Root, StoredAnswer::Response) | (IdPath::Response, _) => match key {
+            (IdPath::BatchLine, _) if key == b"response" => IdPath::BatchAnswer,
+            (IdPath::BatchAnswer, _) if key == b"body" => IdPath::Root,
+            (IdPath::Root, Response | UnstoredResponse) if key == b"response" => IdPath::Response,
+            (IdPath::Root, Response | UnstoredResponse) if key == b"item" => IdPath::Item,
+            (IdPath::Root, Response | UnstoredResponse) if key == b"annotation" => {
+                IdPath::Annotation
+            }
+            (IdPath::Root, Response | UnstoredResponse) | (IdPath::Response, _) => match key {
                 b"id" => IdPath::Id(ObjectKind::Response),
                 b"output" => IdPath::Items,
                 b"conversation" => IdPath::Conversation,
@@ -116,6 +156,13 @@ impl JsonVisitor for IdVisitor {
             }
             (IdPath::Root, StoredAnswer::ItemList) if key == b"data" => IdPath::Items,
             (IdPath::Item, _) if key == b"id" => IdPath::Id(ObjectKind::ResponseItem),
+            (IdPath::Item, Response | UnstoredResponse) if key == b"content" => IdPath::Contents,
+            (IdPath::Content, _) if key == b"annotations" => IdPath::Annotations,
+            (IdPath::Item | IdPath::Annotation, Response | UnstoredResponse)
+                if key == b"container_id" =>
+            {
+                IdPath::Id(ObjectKind::Container)
+            }
             (IdPath::Conversation, _) if key == b"id" => IdPath::Id(ObjectKind::Conversation),
             _ => IdPath::Skipped,
         }
@@ -124,6 +171,8 @@ impl JsonVisitor for IdVisitor {
     fn element(&mut self, of: IdPath) -> IdPath {
         match of {
             IdPath::Items => IdPath::Item,
+            IdPath::Contents => IdPath::Content,
+            IdPath::Annotations => IdPath::Annotation,
             _ => IdPath::Skipped,
         }
     }
@@ -145,7 +194,10 @@ impl JsonVisitor for IdVisitor {
             IdPath::Conversation => Some(ObjectKind::Conversation),
             _ => None,
         };
-        if let Some(kind) = kind
+        let is_kept = |kind: &ObjectKind| {
+            self.answer != StoredAnswer::UnstoredResponse || *kind == ObjectKind::Container
+        };
+        if let Some(kind) = kind.filter(is_kept)
             && !self.is_broken
             && self.found.len() < MAX_IDS
             && is_plausible(&self.open)
@@ -201,6 +253,55 @@ mod tests {
         let named = r#"{"conversation":"conv_1"}"#;
         let named = found(StoredAnswer::Response, &[named], 1);
         assert_eq!(named, ["conversation=conv_1"]);
+    }
+
+    #[test]
+    fn the_answers_of_a_batch_are_found_line_by_line() {
+        let mut scanner = StoredIdScanner::of_batch_lines(StoredAnswer::Response);
+        for (line, expected) in [
+            (
+                r#"{"id":"batch_req_1","custom_id":"a","response":{"request_id":"req_1","body":{"id":"resp_1","output":[{"id":"msg_1"}]}}}"#,
+                &["msg_1", "resp_1"][..],
+            ),
+            (
+                r#"{"id":"batch_req_2","response":null,"error":{"id":"x"}}"#,
+                &[],
+            ),
+            (r#"{"response":{"body":{"id":"resp_2"}}}"#, &["resp_2"]),
+        ] {
+            scanner.feed(line.as_bytes());
+            scanner.end_document();
+            let mut found: Vec<&str> = scanner.found().map(|(_, id)| id).collect();
+            found.sort_unstable();
+            assert_eq!(found, expected);
+            scanner.clear();
+        }
+    }
+
+    #[test]
+    fn containers_are_found_where_programs_ran_and_where_their_files_are_cited() {
+        let response = r#"{"id":"resp_1","tools":[{"container_id":"x"}],"output":[
+            {"id":"ci_1","type":"code_interpreter_call","container_id":"cntr_1","outputs":[{"container_id":"y"}]},
+            {"id":"msg_1","content":[{"container_id":"z","text":"","annotations":[{"container_id":"cntr_2","file_id":"cfile_1"}]}]}]}"#;
+        let event = r#"{"type":"response.output_text.annotation.added","annotation":{"container_id":"cntr_3"}}"#;
+        for chunk in [1, 9, 2_000] {
+            let unstored = found(StoredAnswer::UnstoredResponse, &[response, event], chunk);
+            let containers = ["cntr_1", "cntr_2", "cntr_3"].map(|id| format!("container={id}"));
+            assert_eq!(unstored, containers);
+            let stored = found(StoredAnswer::Response, &[response, event], chunk);
+            assert_eq!(stored[..3], containers);
+            assert_eq!(stored.len(), 6, "{stored:?}");
+        }
+        let list = format!(
+            r#"{{"data":[{}]}}"#,
+            r#"{"id":"ci_1","container_id":"cntr_1"}"#
+        );
+        let list = found(StoredAnswer::ItemList, &[&list], 1);
+        assert_eq!(
+            list,
+            ["response_item=ci_1"],
+            "an earlier answer had the container"
+        );
     }
 
     #[test]

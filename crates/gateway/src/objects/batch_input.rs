@@ -16,6 +16,7 @@ use crate::dialect::{
     Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs, RequestedPromptCache,
     RequestedTier,
 };
+use crate::document::StoredAnswer;
 
 /// The maximum number of models that the tools of a batch may name.
 const MAX_MODELS: usize = 100;
@@ -122,6 +123,21 @@ impl BatchInput {
             }),
             ..Self::default()
         }
+    }
+
+    /// Returns the kind of the answers, if they may leave something at their model server.
+    pub(super) fn stored_answer(&self) -> Option<StoredAnswer> {
+        let answer = Dialect::at(&self.path)?.stored_answer?;
+        let facts = self.facts.as_ref();
+        if facts.is_none_or(|facts| facts.stored.is_some()) {
+            return Some(answer);
+        }
+        let runs_programs = self
+            .tools
+            .iter()
+            .any(|tool| tool == HostedTool::CodeInterpreter.as_str());
+        (answer == StoredAnswer::Response && runs_programs)
+            .then_some(StoredAnswer::UnstoredResponse)
     }
 
     /// Returns the JSON that is stored.
@@ -269,6 +285,9 @@ fn call(file: &Bytes, line: &str) -> Result<(&'static Dialect, Call), String> {
     let body = file.slice_ref(body);
     let call = Call::parse(dialect, &HeaderMap::new(), body);
     let call = call.map_err(|error| format!("its body: {}", error.message))?;
+    if call.is_background {
+        return Err("its body: background must be false in a batch".to_owned());
+    }
     Ok((dialect, call))
 }
 
@@ -363,6 +382,12 @@ mod tests {
             (&good.replace("\"method\"", "\"url\""), "more than once"),
             (&good.replace("\"m\",", "\"m\",\r"), "carriage return"),
             (&good.replace("{\"model\":\"m\",", "{"), "model is missing"),
+            (
+                &good
+                    .replace("embeddings", "responses")
+                    .replace("\"m\",", "\"m\",\"background\":true,"),
+                "background must be false",
+            ),
         ] {
             let error = read(&format!("{good}\n{bad}\n{good}\n")).expect_err(bad);
             assert_eq!(

@@ -112,7 +112,7 @@ pub(super) async fn output_usage(
     };
     let output = match batch.output_file() {
         None => None,
-        Some(id) => open(client, object, id).await?,
+        Some(id) => open_output(client, object, id).await?,
     };
     let Some(output) = output else {
         return Ok(in_sum());
@@ -130,7 +130,7 @@ pub(super) async fn output_usage(
 }
 
 /// Opens the output file of a batch; returns `None` if the file was deleted.
-async fn open(
+pub(super) async fn open_output(
     client: &ObjectClient,
     object: &UpstreamObject,
     id: &str,

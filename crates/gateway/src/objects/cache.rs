@@ -17,7 +17,8 @@ const CAPACITY_BYTES: usize = 32 * 1024 * 1024;
 /// The maximum length of a description that is cached.
 const MAX_OBJECT_BYTES: usize = 64 * 1024;
 
-type CacheKey = (ProjectId, ObjectKind, String);
+/// Project, kind, upstream and id of an object.
+type CacheKey = (ProjectId, ObjectKind, String, String);
 
 /// The cache. A change through this process invalidates the entry at once; after a change through another process the entry is
 /// stale until it expires.
@@ -147,7 +148,9 @@ impl CacheState {
 }
 
 fn key(object: &UpstreamObject) -> CacheKey {
-    (object.owner.project.clone(), object.kind, object.id.clone())
+    let UpstreamObject { upstream, id, .. } = object;
+    let project = object.owner.project.clone();
+    (project, object.kind, upstream.clone(), id.clone())
 }
 
 /// True if an entry has not expired. The clock may be set back, so an entry of the future is not fresh either.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::money::Factor;
 use base::time::SECONDS_PER_HOUR;
-use base::{Error, Result};
+use base::{Error, Result, UnixTime};
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 use proxy::{Target, UpstreamBilling};
@@ -27,6 +27,8 @@ use crate::policy::ProjectPolicy;
 
 /// The interval between two polls of a container, in seconds.
 pub(super) const CONTAINER_POLL_SECONDS: i64 = SECONDS_PER_HOUR;
+/// The work of a container that a model server has made for a response, until its session is charged.
+const UNCHARGED_SESSION: &str = "session";
 /// The maximum length of the name of a container.
 const MAX_NAME_BYTES: usize = 512;
 
@@ -111,6 +113,17 @@ impl Objects {
         form_type(headers)
     }
 
+    /// Charges the session of a container that a model server has made for a response, as the same event however often it is
+    /// called. The container is not polled: it ends by itself when no program has run in it for a while.
+    ///
+    /// # Errors
+    /// 503: the ledger or the database does not respond.
+    pub(super) async fn charge_session(&self, container: &UpstreamObject) -> Result<()> {
+        let event = session_event(container, self.client.billing_of(container));
+        self.recorder.settle(vec![event], Vec::new()).await?;
+        self.repository.end_work(container).await
+    }
+
     /// Records whether a container still runs. One that does not is polled no more, and does not count for the quota.
     pub(super) async fn poll_container(
         &self,
@@ -126,9 +139,23 @@ impl Objects {
     }
 }
 
+/// Returns the record of a container that a model server has made for a response: its session is to be charged at once.
+pub(super) fn uncharged(container: UpstreamObject, now: UnixTime) -> UpstreamObject {
+    UpstreamObject {
+        work: Some(UNCHARGED_SESSION.to_owned()),
+        due_at: Some(now),
+        ..container
+    }
+}
+
+/// True if an object is a container whose session is not charged yet.
+pub(super) fn is_uncharged(object: &UpstreamObject) -> bool {
+    object.kind == ObjectKind::Container && object.work.as_deref() == Some(UNCHARGED_SESSION)
+}
+
 /// Returns the usage event for the session of a new container at an upstream that bills like this.
 pub(super) fn session_event(container: &UpstreamObject, billing: UpstreamBilling) -> UsageEvent {
-    let created_at = base::UnixTime(container.created_at.div_euclid(1_000));
+    let created_at = UnixTime(container.created_at.div_euclid(1_000));
     let quantities = Quantities::default().with(Metric::NumSessions, 1);
     let quantities = with_billing(quantities, billing, None);
     let kind = UsageKind::CodeInterpreterSessions;

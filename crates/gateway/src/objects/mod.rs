@@ -5,6 +5,8 @@
 //! object is recorded with its project before the client gets the id, and only ids of the caller's project are passed on.
 //! Unlike requests to models, these requests may query the database.
 
+mod background;
+mod batch_answers;
 mod batch_file;
 mod batch_input;
 mod batch_policy;
@@ -13,6 +15,7 @@ mod batch_usage;
 mod cache;
 mod containers;
 mod create;
+mod followed_response;
 mod list;
 mod ownership;
 mod part_body;

@@ -45,7 +45,8 @@ impl Ownership {
         }
     }
 
-    /// Returns the objects of the owner's project that have these ids, which must be distinct, in the same order.
+    /// Returns the objects of the owner's project that have these ids, which must be distinct, in the same order. If several
+    /// upstreams have an object with an id, the id names the newest.
     ///
     /// # Errors
     /// 404: an id belongs to none. 503: the database does not respond.
@@ -62,7 +63,9 @@ impl Ownership {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.repository.find(owner, kind, ids).await?;
+        let mut found = self.repository.find(owner, kind, ids).await?;
+        found.sort_by(|a, b| (a.created_at, &a.upstream).cmp(&(b.created_at, &b.upstream)));
+        // The last one with an id, which is the newest, takes the place of those before.
         let by_id = found.into_iter().map(|object| (object.id.clone(), object));
         let mut by_id: HashMap<String, UpstreamObject> = by_id.collect();
         let owned = ids
@@ -332,7 +335,7 @@ mod tests {
     use base::ids::{Id, OrganizationId, ProjectId};
     use base::{Clock, UnixTime};
     use store::testing::TestDatabase;
-    use store::{Store, sql};
+    use store::{Order, PageRequest, Store, sql};
 
     use super::*;
 
@@ -360,9 +363,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn objects_must_be_of_the_callers_project_and_files_of_one_upstream() {
-        let database = TestDatabase::new();
+    /// Returns the check of objects in a database with two projects.
+    async fn ownership(database: &TestDatabase) -> Ownership {
         let store = Store::open(database.url()).await.expect("a store");
         let mut transaction = store.begin().await.expect("a transaction");
         for statement in [sql!(ORGANIZATION, Vec::<u8>::new()), sql!(PROJECTS)] {
@@ -370,19 +372,24 @@ mod tests {
         }
         transaction.commit().await.expect("a commit");
         let clock = Clock::fake(UnixTime(1));
-        let repository = Arc::new(ObjectRepository::new(store.for_requests(), clock));
+        Ownership {
+            repository: Arc::new(ObjectRepository::new(store.for_requests(), clock)),
+            is_enforced: true,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn objects_must_be_of_the_callers_project_and_files_of_one_upstream() {
+        let database = TestDatabase::new();
+        let ownership = ownership(&database).await;
         let own = object("proj_1", "a", "u");
         for object in [
             &own,
             &object("proj_1", "b", "v"),
             &object("proj_2", "c", "u"),
         ] {
-            assert!(repository.add(object).await.expect("added"));
+            assert!(ownership.repository.add(object).await.expect("added"));
         }
-        let ownership = Ownership {
-            repository,
-            is_enforced: true,
-        };
         let check = |ids: &'static [&str]| ownership.check(&own.owner, ObjectKind::File, ids);
         let found = check(&["b", "a"]).await.expect("own files");
         let ids: Vec<&str> = found.iter().map(|object| object.id.as_str()).collect();
@@ -398,6 +405,49 @@ mod tests {
             (error.status.as_u16(), error.param.as_deref()),
             (400, Some("file_ids"))
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_id_that_two_upstreams_have_given_names_the_newest_object() {
+        let database = TestDatabase::new();
+        let ownership = ownership(&database).await;
+        let repository = &ownership.repository;
+        let older = object("proj_1", "same", "v");
+        let mut newer = object("proj_1", "same", "u");
+        newer.created_at = 2;
+        let foreign = object("proj_2", "same", "w");
+        for object in [&newer, &older, &foreign] {
+            assert!(repository.add(object).await.expect("added"));
+        }
+        let named = async || {
+            let named = ownership.check_one(&older.owner, ObjectKind::File, "same");
+            named.await.map(|object| object.upstream)
+        };
+        assert_eq!(named().await.expect("the newest"), "u");
+        let taken = object("proj_2", "same", "u");
+        assert!(
+            !repository.add(&taken).await.expect("refused"),
+            "another project has it"
+        );
+        for (after, count) in [(None, 2), (Some("same"), 0)] {
+            let page = PageRequest {
+                limit: 10,
+                after: after.map(str::to_owned),
+                before: None,
+                order: Order::Descending,
+            };
+            let list = repository.page(&older.owner, ObjectKind::File, None, &page);
+            assert_eq!(list.await.expect("a page").rows.len(), count, "{after:?}");
+        }
+        repository.set_work(&newer, "x").await.expect("set");
+        repository.remove(&newer).await.expect("removed");
+        assert_eq!(named().await.expect("the older"), "v");
+        let left = ownership.check_one(&older.owner, ObjectKind::File, "same");
+        assert_eq!(left.await.expect("the older").work, None);
+        repository.remove(&older).await.expect("removed");
+        assert!(named().await.is_err());
+        let of_other = ownership.check_one(&foreign.owner, ObjectKind::File, "same");
+        assert_eq!(of_other.await.expect("its own").upstream, "w");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use super::Objects;
 use super::batch_input::BatchInput;
 use super::batch_status::BatchStatus;
 use super::batch_usage::{BandUsage, output_usage, status_usage};
-use super::containers::CONTAINER_POLL_SECONDS;
+use super::containers::{CONTAINER_POLL_SECONDS, is_uncharged};
 use super::repository::UpstreamObject;
-use super::reservations::{batch_reservation, day_reservation};
+use super::reservations::{day_reservation, object_reservation};
 use crate::budget::with_billing;
 use crate::dialect::Dialect;
 use crate::object_kind::ObjectKind;
@@ -52,7 +52,13 @@ impl Objects {
             // It has expired.
             return self.repository.remove(object).await;
         }
+        if is_uncharged(object) {
+            return self.charge_session(object).await;
+        }
         self.reservations.bind_again(object).await;
+        if object.kind == ObjectKind::Response {
+            return self.poll_response(object).await;
+        }
         let answer = self.client.fetch(object).await?;
         if answer.is_gone() && !self.repository.is_young(object) {
             if object.kind != ObjectKind::Container {
@@ -80,6 +86,9 @@ impl Objects {
     /// # Errors
     /// 503: the database does not respond.
     pub(super) async fn remove(&self, object: &UpstreamObject) -> Result<()> {
+        if is_uncharged(object) {
+            self.charge_session(object).await?;
+        }
         self.reservations.release(object).await?;
         self.repository.remove(object).await
     }
@@ -93,6 +102,7 @@ impl Objects {
         if self.repository.is_young(object) {
             return Ok(());
         }
+        self.settle_gone(object).await?;
         self.remove(object).await
     }
 
@@ -145,8 +155,8 @@ impl Objects {
         self.repository.set_due(object, Some(next)).await
     }
 
-    /// Records the output files of a batch and, if the batch has ended, its usage. A batch that does not report its usage is
-    /// left to the poller, at once, which reads its output.
+    /// Records the output files of a batch and, if the batch has ended, its usage. A batch that does not report its usage, or
+    /// whose answers may be stored, is left to the poller, at once, which reads its output.
     async fn reconcile_batch(&self, object: &UpstreamObject, answer: &[u8]) -> Result<()> {
         let batch = BatchStatus::read(answer)?;
         self.adopt_output(object, &batch).await?;
@@ -155,7 +165,8 @@ impl Objects {
             return Ok(());
         };
         let facts = &self.reservations.budget.facts;
-        if let Some(spent) = status_usage(&batch, &input, facts) {
+        let usage = status_usage(&batch, &input, facts);
+        if let Some(spent) = usage.filter(|_| input.stored_answer().is_none()) {
             return self.settle_batch(object, &batch, &input, vec![spent]).await;
         }
         let now = self.clock.now();
@@ -172,6 +183,7 @@ impl Objects {
             let next = self.clock.now().plus(BATCH_POLL_SECONDS);
             return self.repository.set_due(object, Some(next)).await;
         };
+        self.record_batch_answers(object, &batch, &input).await?;
         let facts = &self.reservations.budget.facts;
         let spent = match status_usage(&batch, &input, facts) {
             Some(spent) => vec![spent],
@@ -188,7 +200,10 @@ impl Objects {
         }
         let known = self.repository.find(&object.owner, ObjectKind::File, &ids);
         let known = known.await?;
-        let is_new = |id: &&str| known.iter().all(|file| file.id != *id);
+        let is_known = |file: &UpstreamObject, id: &str| {
+            (file.id.as_str(), &file.upstream) == (id, &object.upstream)
+        };
+        let is_new = |id: &&str| !known.iter().any(|file| is_known(file, id));
         for id in ids.into_iter().filter(is_new) {
             let file = UpstreamObject {
                 owner: object.owner.clone(),
@@ -242,7 +257,7 @@ impl Objects {
                 ..object_event(object, id, ended_at, kind, quantities)
             });
         }
-        let releases: Vec<_> = batch_reservation(object).into_iter().collect();
+        let releases: Vec<_> = object_reservation(object).into_iter().collect();
         if !events.is_empty() || !releases.is_empty() {
             self.recorder.settle(events, releases).await?;
         }

@@ -10,7 +10,7 @@ use crate::object_kind::ObjectKind;
 /// The age, in milliseconds, below which an upstream may not find an object yet, so that the object is not taken for deleted.
 const MIN_FORGET_AGE: i64 = 15 * SECONDS_PER_MINUTE * 1_000;
 
-/// A conflict means that the owner, or another project, has the id already.
+/// A conflict means that the owner, or another project, has the id of the upstream already.
 const ADD: &str = "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, \
                    user_id, created_at, work, due_at, bytes, expires_at) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
@@ -30,11 +30,20 @@ const DUE: &str = "\
 /// The duration of a claim, by the database's clock: longer than a poll takes, unless an upstream takes minutes. If the node
 /// dies in the meantime, another one polls after that.
 const CLAIM_SECONDS: i64 = 5 * SECONDS_PER_MINUTE;
+/// The duration of a claim of a response. It is short, so that the usage is known soon if the node dies, since a response that two
+/// nodes poll at once is metered once all the same.
+const RESPONSE_CLAIM_SECONDS: i64 = 10;
 
-/// Removes some of the expired objects of all projects.
+/// The earliest time at which an object of a kind can be polled.
+const NEXT_DUE: &str = "\
+    SELECT MIN(CASE WHEN claimed_until > due_at THEN claimed_until ELSE due_at END) AS due_at FROM stored_objects \
+    WHERE kind = $1 AND due_at IS NOT NULL";
+
+/// Removes some of the expired objects of all projects. Those that are still polled have usage that the ledger lacks.
 const REMOVE_EXPIRED: &str = "\
-    DELETE FROM stored_objects WHERE (organization_id, project_id, kind, id) IN \
-    (SELECT organization_id, project_id, kind, id FROM stored_objects WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+    DELETE FROM stored_objects WHERE (organization_id, project_id, kind, id, upstream) IN \
+    (SELECT organization_id, project_id, kind, id, upstream FROM stored_objects WHERE expires_at <= $1 AND due_at IS NULL \
+    ORDER BY expires_at LIMIT $2)";
 
 const COUNT: &str = "SELECT COUNT(*) AS count FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND kind = $3";
 
@@ -66,7 +75,7 @@ pub struct UpstreamObject {
     pub purpose: String,
     /// Time of creation, in milliseconds since 1970.
     pub created_at: i64,
-    /// Requests of a batch, or of the file that is its input, in JSON.
+    /// Requests of a batch, or of the file that is its input, or facts for the metering of a response in the background, in JSON.
     pub work: Option<String>,
     /// Time of the next poll, if there is to be one; of an upload and its parts, the time at which they expire.
     pub due_at: Option<UnixTime>,
@@ -121,7 +130,8 @@ impl ObjectRepository {
         Ok(transaction.commit().await?)
     }
 
-    /// Returns the objects of the owner's project that have these ids and are not expired, in any order.
+    /// Returns the objects of the owner's project that have these ids and are not expired, in any order. Several upstreams may
+    /// have an object with the same id.
     ///
     /// # Errors
     /// The database's.
@@ -185,7 +195,20 @@ impl ObjectRepository {
         Ok(read.fetch_all(statement, UpstreamObject::read).await?)
     }
 
-    /// Claims a due object for this node, until the object is due another time or for 5 minutes. Returns false if
+    /// Returns the earliest time at which an object of a kind, of any project, is due and claimed by no node; `None` if none is to be
+    /// polled.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn next_due(&self, kind: ObjectKind) -> Result<Option<UnixTime>, Error> {
+        let mut read = self.store.read().await?;
+        let statement = sql!(NEXT_DUE, kind.as_str());
+        Ok(read
+            .fetch_one(statement, |row| row.optional_time("due_at"))
+            .await?)
+    }
+
+    /// Claims a due object for this node, until the object is due another time or for 5 minutes, a response for 10 seconds. Returns false if
     /// another node was faster.
     ///
     /// # Errors
@@ -193,9 +216,13 @@ impl ObjectRepository {
     pub async fn claim(&self, object: &UpstreamObject) -> Result<bool, Error> {
         let mut transaction = self.store.begin_untracked().await?;
         let now = transaction.now().await?;
+        let seconds = match object.kind {
+            ObjectKind::Response => RESPONSE_CLAIM_SECONDS,
+            _ => CLAIM_SECONDS,
+        };
         let mut claim = sql!(
             "UPDATE stored_objects SET claimed_until = $1 WHERE due_at = $2 AND (claimed_until IS NULL OR claimed_until <= $3)",
-            now.plus(CLAIM_SECONDS),
+            now.plus(seconds),
             object.due_at,
             now
         );
@@ -228,6 +255,16 @@ impl ObjectRepository {
     /// The database's.
     pub async fn set_work(&self, object: &UpstreamObject, work: &str) -> Result<(), Error> {
         let mut statement = sql!("UPDATE stored_objects SET work = $1", work);
+        self.write_one(&mut statement, object).await
+    }
+
+    /// Ends the work of an object, which is due no more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn end_work(&self, object: &UpstreamObject) -> Result<(), Error> {
+        let mut statement =
+            sql!("UPDATE stored_objects SET work = NULL, due_at = NULL, claimed_until = NULL");
         self.write_one(&mut statement, object).await
     }
 
@@ -294,7 +331,8 @@ fn is_object(statement: &mut Statement, object: &UpstreamObject) {
         .push(" AND project_id = ");
     statement.bind(&owner.project).push(" AND kind = ");
     statement.bind(object.kind.as_str()).push(" AND id = ");
-    statement.bind(object.id.as_str());
+    statement.bind(object.id.as_str()).push(" AND upstream = ");
+    statement.bind(object.upstream.as_str());
 }
 
 fn add(object: &UpstreamObject) -> Statement {

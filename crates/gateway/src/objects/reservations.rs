@@ -1,4 +1,4 @@
-//! Spend reservations for what outlives its request: batches, and the storage of vector stores.
+//! Spend reservations for what outlives its request: batches, responses in the background, and the storage of vector stores.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use usage::{DurableReservation, DurableReservations, ItemName, Metric, Reservati
 
 use super::batch_input::BatchInput;
 use super::repository::{ObjectOwner, UpstreamObject};
+use crate::background_work::BackgroundWork;
 use crate::budget::SpendBudget;
 use crate::caller::Caller;
 use crate::dialect::Dialect;
@@ -92,6 +93,20 @@ impl ObjectReservations {
         }
     }
 
+    /// Reserves the maximum cost of a response that is made in the background, until the response is settled.
+    ///
+    /// # Errors
+    /// 429: the organization, or the project, has less left.
+    pub(crate) async fn reserve_response(
+        &self,
+        caller: &Caller,
+        now: UnixTime,
+        max_cost: NanoDollars,
+    ) -> Result<DurableReservation> {
+        let ask = caller.spend_request(now, max_cost);
+        self.durable.reserve(&ask, PENDING_SECONDS).await
+    }
+
     /// Reserves a day of storage for this many bytes of files of a vector store, even for none if a limit is set. Returns `None`
     /// if no limit is set.
     ///
@@ -126,7 +141,7 @@ impl ObjectReservations {
         let id = &object.id;
         match self.durable.bind(reservation, id).await {
             Ok(_) => {}
-            Err(error) => tracing::warn!(id, %error, "failed to bind spend reservation to batch"),
+            Err(error) => tracing::warn!(id, %error, "failed to bind spend reservation"),
         }
     }
 
@@ -136,7 +151,7 @@ impl ObjectReservations {
         // A minute more, because the reservation is older than the object, and clocks differ.
         let may_be_pending =
             self.budget.clock.now() <= created_at.plus(PENDING_SECONDS + SECONDS_PER_MINUTE);
-        if may_be_pending && let Some(reservation) = batch_reservation(object) {
+        if may_be_pending && let Some(reservation) = object_reservation(object) {
             self.bind(&reservation, object).await;
         }
     }
@@ -170,7 +185,7 @@ impl ObjectReservations {
     /// # Errors
     /// 503: the database does not respond.
     pub(super) async fn release(&self, object: &UpstreamObject) -> Result<()> {
-        let mut reservations: Vec<_> = batch_reservation(object).into_iter().collect();
+        let mut reservations: Vec<_> = object_reservation(object).into_iter().collect();
         if object.kind == ObjectKind::VectorStore {
             let today = self.budget.clock.now().floor(SECONDS_PER_DAY);
             let days = [today, today.plus(SECONDS_PER_DAY)];
@@ -211,15 +226,14 @@ pub(super) fn day_reservation(object: &UpstreamObject, day: UnixTime) -> Reserva
     ReservationKey::new(organization, SpendReservationId::from_text(id))
 }
 
-/// Returns the reservation for a batch, if it has one.
-pub(super) fn batch_reservation(object: &UpstreamObject) -> Option<ReservationKey> {
-    if object.kind != ObjectKind::Batch {
-        return None;
-    }
-    let input = BatchInput::of_text(object.work.as_deref())?;
+/// Returns the reservation for a batch, or for a response that is made in the background, if it has one.
+pub(super) fn object_reservation(object: &UpstreamObject) -> Option<ReservationKey> {
+    let work = object.work.as_deref();
+    let reservation = match object.kind {
+        ObjectKind::Batch => BatchInput::of_text(work)?.reservation,
+        ObjectKind::Response => BackgroundWork::of_text(work)?.reservation,
+        _ => None,
+    };
     let ObjectOwner { organization, .. } = &object.owner;
-    Some(ReservationKey::new(
-        organization.clone(),
-        input.reservation?,
-    ))
+    Some(ReservationKey::new(organization.clone(), reservation?))
 }

@@ -1,5 +1,7 @@
 //! Requests about one object, or a part of it, which are passed to its upstream.
 
+use std::sync::Arc;
+
 use base::Result;
 use http::Method;
 use usage::DurableReservation;
@@ -17,7 +19,7 @@ impl Objects {
     /// # Errors
     /// 404: the object is not of the caller's project. 429: a spend limit leaves no room. 502, 504: the upstream's.
     pub(super) async fn retrieve(
-        &self,
+        self: &Arc<Self>,
         request: ObjectRequest<'_>,
         id: &str,
     ) -> Result<ObjectResponse> {
@@ -29,6 +31,9 @@ impl Objects {
         let is_deletion = head.method == Method::DELETE && route.rest.is_empty();
         if object.kind.is_state() && !is_deletion {
             return self.pass_state(request, &object, upstream).await;
+        }
+        if object.kind == ObjectKind::Response {
+            self.end_response(&object).await?;
         }
         if object.kind == ObjectKind::VectorStore {
             if is_deletion && object.due_at.is_some() {

@@ -47,12 +47,13 @@ impl Objects {
     }
 
     /// Passes a request about state, other than its deletion, to its upstream. Items in the answer are recorded, so that other
-    /// requests can name them. Nothing is metered: the usage of a response is recorded when it is made.
+    /// requests can name them. Nothing is metered but the end of a response in the background: the usage of any other response is
+    /// recorded when it is made.
     ///
     /// # Errors
     /// Those of [`Self::check_items`]. 502, 504: the upstream's.
     pub(super) async fn pass_state(
-        &self,
+        self: &Arc<Self>,
         request: ObjectRequest<'_>,
         object: &UpstreamObject,
         target: Target,
@@ -79,8 +80,10 @@ impl Objects {
         if lists_items {
             self.check_cursors(caller, head.uri.query()).await?;
         }
+        let is_whole = route.rest.is_empty() || route.rest == "/cancel";
+        let followed = is_whole.then(|| self.follow_response(object)).flatten();
         let mut upstream_request = UpstreamRequest::of_client(head, share, body, JSON);
-        if lists_items {
+        if lists_items || followed.is_some() {
             upstream_request = upstream_request.uncompressed();
         }
         let answer = self.client.send(target.clone(), upstream_request).await;
@@ -95,6 +98,9 @@ impl Objects {
             let expiry = StateExpiry::At(object.expires_at);
             let recording = self.state_recorder.begin(caller, &target, expiry);
             response.body_mut().record_items(recording);
+        }
+        if let Some(followed) = followed.filter(|_| status.is_success()) {
+            response.body_mut().follow(followed);
         }
         Ok(ObjectResponse::Passthrough(response))
     }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use base::Error;
+use base::{Error, Result};
 use http::StatusCode;
 use tasks::Task;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use usage::Outcome;
 
 use super::Objects;
+use super::containers::{is_uncharged, uncharged};
 use super::repository::{ObjectOwner, UpstreamObject};
 use crate::object_kind::ObjectKind;
-use crate::state_recording::StateRecord;
+use crate::state_recording::{BackgroundEnd, StateObject, StateRecord};
 
 /// The capacity of the queue: more than the answers that can be under way, each of which is recorded at most twice.
 pub(crate) const STATE_QUEUE_CAPACITY: usize = 16_384;
@@ -49,6 +51,16 @@ struct RecordRows {
     rows: Vec<UpstreamObject>,
 }
 
+/// The record of a response that is made in the background, compared with the one that was to be written.
+enum BackgroundRecord {
+    /// The record was written.
+    Written,
+    /// The project had the response before: the upstream has answered an earlier request again.
+    Known,
+    /// Another project has a response with this id.
+    Foreign,
+}
+
 impl Objects {
     /// Records answers in one transaction, or one after the other if the database refuses that.
     async fn record_group(self: &Arc<Self>, group: Vec<StateRecord>) {
@@ -66,38 +78,137 @@ impl Objects {
                 }
                 None => None,
             };
+            let response = rows.iter().find(|row| row.work.is_some());
             match (failure, record.recorded) {
-                // The receiver is gone if the client has hung up.
-                (None, Some(done)) => drop(done.send(())),
+                (None, done) => {
+                    if rows.iter().any(is_uncharged) {
+                        self.state.due.notify_one();
+                    }
+                    match (done, response) {
+                        (None, _) => {}
+                        // The receiver is gone if the client has hung up.
+                        (Some(done), None) => drop(done.send(())),
+                        (Some(done), Some(response)) => {
+                            self.end_background(response, record.end, done).await;
+                        }
+                    }
+                }
+                (Some(error), Some(_)) if record.is_repeated => {
+                    let upstream = record.upstream.upstream_name();
+                    tracing::error!(upstream, %error, "failed to record end of response in the background");
+                }
                 (Some(error), Some(_)) => {
                     let upstream = record.upstream.upstream_name();
                     tracing::error!(upstream, %error, "failed to record owner of stored answer; deleting it at upstream");
                     self.delete_answer(rows);
                 }
                 // What a stream has announced is recorded again at its end.
-                (_, None) => {}
+                (Some(_), None) => {}
             }
+        }
+    }
+
+    /// Ends a request whose response is recorded, and tells `done` once that is durable. The response is metered by the poller
+    /// from now on, unless the request has metered it.
+    async fn end_background(
+        self: &Arc<Self>,
+        response: &UpstreamObject,
+        end: Option<BackgroundEnd>,
+        done: oneshot::Sender<()>,
+    ) {
+        let (id, upstream) = (&response.id, &response.upstream);
+        match (self.background_record(response).await, end) {
+            (Ok(BackgroundRecord::Written), Some(BackgroundEnd::HandedOver(request))) => {
+                if let Some(reservation) = request.hand_over() {
+                    self.reservations.bind(&reservation, response).await;
+                }
+                self.state.due.notify_one();
+            }
+            (Ok(BackgroundRecord::Written), Some(BackgroundEnd::Settled(recorded))) => {
+                let (objects, response) = (Arc::clone(self), response.clone());
+                // If the process ends before, the poller writes the same row again.
+                tokio::spawn(async move {
+                    if recorded.await.is_ok() {
+                        objects.end_polling(&response).await;
+                        let _ = done.send(());
+                    }
+                });
+                return;
+            }
+            (Ok(BackgroundRecord::Written), None) => self.state.due.notify_one(),
+            (Ok(BackgroundRecord::Known), end) => {
+                if let Some(BackgroundEnd::HandedOver(request)) = end {
+                    // Nothing new was made, and what was made before has a row.
+                    drop(request.settle(Outcome::Succeeded, None));
+                }
+            }
+            (Ok(BackgroundRecord::Foreign), _) => {
+                tracing::error!(
+                    upstream,
+                    id,
+                    "upstream answered with a response of another project"
+                );
+                return;
+            }
+            (Err(error), _) => {
+                tracing::error!(upstream, id, %error, "failed to read record of response; usage estimated");
+                return;
+            }
+        }
+        let _ = done.send(());
+    }
+
+    async fn background_record(&self, response: &UpstreamObject) -> Result<BackgroundRecord> {
+        let (owner, id) = (&response.owner, response.id.as_str());
+        let found = self.repository.find(owner, response.kind, &[id]).await?;
+        Ok(match found.first() {
+            Some(found) if found.work == response.work => BackgroundRecord::Written,
+            Some(found) if found.upstream == response.upstream => BackgroundRecord::Known,
+            _ => BackgroundRecord::Foreign,
+        })
+    }
+
+    /// Notes that a response is metered. A failure is left to the poller.
+    async fn end_polling(&self, response: &UpstreamObject) {
+        if let Err(error) = self.repository.set_due(response, None).await {
+            let id = &response.id;
+            tracing::warn!(id, %error, "failed to end polling of response; will retry");
         }
     }
 
     fn rows(&self, record: StateRecord) -> RecordRows {
         let owner = ObjectOwner::of_key(&record.key, &record.project);
-        let created_at = self.clock.now_milliseconds();
-        let rows = record.objects.iter().map(|object| UpstreamObject {
-            owner: owner.clone(),
-            kind: object.kind,
-            id: object.id.clone(),
-            upstream: record.upstream.upstream_name().to_owned(),
-            purpose: String::new(),
-            created_at,
-            work: None,
-            due_at: None,
-            bytes: None,
-            expires_at: object.expires_at,
-        });
+        let upstream = record.upstream.upstream_name();
+        let objects = record.objects.iter();
+        let rows = objects.map(|object| self.state_row(&owner, upstream, object));
         RecordRows {
             rows: rows.collect(),
             record,
+        }
+    }
+
+    /// Returns the row of an object of an answer.
+    pub(super) fn state_row(
+        &self,
+        owner: &ObjectOwner,
+        upstream: &str,
+        object: &StateObject,
+    ) -> UpstreamObject {
+        let row = UpstreamObject {
+            owner: owner.clone(),
+            kind: object.kind,
+            id: object.id.clone(),
+            upstream: upstream.to_owned(),
+            purpose: String::new(),
+            created_at: self.clock.now_milliseconds(),
+            work: object.work.clone(),
+            due_at: object.due_at,
+            bytes: None,
+            expires_at: object.expires_at,
+        };
+        match object.kind {
+            ObjectKind::Container => uncharged(row, self.clock.now()),
+            _ => row,
         }
     }
 
@@ -115,6 +226,9 @@ impl Objects {
             let id = object.id.clone();
             let is_running = self.drains.run(async move {
                 if let Ok(target) = objects.client.upstream_of(&object) {
+                    if object.work.is_some() {
+                        objects.cancel_unrecorded(&object).await;
+                    }
                     objects.delete(&object, target).await;
                 }
             });

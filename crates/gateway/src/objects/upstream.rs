@@ -18,6 +18,7 @@ use proxy::{
 use serde::Deserialize;
 use tokio::time::{Sleep, sleep};
 
+use super::followed_response::FollowedResponse;
 use super::quota::QuotaShare;
 use super::repository::UpstreamObject;
 use crate::abortable_body::{BodyContent, BrokenOff};
@@ -231,6 +232,8 @@ pub(crate) struct PassthroughBody {
     _share: Option<Arc<QuotaShare>>,
     /// Recording of the items of a list; `None` of any other answer.
     list: Option<Box<ListRecording>>,
+    /// Reader of a response that is not metered yet; `None` of any other answer.
+    followed: Option<Box<FollowedResponse>>,
 }
 
 /// The recording of the items of a list that passes through. The last bytes are held back until it is complete.
@@ -253,6 +256,7 @@ impl PassthroughBody {
             deadline,
             _share: None,
             list: None,
+            followed: None,
         };
         (head, body)
     }
@@ -274,6 +278,11 @@ impl PassthroughBody {
         }));
     }
 
+    /// Reads the answer, a response, as it passes.
+    pub(super) fn follow(&mut self, followed: FollowedResponse) {
+        self.followed = Some(Box::new(followed));
+    }
+
     /// Returns the next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
@@ -290,7 +299,7 @@ impl ListRecording {
     /// Ends the list, and returns its last bytes once its items are recorded. Those that could not be can be listed again.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(recording) = self.recording.take() {
-            self.recorded = recording.finish(&self.ids);
+            self.recorded = recording.finish(&self.ids, None);
         }
         if let Some(recorded) = &mut self.recorded {
             // An error is logged where it happens.
@@ -346,6 +355,9 @@ impl BodyContent for PassthroughBody {
             }
             let next = ready!(self.poll_upstream(context));
             let Some(list) = &mut self.list else {
+                if let Some(followed) = &mut self.followed {
+                    followed.read(next.as_ref());
+                }
                 return Poll::Ready(next);
             };
             match next {

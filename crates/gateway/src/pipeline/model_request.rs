@@ -5,11 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use base::ids::{Id, RequestId};
-use base::{Error, Result, UnixTime};
+use base::{Error, NanoDollars, Result, UnixTime};
 use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
-use usage::SpendReservation;
+use usage::{DurableReservation, SpendReservation};
 
 use super::{Pipeline, RequestContext};
 use crate::caller::Caller;
@@ -76,6 +76,7 @@ impl Pipeline {
         let policy = ProjectPolicy::of(&caller);
         policy.check_call(call)?;
         policy.apply(call)?;
+        let plan = background_plan(call, plan)?;
         let ownership = &self.objects.ownership;
         let plan = ownership.check_call(&caller, call, plan).await?;
         let plan = policy.apply_to_prompt_cache(call, plan, &self.rate_limits.facts)?;
@@ -120,10 +121,14 @@ impl Pipeline {
         let now = self.clock.now();
         let share = self.flow.request(&caller)?;
         let decoding_memory = self.flow.answer(&caller)?;
-        let (spend, limits) = self.reserve(dialect, context, &caller, call, plan, now)?;
+        let (spend, durable) = self
+            .reserve_spend(dialect, &caller, call, plan, now)
+            .await?;
+        let limits = self.reserve_limits(dialect, context, &caller, call, plan)?;
         // Both are released once the usage is written.
         let queue_permit = self.recorder.reserve().await?;
-        let queue_permit = queue_permit.with_spend(spend).with_share(share);
+        let queue_permit = queue_permit.with_spend(spend).with_durable(durable);
+        let queue_permit = queue_permit.with_share(share);
         self.auth.record_use(&caller);
         let admission = Admission {
             queue_permit,
@@ -134,6 +139,7 @@ impl Pipeline {
             billing: first.billing(),
             estimate: take(&mut call.estimate),
             admitted_at: now,
+            is_background: call.is_background,
         };
         Ok(InFlightRequest {
             dialect,
@@ -141,34 +147,83 @@ impl Pipeline {
             observer: context.observer.hand_over(),
             decoding_memory: Some(decoding_memory),
             state_recorder: call
-                .stores_answer()
-                .then(|| self.objects.state_recorder.clone()),
+                .stored_answer(dialect)
+                .map(|answer| (self.objects.state_recorder.clone(), answer)),
         })
     }
 
-    /// Reserves the cost of a request, then the amounts that count for its rate limits.
-    fn reserve(
+    /// Reserves the maximum cost of a request: in memory, or in the database if the response is made in the background, since
+    /// that may outlive the process. The latter is reserved without a limit, too, so that a later limit counts it.
+    async fn reserve_spend(
+        &self,
+        dialect: &Dialect,
+        caller: &Caller,
+        call: &Call,
+        plan: &[Target],
+        at: UnixTime,
+    ) -> Result<(Option<SpendReservation>, Option<DurableReservation>)> {
+        if dialect.is_free {
+            return Ok((None, None));
+        }
+        if !call.is_background {
+            let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
+            return Ok((spend, None));
+        }
+        let has_limit = caller.has_spend_limit();
+        let max_cost = match self.budget.max_cost(dialect, call, plan, at) {
+            Err(error) if has_limit => return Err(error),
+            max_cost => max_cost.unwrap_or_default(),
+        };
+        if !has_limit && max_cost == NanoDollars::default() {
+            return Ok((None, None));
+        }
+        let reservations = &self.objects.reservations;
+        let reserving = Box::pin(reservations.reserve_response(caller, at, max_cost));
+        Ok((None, Some(reserving.await?)))
+    }
+
+    /// Reserves the amounts that count for the rate limits of a request.
+    fn reserve_limits(
         &self,
         dialect: &Dialect,
         context: &mut RequestContext,
         caller: &Caller,
         call: &mut Call,
         plan: &[Target],
-        at: UnixTime,
-    ) -> Result<(Option<SpendReservation>, RateLimitReservation)> {
+    ) -> Result<RateLimitReservation> {
         let known = plan.first().map_or(&*call.model, |target| &*target.model);
         let names = self.rate_limits.names(caller, &call.model, plan);
-        let (spend, requested) = if dialect.is_free {
-            (None, Amounts::zero().with_requests(1).into())
+        let requested = if dialect.is_free {
+            Amounts::zero().with_requests(1).into()
         } else {
             call.estimate.input = call.input(known, names.token_limit());
-            let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
-            (spend, call.estimate.requested_amounts(dialect.kind))
+            call.estimate.requested_amounts(dialect.kind)
         };
         let (reserved, status) =
             self.rate_limits
                 .reserve(&caller.project, names.as_slice(), &requested);
         context.rate_limit_status = status;
-        Ok((spend, reserved?))
+        reserved
     }
+}
+
+/// Returns the targets of a plan at which a request may be served: all, or those that keep the response if it is made in the
+/// background.
+///
+/// # Errors
+/// 400: no upstream that serves the model keeps responses.
+fn background_plan(call: &Call, mut plan: Vec<Target>) -> Result<Vec<Target>> {
+    if !call.is_background {
+        return Ok(plan);
+    }
+    plan.retain(Target::stores);
+    if plan.is_empty() {
+        let shown = base::shown(&call.model);
+        let message = format!(
+            "background must be false: no model server with the model '{shown}' keeps responses. The operator can set stores = \
+             true for an upstream that stores them."
+        );
+        return Err(Error::invalid("background", message));
+    }
+    Ok(plan)
 }

@@ -6,29 +6,29 @@ use std::sync::Arc;
 use base::Error;
 use bytes::Bytes;
 use http::StatusCode;
-use proxy::{ResponseDeadline, UpstreamSocket};
+use proxy::UpstreamSocket;
 use tokio::time::{Instant, timeout_at};
 use usage::{Outcome, Recorded};
 use websocket::{Incoming, ReceiveError};
 
 use crate::answer::MessageReader;
+use crate::answer_settlement::AnswerSettlement;
 use crate::caller::Caller;
-use crate::document::ReportedError;
 use crate::in_flight::InFlightRequest;
-use crate::upstreams::{ForwardFailure, response_end};
+use crate::object_kind::ObjectKind;
+use crate::state_recording::StateRecorded;
+use crate::upstreams::ForwardFailure;
 
 /// A response, with the connection that it comes on and the request that it settles. Dropped before that, the request is settled
 /// by an estimate.
 pub(crate) struct SocketAnswer {
     upstream: UpstreamSocket,
     reader: MessageReader,
-    deadline: ResponseDeadline,
+    settlement: AnswerSettlement,
     /// The time until which the next event must have come; `None` if nobody has waited for it yet.
     due: Option<Instant>,
     is_sent: bool,
     has_begun: bool,
-    /// `None` once the request is settled.
-    request: Option<InFlightRequest>,
 }
 
 impl SocketAnswer {
@@ -36,23 +36,27 @@ impl SocketAnswer {
     pub(crate) fn new(
         upstream: UpstreamSocket,
         model: &Arc<str>,
-        mut request: InFlightRequest,
+        request: InFlightRequest,
     ) -> Self {
-        request.set_target(&upstream.target(model));
+        let target = upstream.target(model);
+        let mut reader = MessageReader::new(request.dialect);
+        let mut settlement = AnswerSettlement::new(request, &target, upstream.deadline());
+        if let Some(ids) = settlement.begin_recording(&target) {
+            reader.find_ids(ids);
+        }
         Self {
-            deadline: upstream.deadline(),
             upstream,
-            reader: MessageReader::new(request.dialect),
+            reader,
+            settlement,
             due: None,
             is_sent: false,
             has_begun: false,
-            request: Some(request),
         }
     }
 
     /// Returns the caller, until the request is settled.
     pub(crate) fn caller(&self) -> Option<&Caller> {
-        self.request.as_ref()?.caller()
+        self.settlement.caller()
     }
 
     /// Sends the request. Cancelled, the connection is of no further use.
@@ -60,7 +64,7 @@ impl SocketAnswer {
     /// # Errors
     /// The upstream has closed the connection, or does not take the request in time.
     pub(crate) async fn send(&mut self, body: Bytes) -> Result<(), Outcome> {
-        let due = Instant::now() + self.deadline.left();
+        let due = Instant::now() + self.settlement.deadline.left();
         match timeout_at(due, self.upstream.send_text(body)).await {
             Ok(Ok(())) => {
                 self.is_sent = true;
@@ -76,7 +80,7 @@ impl SocketAnswer {
     /// # Errors
     /// The response will not be complete.
     pub(crate) async fn next(&mut self) -> Result<Bytes, Outcome> {
-        let deadline = &self.deadline;
+        let deadline = &self.settlement.deadline;
         let due = self
             .due
             .get_or_insert_with(|| Instant::now() + deadline.left());
@@ -91,7 +95,7 @@ impl SocketAnswer {
                 Ok(Ok(Incoming::Control)) => {}
                 Ok(Err(ReceiveError::NoMemory(_))) => {
                     // The lack is this side's.
-                    self.deadline.ignore_end();
+                    self.settlement.deadline.ignore_end();
                     return Err(Outcome::UpstreamFailed);
                 }
                 Ok(Ok(Incoming::Binary) | Err(_)) => return Err(Outcome::UpstreamFailed),
@@ -102,17 +106,24 @@ impl SocketAnswer {
 
     fn read(&mut self, event: &[u8]) {
         if !std::mem::replace(&mut self.has_begun, true)
-            && let Some(request) = &mut self.request
+            && let Some(request) = self.settlement.request()
         {
             request.observer.set_upstream(self.upstream.upstream_name());
             request.observer.respond(StatusCode::OK);
         }
         self.reader.read(event);
+        if let Some(ids) = self.reader.stored_ids() {
+            self.settlement.announce(ids);
+        }
     }
 
-    /// Returns the id of the response, once an event has named it.
-    pub(crate) fn response_id(&self) -> Option<&str> {
-        self.reader.response_id()
+    /// Returns the id of the response, once an event has named it, and true if its owner will be recorded when the response is
+    /// settled.
+    pub(crate) fn response_id(&self) -> Option<(&str, bool)> {
+        let id = self.reader.response_id()?;
+        let ids = self.reader.stored_ids();
+        let is_stored = ids.is_some_and(|ids| ids.contains(ObjectKind::Response, id));
+        Some((id, is_stored))
     }
 
     /// True if the last event has come.
@@ -122,20 +133,23 @@ impl SocketAnswer {
 
     /// Excludes the end of the response from the upstream's record: the upstream had to wait for the client.
     pub(crate) fn ignore_end(&mut self) {
-        self.deadline.ignore_end();
+        self.settlement.deadline.ignore_end();
     }
 
     /// Settles the request by the end of the response and the usage that came. Returns `None` if the request was settled before.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> Option<Recorded> {
-        let request = self.request.take()?;
-        let (settled, accumulator) = self.reader.settle(outcome);
-        match accumulator.error {
-            // As with a status of 4xx, the upstream is healthy.
-            Some(ReportedError::Client) => {}
-            Some(ReportedError::Server) => self.deadline.record_failure("error in an answer"),
-            None => self.deadline.record_end(response_end(settled)),
+        if self.settlement.is_settled() {
+            return None;
         }
-        request.settle(settled, Some(accumulator))
+        let is_complete = self.is_complete();
+        let settled = self.reader.settle(outcome);
+        self.settlement
+            .settle(outcome, settled, is_complete, self.reader.stored_ids())
+    }
+
+    /// Returns what the last event of a settled response waits for: the owner of what it has left at its upstream is recorded.
+    pub(crate) fn take_recorded(&mut self) -> Option<StateRecorded> {
+        self.settlement.take_recorded()
     }
 
     /// Settles the request of a response that will not be complete, and returns the error that the client gets.
@@ -147,7 +161,7 @@ impl SocketAnswer {
             _ => Error::upstream("The model server broke off its response."),
         };
         if !self.has_begun
-            && let Some(request) = &mut self.request
+            && let Some(request) = self.settlement.request()
         {
             request.observer.fail(&error);
         }
@@ -159,7 +173,7 @@ impl SocketAnswer {
         if self.is_sent {
             return false;
         }
-        let Some(request) = self.request.take() else {
+        let Some(request) = self.settlement.take_request() else {
             return false;
         };
         let failure = ForwardFailure::unsent(Error::internal(), Outcome::ClientGone);
@@ -179,7 +193,7 @@ impl SocketAnswer {
 
     /// True once the request is settled.
     pub(crate) fn is_settled(&self) -> bool {
-        self.request.is_none()
+        self.settlement.is_settled()
     }
 
     /// Returns the connection, for the next response.

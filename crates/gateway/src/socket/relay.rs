@@ -1,6 +1,7 @@
 //! The relay of a response's events from an upstream to a client: settled once the upstream has sent all usage, drained in the
 //! background if the client hangs up before.
 
+use base::Error;
 use base::ids::RequestId;
 use bodies::Capture;
 use bytes::Bytes;
@@ -94,6 +95,7 @@ impl Relay<'_> {
         if let Err(outcome) = sent {
             return Err(self.fail(answer, outcome).await);
         }
+        let mut is_named = false;
         loop {
             let event = select! {
                 biased;
@@ -105,14 +107,17 @@ impl Relay<'_> {
                 Ok(event) => event,
                 Err(outcome) => return Err(self.fail(answer, outcome).await),
             };
-            if let Some(id) = answer.get().response_id() {
-                self.response_ids.add(id);
+            if !is_named && let Some((id, is_stored)) = answer.get().response_id() {
+                is_named = true;
+                // A stored response is found by its record, also from other connections.
+                if !is_stored {
+                    self.response_ids.add(id);
+                }
             }
             let is_last = answer.get().is_complete();
             if is_last {
-                let recorded = answer.get().settle(Outcome::Succeeded);
-                // The last event would promise that its usage is durable.
-                self.make_durable(recorded).await?;
+                // The last event would promise that its usage is durable, and that the response can be named.
+                self.settle(answer).await?;
             }
             self.send(answer, event).await?;
             if is_last {
@@ -143,14 +148,32 @@ impl Relay<'_> {
         sent.map_err(SessionEnd::from)
     }
 
+    /// Settles a complete response, and waits for its records.
+    async fn settle(&mut self, answer: &mut RelayedAnswer<'_>) -> Result<(), SessionEnd> {
+        let recorded = answer.get().settle(Outcome::Succeeded);
+        self.make_durable(recorded).await?;
+        if let Some(recorded) = answer.get().take_recorded()
+            && recorded.await.is_err()
+        {
+            let message = "The response could not be recorded, and cannot be continued.";
+            return Err(self.break_off(&Error::overloaded(message, 1)).await);
+        }
+        Ok(())
+    }
+
     /// Tells the client that the response will not be complete.
     async fn fail(&mut self, answer: &mut RelayedAnswer<'_>, outcome: Outcome) -> SessionEnd {
         let (recorded, error) = answer.get().fail(outcome);
         if let Err(end) = self.make_durable(recorded).await {
             return end;
         }
+        self.break_off(&error).await
+    }
+
+    /// Sends the error that ends a response and its connection.
+    async fn break_off(&mut self, error: &Error) -> SessionEnd {
         let event = ErrorEvent {
-            error: &error,
+            error,
             request: Some(self.request),
             stream_id: self.stream_id,
             rate_limit_status: RateLimitStatus::default(),
@@ -165,9 +188,9 @@ impl Relay<'_> {
     async fn make_durable(&mut self, recorded: Option<Recorded>) -> Result<(), SessionEnd> {
         if self.durability == Durability::Strict
             && let Some(recorded) = recorded
-            && recorded.await.is_err()
+            && let Err(error) = recorded.await
         {
-            return Err(SessionEnd::failed());
+            return Err(self.break_off(&error).await);
         }
         Ok(())
     }

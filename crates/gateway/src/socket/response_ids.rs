@@ -1,4 +1,4 @@
-//! The responses of one connection, which a later message on it may continue.
+//! The responses of one connection that no model server stores, which a later message on it may continue.
 
 use std::collections::VecDeque;
 
@@ -7,8 +7,8 @@ use base::ids::MAX_ID_LENGTH;
 /// The most ids of a connection that are kept; the oldest is dropped first.
 const MAX_RESPONSE_IDS: usize = 256;
 
-/// The ids of the responses that were created on a connection. They belong to the project of its key, even if the model server
-/// does not store them.
+/// The ids of the responses that were created on a connection and are not stored. They belong to the project of its key; stored
+/// ones are found by the records of their owners.
 #[derive(Default)]
 pub(crate) struct ResponseIds(VecDeque<String>);
 

@@ -10,16 +10,16 @@ use crate::world::{World, chat};
 
 const MODEL: &str = r#"{"model":"real"}"#;
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Issuer {
+pub fn authority() -> Issuer {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
     CertifiedIssuer::self_signed(params, key).expect("an authority")
 }
 
-fn client_of(issuer: &Issuer) -> PeerCertificates {
+pub fn client_of(issuer: &Issuer) -> PeerCertificates {
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::default().signed_by(&key, issuer);
     PeerCertificates::of_handshake(&[certificate.expect("signed").der().clone()])
@@ -27,14 +27,14 @@ fn client_of(issuer: &Issuer) -> PeerCertificates {
 
 impl World {
     /// Uploads an authority and returns its id.
-    async fn upload_authority(&self, authority: &Issuer) -> String {
+    pub async fn upload_authority(&self, authority: &Issuer) -> String {
         let body = json!({"certificate": authority.pem()});
         let path = "/organization/certificates";
         self.organization.create_at(path, body).await
     }
 
     /// Activates an authority in the project.
-    async fn activate(&self, id: &str) {
+    pub async fn activate(&self, id: &str) {
         self.set("certificates/activate", json!({"certificate_ids": [id]}))
             .await;
     }

@@ -314,10 +314,17 @@ async fn stored_answers_are_not_offered_where_no_upstream_stores() {
         );
     }
     let background = r#"{"model":"real","input":"x","background":true}"#;
-    let answer = world.post("/v1/responses", background).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.error()[2].clone()),
-        (400, "background".into())
-    );
+    for path in [
+        "/v1/responses",
+        "/v1/responses/compact",
+        "/v1/responses/input_tokens",
+    ] {
+        let answer = world.post(path, background).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.error()[2].clone()),
+            (400, "background".into()),
+            "{path}"
+        );
+    }
     assert!(world.upstream.asked().is_empty());
 }

@@ -1,5 +1,10 @@
 //! Files, uploads, batches, vector stores, containers and stored answers of two projects that share an upstream's account.
 
+mod background;
+mod background_ends;
+mod background_spend;
+mod background_streams;
+mod batch_answers;
 mod batch_prices;
 mod batches;
 mod containers;
@@ -15,6 +20,7 @@ mod prompt_caches;
 mod quota;
 mod reported_usage;
 mod reservations;
+mod response_containers;
 mod scopes;
 mod state;
 mod state_answers;

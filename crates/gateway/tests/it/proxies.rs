@@ -1,6 +1,6 @@
 //! Outbound proxies: tunnels for TLS, forwarding of requests without it.
 
-mod proxy;
+pub mod proxy;
 
 use std::net::SocketAddr;
 

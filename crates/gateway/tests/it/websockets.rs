@@ -4,6 +4,9 @@ mod ends;
 pub mod harness;
 mod refusals;
 mod responses;
+mod stored;
+mod timers;
+mod transports;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};

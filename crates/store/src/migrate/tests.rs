@@ -118,3 +118,51 @@ async fn strangers_2_stored_ids_of_predefined_roles_become_those_of_the_hosted_s
     ];
     assert_eq!(found, expected);
 }
+
+/// Objects of two projects at two upstreams, as migration 0018 leaves them.
+const OBJECTS: &str = "
+INSERT INTO organizations (id, name, created_at, revision, audit_hash) VALUES ('org-1', 'One', 1, 0, '');
+INSERT INTO projects (organization_id, id, name, created_at) VALUES ('org-1', 'proj_1', 'P', 1), ('org-1', 'proj_2', 'Q', 1);
+INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, api_key_id, user_id, created_at, work, due_at,
+                            claimed_until, expires_at, bytes)
+VALUES ('org-1', 'proj_1', 'file', 'a', 'u', 'batch', 'key_1', 'user-1', 7, '{}', 8, 9, 10, 11),
+       ('org-1', 'proj_1', 'response', 'b', 'u', '', NULL, NULL, 12, NULL, NULL, NULL, NULL, NULL),
+       ('org-1', 'proj_2', 'file', 'a', 'v', 'user_data', NULL, NULL, 13, NULL, NULL, NULL, NULL, NULL);
+";
+
+#[tokio::test]
+async fn objects_keep_their_records_and_two_upstreams_may_give_a_project_the_same_id() {
+    let database = TestDatabase::new();
+    let (administration, usage) = backend::open(database.url(), 4).await.expect("databases");
+    migrate_until(&administration, "0020_object_upstreams").await;
+    let mut transaction = administration.begin().await.expect("a transaction");
+    transaction.batch(OBJECTS).await.expect("the data before");
+    transaction.commit().await.expect("a commit");
+    run(&administration, &usage).await.expect("migrated");
+
+    let objects = "SELECT project_id || ' ' || kind || ' ' || id || ' ' || upstream || ' ' || purpose || ' ' || \
+                   COALESCE(api_key_id, '-') || ' ' || COALESCE(user_id, '-') || ' ' || created_at || ' ' || COALESCE(work, '-') \
+                   || ' ' || COALESCE(due_at, 0) || ' ' || COALESCE(claimed_until, 0) || ' ' || COALESCE(expires_at, 0) || ' ' || \
+                   COALESCE(bytes, 0) AS line FROM stored_objects ORDER BY created_at";
+    let expected = [
+        "proj_1 file a u batch key_1 user-1 7 {} 8 9 10 11",
+        "proj_1 response b u  - - 12 - 0 0 0 0",
+        "proj_2 file a v user_data - - 13 - 0 0 0 0",
+    ];
+    assert_eq!(lines(&administration, objects).await, expected);
+    let add = async |project: &str, upstream: &str| {
+        let mut transaction = administration.begin().await.expect("a transaction");
+        let statement = sql!(
+            "INSERT INTO stored_objects (organization_id, project_id, kind, id, upstream, purpose, created_at) \
+             VALUES ('org-1', $1, 'file', 'a', $2, '', 20) ON CONFLICT DO NOTHING",
+            project,
+            upstream
+        );
+        let count = transaction.execute(statement).await.expect("an insert");
+        transaction.commit().await.expect("a commit");
+        count
+    };
+    assert_eq!(add("proj_1", "w").await, 1);
+    assert_eq!(add("proj_1", "u").await, 0, "the project has it");
+    assert_eq!(add("proj_1", "v").await, 0, "another project has it");
+}

@@ -9,13 +9,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::jobs::{Answer, Job};
 use crate::ledger::key::Source;
 use crate::set_aside::json_of;
-use crate::{PriceBook, SpendReservation, UsageEvent};
+use crate::{DurableReservation, PriceBook, SpendReservation, UsageEvent};
 
 /// Reserved capacity in the recorder's queue. Drop releases it.
 pub struct QueuePermit {
     permit: mpsc::OwnedPermit<Job>,
     flush_requested: Arc<Notify>,
     spend: Option<SpendReservation>,
+    durable: Option<DurableReservation>,
     share: Option<BudgetPermit>,
     writer: watch::Receiver<()>,
     prices: Arc<PriceBook>,
@@ -34,6 +35,7 @@ impl QueuePermit {
             writer,
             prices,
             spend: None,
+            durable: None,
             share: None,
         }
     }
@@ -52,6 +54,25 @@ impl QueuePermit {
     #[must_use]
     pub fn with_spend(self, spend: Option<SpendReservation>) -> Self {
         Self { spend, ..self }
+    }
+
+    /// Returns the permit with the money that is reserved in the database for the event, which is released in the
+    /// transaction in which the cost of the event counts.
+    #[must_use]
+    pub fn with_durable(self, durable: Option<DurableReservation>) -> Self {
+        Self { durable, ..self }
+    }
+
+    /// Returns the money that is reserved in the database for the event.
+    #[must_use]
+    pub fn durable(&self) -> Option<&DurableReservation> {
+        self.durable.as_ref()
+    }
+
+    /// Gives up the permit, and returns the money that is reserved in the database for the event.
+    #[must_use]
+    pub fn into_durable(self) -> Option<DurableReservation> {
+        self.durable
     }
 
     /// Sends the event. Never blocks and never fails, so `Drop` can call it.
@@ -76,6 +97,11 @@ impl QueuePermit {
         self.permit.send(Job {
             is_urgent: false,
             spend: self.spend,
+            releases: self
+                .durable
+                .map(DurableReservation::keep)
+                .into_iter()
+                .collect(),
             share: self.share,
             ..job
         });

@@ -23,7 +23,7 @@ fn usage(input: i64, output: i64) -> Value {
 }
 
 /// Returns the sum of all reservations, which must equal the stored sum.
-async fn reserved(world: &World) -> i64 {
+pub(super) async fn reserved(world: &World) -> i64 {
     // One statement, since both change together.
     let both = sql!(
         "SELECT (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reservations) AS in_rows, \
@@ -39,7 +39,7 @@ async fn reserved(world: &World) -> i64 {
 }
 
 /// Waits until this amount is reserved.
-async fn until_reserved(world: &World, amount: i64) {
+pub(super) async fn until_reserved(world: &World, amount: i64) {
     poll::until("the amount is reserved", async || {
         reserved(world).await == amount
     })

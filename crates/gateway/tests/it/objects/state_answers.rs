@@ -16,7 +16,16 @@ impl StorageState {
         Some(match (method.as_str(), segments) {
             ("POST", ["responses"]) if self.response.is_none() => self.respond(body),
             ("GET", ["responses", id]) => self.get("response", id),
-            ("POST", ["responses", id, "cancel"]) => self.get("response", id),
+            ("POST", ["responses", id, "cancel"]) => {
+                if let Some(response) = self.objects.get_mut(*id)
+                    && response["background"] == true
+                    && response["completed_at"].is_null()
+                    && !self.ignores_cancels
+                {
+                    response["status"] = json!("cancelled");
+                }
+                self.get("response", id)
+            }
             ("DELETE", ["responses", id]) => self.delete("response", id),
             ("GET", ["responses", id, "input_items"]) => {
                 let of_response = self.get("response", id);
@@ -76,7 +85,8 @@ impl StorageState {
         let stores = body["store"] != false;
         let mut item = json!({"type": "message", "role": "assistant",
                               "content": [{"type": "output_text", "text": "Hi"}]});
-        if stores {
+        let is_background = body["background"] == true && !self.refuses;
+        if stores && !is_background {
             item = self.keep("item", item);
         }
         let mut response = json!({"status": "completed", "model": body["model"], "output": [item],
@@ -84,6 +94,14 @@ impl StorageState {
                               "usage": {"input_tokens": 11, "output_tokens": 7}});
         if body["metadata"].is_object() {
             response["metadata"] = body["metadata"].clone();
+        }
+        if is_background {
+            let members = json!({"status": "queued", "background": true, "output": [], "usage": null,
+                                 "completed_at": null});
+            let Value::Object(members) = members else {
+                unreachable!("members")
+            };
+            response.as_object_mut().expect("an object").extend(members);
         }
         if stores {
             return Ok(self.keep("response", response));

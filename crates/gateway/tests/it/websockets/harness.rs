@@ -1,12 +1,13 @@
 //! Clients and model servers that speak WebSocket, and a listener of the gateway that upgrades connections.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use base::{Budget, BudgetLimits, BudgetPermit};
 use bytes::Bytes;
-use gateway::{Durability, Gateway, UpgradeSlot, UpstreamConfig};
+use gateway::{Durability, Gateway, PeerCertificates, UpgradeSlot, UpstreamConfig};
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming as IncomingBody;
@@ -14,9 +15,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use websocket::{Incoming, ReceiveError, WebSocket};
 
 use crate::upstream::{COMPLETION, Reply};
@@ -37,6 +39,9 @@ fn memory() -> BudgetPermit {
     let permit = budget.take("test", None, 0);
     permit.expect("nothing is always there")
 }
+
+/// The answer to every request over HTTP.
+const RESPONSE: &str = r#"{"id":"resp_http","object":"response","status":"completed","output":[],"usage":{"input_tokens":11,"output_tokens":7,"total_tokens":18}}"#;
 
 /// Step of a model server after a message.
 #[derive(Clone)]
@@ -79,6 +84,8 @@ struct UpstreamState {
     steps: Mutex<Vec<SocketStep>>,
     handshakes: Mutex<Vec<HeaderMap>>,
     messages: Mutex<Vec<String>>,
+    /// Method and path of each request over HTTP.
+    requests: Mutex<Vec<String>>,
     /// Connections that have ended.
     ended: Mutex<usize>,
 }
@@ -86,6 +93,15 @@ struct UpstreamState {
 impl SocketUpstream {
     /// Starts a server that answers each message by these steps.
     pub async fn start(steps: Vec<SocketStep>) -> Self {
+        Self::listen(steps, None).await
+    }
+
+    /// Starts a server like [`Self::start`] that speaks TLS.
+    pub async fn secure(steps: Vec<SocketStep>, tls: TlsAcceptor) -> Self {
+        Self::listen(steps, Some(tls)).await
+    }
+
+    async fn listen(steps: Vec<SocketStep>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(UpstreamState {
@@ -95,7 +111,17 @@ impl SocketUpstream {
         let serving = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve_upstream(connection, Arc::clone(&serving)));
+                let (serving, tls) = (Arc::clone(&serving), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve_upstream(connection, serving).await,
+                        Some(tls) => match tls.accept(connection).await {
+                            Ok(connection) => serve_upstream(connection, serving).await,
+                            // The gateway does not trust the certificate.
+                            Err(_) => *serving.ended.lock().expect("a lock") += 1,
+                        },
+                    }
+                });
             }
         });
         Self { address, state }
@@ -114,6 +140,11 @@ impl SocketUpstream {
         self.state.messages.lock().expect("a lock").clone()
     }
 
+    /// Returns the method and the path of each request over HTTP.
+    pub fn requested(&self) -> Vec<String> {
+        self.state.requests.lock().expect("a lock").clone()
+    }
+
     /// Returns the headers of each handshake.
     pub fn handshakes(&self) -> Vec<HeaderMap> {
         self.state.handshakes.lock().expect("a lock").clone()
@@ -125,9 +156,18 @@ impl SocketUpstream {
     }
 }
 
-async fn serve_upstream(connection: TcpStream, state: Arc<UpstreamState>) {
+async fn serve_upstream(
+    connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    state: Arc<UpstreamState>,
+) {
     let service = service_fn(move |mut request: Request<IncomingBody>| {
         let state = Arc::clone(&state);
+        let Some(key) = request.headers().get("sec-websocket-key").cloned() else {
+            let asked = format!("{} {}", request.method(), request.uri().path());
+            state.requests.lock().expect("a lock").push(asked);
+            let response = Response::new(Full::new(Bytes::from_static(RESPONSE.as_bytes())));
+            return ready(Ok::<_, Infallible>(response));
+        };
         let mut handshakes = state.handshakes.lock().expect("a lock");
         handshakes.push(request.headers().clone());
         drop(handshakes);
@@ -139,14 +179,16 @@ async fn serve_upstream(connection: TcpStream, state: Arc<UpstreamState>) {
                 *state.ended.lock().expect("a lock") += 1;
             }
         });
-        let key = request.headers()["sec-websocket-key"].as_bytes();
         let response = Response::builder()
             .status(101)
             .header("upgrade", "websocket")
             .header("connection", "Upgrade")
-            .header("sec-websocket-accept", websocket::accept_key(key))
+            .header(
+                "sec-websocket-accept",
+                websocket::accept_key(key.as_bytes()),
+            )
             .body(Full::new(Bytes::new()));
-        async move { Ok::<_, Infallible>(response.expect("a response")) }
+        ready(Ok(response.expect("a response")))
     });
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
@@ -190,6 +232,14 @@ pub fn socket_config(name: &str, base_url: String) -> UpstreamConfig {
     }
 }
 
+/// Returns the configuration of an upstream that speaks WebSocket and stores responses.
+pub fn storing_config(name: &str, base_url: String) -> UpstreamConfig {
+    UpstreamConfig {
+        stores: true,
+        ..socket_config(name, base_url)
+    }
+}
+
 /// A world whose gateway accepts WebSocket connections, and its model server.
 pub struct SocketWorld {
     pub world: World,
@@ -216,6 +266,15 @@ impl SocketWorld {
         let base_url = upstream.base_url();
         let upstreams = |_| vec![socket_config("sockets", base_url)];
         let world = World::with(Reply::whole(200, COMPLETION), Durability::Strict, upstreams).await;
+        Self::around(world, upstream).await
+    }
+
+    /// Starts a world like [`Self::start`] whose upstream stores responses.
+    pub async fn storing(steps: Vec<SocketStep>) -> Self {
+        let upstream = SocketUpstream::start(steps).await;
+        let config = storing_config("sockets", upstream.base_url());
+        let reply = Reply::whole(200, COMPLETION);
+        let world = World::bounded(reply, |_| vec![config], Bounds::default()).await;
         Self::around(world, upstream).await
     }
 
@@ -247,6 +306,11 @@ pub struct Listener {
 
 impl Listener {
     pub async fn start(gateway: &Gateway) -> Self {
+        Self::start_for(gateway, None).await
+    }
+
+    /// Starts a listener whose clients present these certificates.
+    pub async fn start_for(gateway: &Gateway, peer: Option<PeerCertificates>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let slots = Arc::<Mutex<Vec<UpgradeSlot>>>::default();
@@ -255,7 +319,8 @@ impl Listener {
             while let Ok((connection, _)) = listener.accept().await {
                 let slot = UpgradeSlot::default();
                 opened.lock().expect("a lock").push(slot.clone());
-                tokio::spawn(serve_gateway(connection, gateway.clone(), slot));
+                let gateway = gateway.clone();
+                tokio::spawn(serve_gateway(connection, gateway, slot, peer.clone()));
             }
         });
         Self { address, slots }
@@ -269,10 +334,18 @@ impl Listener {
     }
 }
 
-async fn serve_gateway(connection: TcpStream, gateway: Gateway, slot: UpgradeSlot) {
+async fn serve_gateway(
+    connection: TcpStream,
+    gateway: Gateway,
+    slot: UpgradeSlot,
+    peer: Option<PeerCertificates>,
+) {
     let own = slot.clone();
     let service = service_fn(move |mut request: Request<IncomingBody>| {
         request.extensions_mut().insert(own.clone());
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         let gateway = gateway.clone();
         async move { Ok::<_, Infallible>(gateway.handle(request).await) }
     });

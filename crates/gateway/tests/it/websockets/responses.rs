@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::harness::{
     CREATED, Client, SocketUpstream, SocketWorld, event, gated, response, socket_config,
 };
-use crate::upstream::{COMPLETION, Reply, nobody};
+use crate::upstream::{Reply, nobody};
 use crate::world::{Bounds, World, config};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,17 +165,8 @@ async fn settings_of_the_moment_hold_for_each_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_responses_of_the_connection_are_continued_on_a_shared_account() {
-    let upstream = SocketUpstream::start(response()).await;
-    let base_url = upstream.base_url();
-    let upstreams = |_| {
-        vec![UpstreamConfig {
-            stores: true,
-            ..socket_config("sockets", base_url)
-        }]
-    };
-    let world = World::bounded(Reply::whole(200, COMPLETION), upstreams, Bounds::default()).await;
-    let sockets = SocketWorld::around(world, upstream).await;
+async fn only_responses_of_the_project_are_continued_on_a_shared_account() {
+    let sockets = SocketWorld::storing(response()).await;
     let mut client = sockets.connect().await;
     let next = json!({"model": "real", "input": "Hi", "previous_response_id": "resp_1"});
     client.create(next.clone()).await;

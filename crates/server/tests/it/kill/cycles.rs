@@ -11,6 +11,7 @@ use poll::ScenarioDelay;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::background::BackgroundCalls;
 use super::gateway::{Calls, INPUT_TOKEN_COUNT, OUTPUT_TOKEN_COUNT};
 use super::writers::Work;
 use super::{PRICES, SETTINGS, are_known, is_known, until_alerts_are_mailed};
@@ -25,6 +26,7 @@ use crate::reports::{self, Sums};
 const DEFAULT_CYCLES: usize = 6;
 const REPORTER_COUNT: usize = 3;
 const CALLER_COUNT: usize = 2;
+const BACKGROUND_CALLER_COUNT: usize = 2;
 /// Maximum lifetime of a server under load, in milliseconds.
 const MAX_LIFE_MS: u64 = 1_500;
 /// Nano-dollars.
@@ -40,8 +42,9 @@ struct World {
     application: String,
     work: Work,
     calls: Calls,
-    /// Number of batches and calls checked.
-    seen: (usize, usize),
+    background: BackgroundCalls,
+    /// Number of batches, calls and calls in the background checked.
+    seen: (usize, usize, usize),
     /// The thresholds of the alerts, in US cents.
     alerts: BTreeSet<i64>,
     spent: i64,
@@ -61,7 +64,8 @@ async fn everything_is_there_once_after_every_kill_9() {
         }
         world.work_until_killed(server).await;
         let server = world.installation.serve();
-        world.is_whole(&server.api(&world.key)).await;
+        let application = server.api(&world.application);
+        world.is_whole(&server.api(&world.key), &application).await;
         world.say(cycle);
         running = Some(server);
     }
@@ -76,7 +80,9 @@ impl World {
         let mail_server = MailServer::start(port);
         let durability = "[metering]\ndurability = \"strict\"\n";
         let mails = mail_server::settings(port);
-        let settings = format!("{mails}{durability}{}{SETTINGS}", model_server.settings());
+        let background = BackgroundCalls::start().await;
+        let upstreams = model_server.settings() + &background.settings();
+        let settings = format!("{mails}{durability}{upstreams}{SETTINGS}");
         let installation = Installation::new(&settings);
         let (server, admin) = installation.first_serve();
         let (project, application) = admin.application("Relentless").await;
@@ -88,7 +94,8 @@ impl World {
             work: Work::new(&project),
             application,
             calls: Calls::default(),
-            seen: (0, 0),
+            background,
+            seen: (0, 0, 0),
             alerts: BTreeSet::new(),
             spent: 0,
         };
@@ -117,6 +124,10 @@ impl World {
             let (calls, api) = (self.calls.clone(), server.api(&self.application));
             workers.spawn(calls.call_until_cut_off(api, number % 2 == 0));
         }
+        for _ in 0..BACKGROUND_CALLER_COUNT {
+            let (calls, api) = (self.background.clone(), server.api(&self.application));
+            workers.spawn(calls.call_until_cut_off(api));
+        }
         let life = Duration::from_micros(self.dice.below(MAX_LIFE_MS * 1_000));
         ScenarioDelay(life).elapse().await;
         let ended_early = workers.try_join_next();
@@ -132,7 +143,7 @@ impl World {
     }
 
     /// After a restart.
-    async fn is_whole(&mut self, admin: &Api) {
+    async fn is_whole(&mut self, admin: &Api, application: &Api) {
         self.is_proved();
         let batches = self.work.batches();
         let since = batches[self.seen.0..].iter().cloned();
@@ -144,7 +155,11 @@ impl World {
         self.work.acknowledge_all();
         let calls = &self.calls;
         calls.are_in_the_ledger(&self.installation, self.seen.1);
-        self.seen = (batches.len(), calls.received());
+        let background = &self.background;
+        background
+            .are_in_the_ledger(&self.installation, application, self.seen.2)
+            .await;
+        self.seen = (batches.len(), calls.received(), background.received());
 
         let reported: Sums = batches.iter().map(|batch| batch.sums()).sum();
         let usage = reports::usage(admin).await;
@@ -157,8 +172,10 @@ impl World {
             output: through_us * OUTPUT_TOKEN_COUNT,
         };
         assert_eq!(usage, expected, "every event counts once");
-        let begun = calls.begun.load(Ordering::SeqCst);
-        assert!((calls.received()..=begun).contains(&usize::try_from(through_us).expect("some")));
+        let begun = [&calls.begun, &background.begun];
+        let begun: usize = begun.iter().map(|it| it.load(Ordering::SeqCst)).sum();
+        let received = calls.received() + background.received();
+        assert!((received..=begun).contains(&usize::try_from(through_us).expect("some")));
         self.spent = reports::cost(admin).await;
         assert_eq!(self.spent, usage.cost(PRICES));
         self.is_proved();
@@ -216,10 +233,10 @@ impl World {
         reason = "whoever runs many cycles wants to see how far they are"
     )]
     fn say(&self, cycle: usize) {
-        let (events, calls) = self.seen;
+        let (events, calls, background) = self.seen;
         let mails = self.mail_server.mails().len();
         eprintln!(
-            "cycle {cycle}: {events} reports, {calls} answers, {mails} mails, all there once"
+            "cycle {cycle}: {events} reports, {calls} answers, {background} responses in the background, {mails} mails, all there once"
         );
     }
 }

@@ -1,8 +1,11 @@
 //! `kill -9` while work is acknowledged: after a restart all of it is there, once.
 
+mod background;
 mod batches;
 mod cycles;
 mod gateway;
+mod socket_cycles;
+mod socket_peers;
 mod spend;
 mod writers;
 
