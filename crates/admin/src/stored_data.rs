@@ -61,7 +61,10 @@ impl StoredData {
         let bodies = tenant_sql!(cx, BODIES, args![&project.id]);
         let mut data = cx.fetch_all(objects, StoredKind::read).await?;
         let objects: i64 = data.iter().map(|stored| stored.count).sum();
-        let bodies = cx.fetch_optional(bodies, read_bodies).await?.flatten();
+        let bodies = cx
+            .fetch_optional_usage(bodies, read_bodies)
+            .await?
+            .flatten();
         let count = bodies.map_or(0, |(count, _)| count);
         let lifetime = i64::from(cx.keep_bodies_days()) * SECONDS_PER_DAY;
         data.extend(bodies.map(|(count, oldest)| StoredKind {

@@ -110,7 +110,8 @@ async fn store_body(server: &Server, project: &str, created: i64) {
         START_SECONDS + created,
         vec![1_u8]
     );
-    let mut transaction = server.store.begin_untracked().await.expect("a transaction");
+    let database = server.store.usage();
+    let mut transaction = database.begin().await.expect("a transaction");
     transaction.execute(insert).await.expect("a row");
     transaction.commit().await.expect("a commit");
 }

@@ -145,7 +145,7 @@ async fn zero_data_retention_refuses_a_prompt_cache_of_24_hours() {
             let answer = post(&world, path, &body).await;
             assert_eq!(
                 (answer.status.as_u16(), answer.error()[2].clone()),
-                (400, json!(FIELD))
+                (400, json!(name))
             );
         }
     }
