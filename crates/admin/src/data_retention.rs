@@ -5,13 +5,15 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use settings::DataRetention;
+use settings::{DataRetention, RowSetting};
 
 use crate::literal::literals;
-use crate::operation::{Operation, Organization};
+use crate::operation::{NoParameters, Operation, Organization, Read, read};
 use crate::projects::ConfiguredProject;
 use crate::role_scope::RoleScope;
 use crate::setting::{SettingPath, SettingResource};
+use crate::stored_data::StoredData;
+use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     let at = |path| SettingPath {
@@ -30,9 +32,12 @@ pub(crate) fn operations() -> Vec<Operation> {
             "data-retention update",
             "Sets the organization's data retention.",
         ),
-        project.retrieve::<DataRetention, ConfiguredProject>(
+        read(
             "projects:data-retention retrieve",
+            project.path,
+            project.read,
             "Retrieves the project's data retention.",
+            retrieve_of_project,
         ),
         project.update::<DataRetention, ConfiguredProject>(
             "projects:data-retention update",
@@ -109,6 +114,33 @@ pub(crate) struct RetentionAnswer<O, K> {
 #[schemars(inline)]
 pub(crate) struct SetDataRetention<K> {
     retention_type: K,
+}
+
+/// Retention of the data that clients of a project send and receive, and what is stored of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProjectDataRetentionWithStored")]
+pub(crate) struct RetentionReport {
+    #[serde(flatten)]
+    retention: RetentionAnswer<ProjectDataRetention, ProjectRetention>,
+    /// Data that upstreams and this deployment store for the project.
+    stored: StoredData,
+}
+
+async fn retrieve_of_project(
+    mut cx: Read,
+    project: ConfiguredProject,
+    _: NoParameters,
+) -> Result<RetentionReport> {
+    let one = tenant_sql!(
+        cx,
+        DataRetention::SQL.select_one,
+        args![project.project_key()]
+    );
+    let setting = cx.fetch_optional(one, DataRetention::read).await?;
+    let retention =
+        <DataRetention as SettingResource<ConfiguredProject>>::answer(setting.as_ref())?;
+    let stored = StoredData::of(&mut cx, &project).await?;
+    Ok(RetentionReport { retention, stored })
 }
 
 impl<S: RetentionScope> SettingResource<S> for DataRetention {

@@ -24,6 +24,7 @@ pub mod sign_ins;
 pub mod spend;
 pub mod spend_alerts;
 pub mod spend_limit;
+mod stored_data;
 pub mod usage;
 pub mod users;
 

@@ -26,6 +26,8 @@ pub struct Services {
     pub recorder: Recorder,
     /// Usage reports.
     pub reports: Reports,
+    /// Retention of stored bodies, in days; 0 if none are stored.
+    pub keep_bodies_days: u32,
     /// Retention of usage data.
     pub keep_usage: RetentionPeriods,
     /// Spend by month, from the ledger.

@@ -106,7 +106,7 @@ impl Forwarder {
         let hides_usage = call.hides_usage;
         let upstreams = Arc::clone(&self.upstreams);
         let answer = async move {
-            let body = |target: &Target, asks: bool| call.body(&target.model, asks).into();
+            let body = |target: &Target, asks: bool| call.body_at(target, asks).into();
             let sent = upstreams.send(plan, forwarded, body).await;
             sent.map_err(ForwardFailure::from)
         };

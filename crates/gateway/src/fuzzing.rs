@@ -106,7 +106,7 @@ pub fn request_json(data: &[u8]) {
     };
     let is_json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text);
     assert!(is_json(body).is_ok(), "{}", dialect.path);
-    let forwarded = call.body("real", true);
+    let forwarded = call.body("real", true, false);
     let forwarded = is_json(&forwarded).expect("an edited request is JSON");
     assert_eq!(forwarded["model"], "real", "{}", dialect.path);
 }

@@ -1,5 +1,7 @@
 //! Policy of a project: the models, hosted tools and service tiers that it may use, and data retention at model servers.
 
+mod prompt_cache;
+
 use access::{HostedTool, ServiceTiers};
 use base::{Error, Result};
 

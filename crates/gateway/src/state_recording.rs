@@ -187,7 +187,11 @@ impl StateRecording {
     ) -> StateRecord {
         let now = self.recorder.clock.now();
         let objects = named_objects(ids, self.expiry, now).map(|object| {
-            match self.work.as_ref().filter(|_| object.kind == ObjectKind::Response) {
+            match self
+                .work
+                .as_ref()
+                .filter(|_| object.kind == ObjectKind::Response)
+            {
                 None => object,
                 Some(work) => StateObject {
                     due_at: Some(now.plus(FIRST_POLL_SECONDS)),

@@ -72,6 +72,8 @@ pub struct UpstreamConfig {
     /// True if the upstream stores objects that belong to projects: responses, conversations and chat completions that it
     /// answers, and, if it is the first such upstream, the files, batches, vector stores and containers that clients create.
     pub stores: bool,
+    /// True if the account at the upstream has zero data retention: its prompt caches are kept in memory only.
+    pub zero_data_retention: bool,
     /// Weight among the upstreams of a model; 0 is a standby, used while all others have an open circuit.
     pub weight: u32,
     /// Maximum time for making a connection, TLS included, in seconds.
@@ -124,6 +126,7 @@ impl UpstreamConfig {
             models: Vec::new(),
             aliases: BTreeMap::new(),
             stores: false,
+            zero_data_retention: false,
             weight: 1,
             connect_timeout_seconds: 5,
             idle_timeout_seconds: None,

@@ -33,6 +33,8 @@ pub(crate) struct Upstream {
     pub(crate) weight: u32,
     /// True if the upstream stores objects that belong to projects.
     pub(crate) stores: bool,
+    /// True if the account at the upstream has zero data retention.
+    pub(crate) has_zero_data_retention: bool,
     pub(crate) billing: UpstreamBilling,
     /// Maximum time from a request to the last byte of its response.
     pub(crate) timeout: Duration,
@@ -196,6 +198,7 @@ impl Upstream {
             format: config.format,
             weight: config.weight,
             stores: config.stores,
+            has_zero_data_retention: config.zero_data_retention,
             billing: config.billing,
             timeout: Duration::from_secs(config.timeout_seconds),
             idle_timeout: Duration::from_secs(idle_timeout),

@@ -74,6 +74,18 @@ impl Target {
         &self.upstream.name
     }
 
+    /// True if the account at the upstream has zero data retention.
+    #[must_use]
+    pub fn has_zero_data_retention(&self) -> bool {
+        self.upstream.has_zero_data_retention
+    }
+
+    /// True if both are the same upstream, with the same name for the model.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.upstream, &other.upstream) && self.model == other.model
+    }
+
     /// Returns the effect of the upstream on prices.
     #[must_use]
     pub fn billing(&self) -> UpstreamBilling {

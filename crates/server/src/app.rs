@@ -131,6 +131,7 @@ impl App {
         let services = Arc::new(Services {
             usage: patient.usage().for_background(),
             reports: Reports::new(patient.usage().for_reports()),
+            keep_bodies_days: options.keep_bodies_days,
             keep_usage: options.keep_usage,
             store,
             directory,

@@ -275,6 +275,7 @@ fn services(parts: NodeParts) -> Services {
     Services {
         usage: parts.store.usage().for_background(),
         reports: Reports::new(parts.store.usage().for_reports()),
+        keep_bodies_days: 0,
         keep_usage: RetentionPeriods::default(),
         store: parts.store,
         directory: parts.directory,

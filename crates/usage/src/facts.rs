@@ -19,6 +19,17 @@ pub enum Modality {
     Video,
 }
 
+/// The time for which a model server keeps the prompt cache of a request: a value of `prompt_cache_retention`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+pub enum PromptCacheRetention {
+    /// In memory, for minutes.
+    #[serde(rename = "in_memory")]
+    InMemory,
+    /// For up to a day.
+    #[serde(rename = "24h")]
+    Day,
+}
+
 /// The facts about a model: a `[[model]]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +57,10 @@ pub struct ModelFact {
     /// The efforts of reasoning that requests may ask for, the lowest first; empty if that is unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasoning_efforts: Vec<String>,
+    /// The values of `prompt_cache_retention` that requests may have; empty if that is unknown. Decides what zero data retention
+    /// adds to requests or refuses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompt_cache_retention: Vec<PromptCacheRetention>,
 }
 
 /// The facts about models.
@@ -83,6 +98,13 @@ impl ModelFacts {
     #[must_use]
     pub fn of(&self, model: &str) -> Option<&ModelFact> {
         lookup_names(model).find_map(|name| self.all.get(name))
+    }
+
+    /// Returns the values of `prompt_cache_retention` that requests for a model may have; empty if that is unknown.
+    #[must_use]
+    pub fn prompt_cache_retention(&self, model: &str) -> &[PromptCacheRetention] {
+        self.of(model)
+            .map_or(&[], |fact| &fact.prompt_cache_retention)
     }
 
     /// Returns the kind of a model that the operator has configured; `None` if the kind is unknown, or ships with the
@@ -161,6 +183,18 @@ mod tests {
             ("ft:gpt-4.1-2025-04-15:acme::AbC", None),
         ] {
             assert_eq!(output(model), expected, "{model}");
+        }
+        for (model, expected) in [
+            ("gpt-5.5", &[PromptCacheRetention::Day][..]),
+            ("gpt-6.1-sol", &[PromptCacheRetention::Day]),
+            (
+                "gpt-5.4-2026-03-05",
+                &[PromptCacheRetention::InMemory, PromptCacheRetention::Day],
+            ),
+            ("gpt-4o", &[]),
+            ("unheard of", &[]),
+        ] {
+            assert_eq!(facts.prompt_cache_retention(model), expected, "{model}");
         }
         let window = facts.of("gpt-4").and_then(|fact| fact.context_window);
         assert_eq!(window, Some(7), "the whole table is replaced");

@@ -38,7 +38,7 @@ pub use event::{
     Quantities, UsageEvent, UsageKind,
 };
 pub use explain::{ExplainedCharge, ExplainedPrice};
-pub use facts::{Modality, ModelFact, ModelFacts};
+pub use facts::{Modality, ModelFact, ModelFacts, PromptCacheRetention};
 pub use item_name::ItemName;
 pub use jobs::{Appended, by_days};
 pub use last_used::LastUsed;

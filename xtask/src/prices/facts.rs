@@ -18,6 +18,7 @@ const KEYS: &[&str] = &[
     "input_modalities",
     "output_modalities",
     "reasoning_efforts",
+    "prompt_cache_retention",
 ];
 /// Context windows of models for which the map has the input alone, without the output.
 const SUMMED_WINDOWS: &[i64] = &[400_000, 1_050_000];

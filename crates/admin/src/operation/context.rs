@@ -124,6 +124,27 @@ impl Read {
         }
     }
 
+    /// Returns the first row of the result in the usage database, which has the ledger and the stored bodies; `None` if it is
+    /// empty.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fetch_optional_usage<T>(
+        &mut self,
+        statement: TenantStatement,
+        read: fn(&Row<'_>) -> store::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut connection = self.services.usage.read().await?;
+        let statement = statement.into_inner();
+        Ok(connection.fetch_optional(statement, read).await?)
+    }
+
+    /// Returns the number of days for which bodies are stored; 0 if none are.
+    #[must_use]
+    pub fn keep_bodies_days(&self) -> u32 {
+        self.services.keep_bodies_days
+    }
+
     /// Returns the usage reports.
     #[must_use]
     pub fn reports(&self) -> &Reports {

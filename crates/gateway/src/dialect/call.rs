@@ -8,7 +8,7 @@ use access::{DefaultTier, HostedTool, HostedTools};
 use base::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
-use proxy::{Affinity, ApiFormat};
+use proxy::{Affinity, ApiFormat, Target};
 
 use super::affinity::AffinityFields;
 use super::edits::{Edit, ModelName, disable_store, stream_usage_edit};
@@ -16,6 +16,7 @@ use super::estimate::{InputTokens, asks_for_stream};
 use super::input_text::InputText;
 use super::multipart::read_form;
 use super::object_refs::ObjectRefs;
+use super::prompt_cache::{PromptCacheField, RequestedPromptCache};
 use super::requested_tools::RequestedTools;
 use super::service_tier::TierField;
 use super::{Dialect, Estimate, Fields, RequestFormat, RequestedTier, content_type};
@@ -39,6 +40,9 @@ pub(crate) struct Call {
     tier_field: Option<TierField>,
     /// The edit that asks for the default service tier of the project.
     default_tier: Option<Edit>,
+    prompt_cache: Option<PromptCacheField>,
+    /// The targets that are asked for a prompt cache in memory.
+    in_memory_at: Vec<Target>,
     /// True if the response is to be made in the background.
     pub(crate) is_background: bool,
     /// True if the answer has usage that the client did not ask for.
@@ -134,6 +138,8 @@ impl Call {
                 TierField::of(&fields)?
             },
             default_tier: None,
+            prompt_cache: PromptCacheField::of(dialect, &fields),
+            in_memory_at: Vec::new(),
             estimate,
             text: InputText::new(body.clone(), view.text, view.files),
             has_prompt: view.tools.has_prompt,
@@ -243,19 +249,39 @@ impl Call {
         self.default_tier = field.and_then(|field| field.default_edit(default));
     }
 
+    /// Returns the prompt cache that the request asks for; `None` if the endpoint has none.
+    pub(crate) fn requested_prompt_cache(&self) -> Option<RequestedPromptCache> {
+        self.prompt_cache.as_ref().map(|field| field.requested)
+    }
+
+    /// Makes the bodies for these targets ask for a prompt cache in memory.
+    pub(crate) fn set_in_memory_at(&mut self, targets: Vec<Target>) {
+        self.in_memory_at = targets;
+    }
+
     /// True if an upstream can be asked for usage that the client has not asked for.
     pub(crate) fn can_ask_for_usage(&self) -> bool {
         self.stream_usage.is_some()
     }
 
-    /// Returns the body for an upstream that calls the model `known`. `asks_for_usage` lets the stream report its usage.
-    pub(crate) fn body(&self, known: &str, asks_for_usage: bool) -> Bytes {
+    /// Returns the body for a target of the request. `asks_for_usage` lets the stream report its usage.
+    pub(crate) fn body_at(&self, target: &Target, asks_for_usage: bool) -> Bytes {
+        let is_in_memory = self.in_memory_at.iter().any(|other| other.is_same(target));
+        self.body(&target.model, asks_for_usage, is_in_memory)
+    }
+
+    /// Returns the body for an upstream that calls the model `known`. `asks_for_usage` lets the stream report its usage,
+    /// `is_in_memory` asks for a prompt cache in memory.
+    pub(crate) fn body(&self, known: &str, asks_for_usage: bool, is_in_memory: bool) -> Bytes {
         let rename = self.model_name.edit(&self.model, known);
         let mut edits: Vec<(&Range<usize>, &str)> = Vec::new();
         edits.extend(rename.iter().map(|(range, text)| (range, text.as_str())));
         let store = self.disable_store.iter().filter(|_| !self.may_be_stored);
         let usage = self.stream_usage.iter().filter(|_| asks_for_usage);
+        let prompt_cache = self.prompt_cache.iter().filter(|_| is_in_memory);
+        let prompt_cache = prompt_cache.filter_map(|field| field.in_memory.as_ref());
         let ours = usage.chain(store).chain(&self.default_tier);
+        let ours = ours.chain(prompt_cache);
         edits.extend(ours.map(|edit| (&edit.range, edit.text)));
         if edits.is_empty() {
             return self.body.clone();

@@ -19,6 +19,7 @@ pub(super) static CHAT_COMPLETIONS: Dialect = Dialect {
         "web_search_options",
         "store",
         "prompt_cache_key",
+        "prompt_cache_retention",
         "service_tier",
         "max_completion_tokens",
         "max_tokens",

@@ -19,6 +19,7 @@ pub(crate) static RESPONSES: Dialect = Dialect {
         "service_tier",
         "conversation",
         "prompt_cache_key",
+        "prompt_cache_retention",
         "stream",
         "max_output_tokens",
         "max_completion_tokens",

@@ -19,8 +19,8 @@ use crate::background_work::BackgroundWork;
 use crate::dialect::{Estimate, RESPONSES, ResponseStatus, UsageAccumulator};
 use crate::in_flight::is_failure;
 use crate::object_kind::ObjectKind;
-use crate::state_recording::{StateExpiry, named_objects};
 use crate::request_events::MeteredRequest;
+use crate::state_recording::{StateExpiry, named_objects};
 
 /// The shortest delay between two polls of a response, in seconds.
 const MIN_POLL_SECONDS: i64 = 2;

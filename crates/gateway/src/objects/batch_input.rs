@@ -12,7 +12,10 @@ use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
 
 use super::ownership::unknown_owner;
-use crate::dialect::{Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs, RequestedTier};
+use crate::dialect::{
+    Call, Dialect, Fields, MAX_OBJECT_REFS, MaxUsage, ObjectRefs, RequestedPromptCache,
+    RequestedTier,
+};
 use crate::document::StoredAnswer;
 
 /// The maximum number of models that the tools of a batch may name.
@@ -66,6 +69,20 @@ pub(super) struct PolicyFacts {
     /// Service tiers that the requests ask for; `None` if an older version has read the file.
     #[serde(default)]
     pub(super) tiers: Option<BTreeSet<String>>,
+    /// Prompt caches that the requests ask for; `None` if an older version has read the file.
+    #[serde(default)]
+    pub(super) prompt_caches: Option<PromptCacheLines>,
+}
+
+/// Lines of a file by the prompt cache that they ask for. Lines for endpoints without prompt caches are in none of them.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PromptCacheLines {
+    /// First line that leaves the prompt cache to the model server.
+    pub(super) default: Option<usize>,
+    /// First line that asks for a prompt cache in memory.
+    pub(super) in_memory: Option<usize>,
+    /// First line that asks for another one.
+    pub(super) other: Option<usize>,
 }
 
 /// A reader of the lines of a file, one after the other.
@@ -101,6 +118,7 @@ impl BatchInput {
             model: model.to_owned(),
             facts: Some(PolicyFacts {
                 tiers: Some(BTreeSet::new()),
+                prompt_caches: Some(PromptCacheLines::default()),
                 ..PolicyFacts::default()
             }),
             ..Self::default()
@@ -215,6 +233,15 @@ impl PolicyFacts {
     fn add(&mut self, line: usize, call: &Call) {
         if call.is_stored() {
             self.stored.get_or_insert(line);
+        }
+        if let Some(requested) = call.requested_prompt_cache() {
+            let lines = self.prompt_caches.get_or_insert_default();
+            let first = match requested {
+                RequestedPromptCache::Default => &mut lines.default,
+                RequestedPromptCache::InMemory => &mut lines.in_memory,
+                RequestedPromptCache::Other => &mut lines.other,
+            };
+            first.get_or_insert(line);
         }
         self.models.extend(call.models.iter().cloned());
         let tier = call.requested_tier();

@@ -13,13 +13,14 @@ use usage::{DurableReservation, QueuePermit};
 
 use super::Objects;
 use super::batch_input::BatchInput;
+use super::batch_policy::{check_policy, check_prompt_caches};
 use super::containers::session_event;
 use super::reconcile::BATCH_POLL_SECONDS;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
 use super::upstream::{BufferedResponse, UpstreamRequest};
 use crate::caller::Caller;
-use crate::dialect::{Fields, JSON, RequestedTier, form_type, read_form};
+use crate::dialect::{Fields, JSON, form_type, read_form};
 use crate::limits::{Amounts, RateLimitReservation, RateLimitStatus, RequestedAmounts};
 use crate::object_kind::ObjectKind;
 use crate::offload::offload;
@@ -269,7 +270,9 @@ impl Objects {
         if !self.client.0.serves_at(&target, &input.model) {
             return Err(Error::model_not_found(&input.model));
         }
-        check_policy(&ProjectPolicy::of(caller), &input)?;
+        let policy = ProjectPolicy::of(caller);
+        check_policy(&policy, &input)?;
+        check_prompt_caches(&policy, &input, &target, &self.rate_limits.facts)?;
         let keeper = Some(file.upstream.as_str());
         let refs = &input.object_refs;
         self.ownership
@@ -337,46 +340,6 @@ pub(super) fn check_purpose(purpose: &str) -> Result<()> {
     }
     let message = "purpose must not contain a NUL character.";
     Err(Error::invalid("purpose", message))
-}
-
-/// The refusal of a file that an older version has read.
-const UPLOADED_BEFORE: &str =
-    "The file was uploaded before its requests were looked at as they are now: upload it again.";
-
-/// Checks that a project may send the requests of a batch.
-///
-/// # Errors
-/// 403: the project may not use a model, a hosted tool or a service tier. 400: the requests are unknown, or violate data retention.
-fn check_policy(policy: &ProjectPolicy<'_>, input: &BatchInput) -> Result<()> {
-    policy.check_model(&input.model)?;
-    let tools = policy.check_tools(input.tools.iter().map(AsRef::as_ref));
-    tools.map_err(|error| error.about("input_file_id"))?;
-    let wrong = |message: String| Err(Error::invalid("input_file_id", message));
-    let Some(facts) = &input.facts else {
-        return wrong(UPLOADED_BEFORE.to_owned());
-    };
-    for model in &facts.models {
-        policy.check_model(model)?;
-    }
-    match &facts.tiers {
-        Some(tiers) => {
-            for tier in tiers {
-                let checked = policy.check_tier(&RequestedTier::of(tier));
-                checked.map_err(|error| error.about("input_file_id"))?;
-            }
-        }
-        None if policy.tiers().enabled.is_some() => return wrong(UPLOADED_BEFORE.to_owned()),
-        None => {}
-    }
-    if let (true, Some(line)) = (policy.has_zero_retention(), facts.stored) {
-        let path = &input.path;
-        let message = format!(
-            "The project has zero data retention, and the model server would keep what line {line} of the file asks \
-             for: each line for /v1{path} must say \"store\": false, and name no conversation."
-        );
-        return wrong(message);
-    }
-    Ok(())
 }
 
 /// Returns a body without a range of its bytes. An empty range copies nothing.

@@ -9,6 +9,7 @@ mod background;
 mod batch_answers;
 mod batch_file;
 mod batch_input;
+mod batch_policy;
 mod batch_status;
 mod batch_usage;
 mod cache;

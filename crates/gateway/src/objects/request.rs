@@ -216,6 +216,20 @@ impl ObjectRoute {
     }
 }
 
+/// Returns the cursors in the query of a list of items, by parameter. An empty one counts as absent; one that cannot be decoded
+/// is returned as it is.
+pub(super) fn item_cursors(query: Option<&str>) -> impl Iterator<Item = (&'static str, String)> {
+    let pairs = query.unwrap_or_default().split('&');
+    pairs.filter_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent::decode(name)?;
+        let mut cursors = ["after", "before"].into_iter();
+        let param = cursors.find(|cursor| *cursor == &*name)?;
+        let id = percent::decode(value).map_or_else(|| value.to_owned(), |id| id.to_string());
+        (!id.is_empty()).then_some((param, id))
+    })
+}
+
 /// Returns the kind of the objects at a path below `/v1`, and the path below their collection.
 fn collection(path: &str) -> Option<(ObjectKind, &str)> {
     let kinds = [
@@ -273,6 +287,21 @@ mod tests {
             );
             assert!(route.check_query(&method, None).is_ok(), "{path}");
         }
+    }
+
+    #[test]
+    fn cursors_are_found_in_every_spelling() {
+        let query = "limit=1&after=a%5F1&%61fter=b&before=&after&before=c&before=%zz&After=d";
+        let found: Vec<_> = item_cursors(Some(query)).collect();
+        let found: Vec<_> = found.iter().map(|(name, id)| (*name, &**id)).collect();
+        let expected = [
+            ("after", "a_1"),
+            ("after", "b"),
+            ("before", "c"),
+            ("before", "%zz"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(item_cursors(None).count(), 0);
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use base::{Error, Result};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use proxy::Target;
 
 use super::Objects;
 use super::create::NewObject;
 use super::ownership::unknown_owner;
 use super::repository::{ObjectOwner, UpstreamObject};
-use super::request::{ObjectRequest, ObjectResponse};
+use super::request::{ObjectRequest, ObjectResponse, item_cursors};
 use super::upstream::{PassthroughBody, UpstreamRequest, is_gone};
 use crate::caller::Caller;
 use crate::dialect::{ItemBody, JSON};
@@ -77,6 +77,9 @@ impl Objects {
             self.ownership.check_one(&owner, kind, item).await?;
         }
         let lists_items = route.lists_items(&head.method);
+        if lists_items {
+            self.check_cursors(caller, head.uri.query()).await?;
+        }
         let is_whole = route.rest.is_empty() || route.rest == "/cancel";
         let followed = is_whole.then(|| self.follow_response(object)).flatten();
         let mut upstream_request = UpstreamRequest::of_client(head, share, body, JSON);
@@ -100,6 +103,23 @@ impl Objects {
             response.body_mut().follow(followed);
         }
         Ok(ObjectResponse::Passthrough(response))
+    }
+
+    /// Checks the cursors of a list of items, which name items of the caller's project: every list that it has got was recorded.
+    ///
+    /// # Errors
+    /// 400 naming the parameter: its item is not of the caller's project.
+    async fn check_cursors(&self, caller: &Caller, query: Option<&str>) -> Result<()> {
+        let owner = ObjectOwner::of(caller);
+        for (param, id) in item_cursors(query) {
+            let kind = ObjectKind::ResponseItem;
+            let checked = self.ownership.check_one(&owner, kind, &id).await;
+            checked.map_err(|error| match error.status {
+                StatusCode::NOT_FOUND => not_in_list(param, &id),
+                _ => error,
+            })?;
+        }
+        Ok(())
     }
 
     /// Checks a body whose items or metadata an upstream will store, and returns the upstream that keeps what it names.
@@ -133,6 +153,13 @@ impl Objects {
             .check_refs(&owner, &items.object_refs, upstream, true);
         refs.await
     }
+}
+
+/// Returns the refusal of a cursor.
+fn not_in_list(param: &'static str, id: &str) -> Error {
+    let shown = base::shown(id);
+    let message = format!("{param} must be the id of an item of the list, which '{shown}' is not.");
+    Error::invalid(param, message)
 }
 
 /// Reads a body. A long one is parsed on another thread, so that it delays no other request.

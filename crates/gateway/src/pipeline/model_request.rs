@@ -79,6 +79,7 @@ impl Pipeline {
         let plan = background_plan(call, plan)?;
         let ownership = &self.objects.ownership;
         let plan = ownership.check_call(&caller, call, plan).await?;
+        let plan = policy.apply_to_prompt_cache(call, plan, &self.rate_limits.facts)?;
         let capture = self.capture(&context.id, dialect, &caller, call);
         let request = self.admit(dialect, context, caller, call, &plan).await?;
         Ok((request, capture.map(Capture::admitted), plan))

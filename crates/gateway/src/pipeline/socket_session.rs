@@ -292,7 +292,7 @@ impl SocketSession {
                 return Err(end);
             }
         };
-        let (upstream, model) = match connected {
+        let (upstream, target) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 let failure = ForwardFailure::unsent(error, Outcome::UpstreamFailed);
@@ -301,23 +301,25 @@ impl SocketSession {
                 return Ok(Err(Box::new(FailedRequest { failure, recorded })));
             }
         };
-        let body = call.body(&model, false);
-        Ok(Ok((SocketAnswer::new(upstream, &model, request), body)))
+        let body = call.body_at(&target, false);
+        Ok(Ok((
+            SocketAnswer::new(upstream, &target.model, request),
+            body,
+        )))
     }
 
-    /// Returns the open connection if that leads to an upstream of the plan, else a new one, and the upstream's name of the
-    /// model. The outer error means that the key was revoked meanwhile.
+    /// Returns the open connection if that leads to an upstream of the plan, else a new one, and its target in the plan. The
+    /// outer error means that the key was revoked meanwhile.
     async fn connect(
         &mut self,
         headers: HeaderMap,
         plan: &[Target],
-    ) -> Result<Result<(UpstreamSocket, Arc<str>)>, SessionEnd> {
-        let with_model = |upstream: UpstreamSocket| {
-            let target = upstream.target_of(plan)?;
-            let model = Arc::clone(&target.model);
-            Some((upstream, model))
+    ) -> Result<Result<(UpstreamSocket, Target)>, SessionEnd> {
+        let with_target = |upstream: UpstreamSocket| {
+            let target = upstream.target_of(plan)?.clone();
+            Some((upstream, target))
         };
-        if let Some(open) = self.upstream.take().and_then(with_model) {
+        if let Some(open) = self.upstream.take().and_then(with_target) {
             return Ok(Ok(open));
         }
         let connecting = async {
@@ -329,7 +331,7 @@ impl SocketSession {
                 .connect_websocket(plan, path, headers, bounds)
                 .await;
             let upstream = connected.map_err(|error| ForwardFailure::from(error).error)?;
-            with_model(upstream).ok_or_else(Error::internal)
+            with_target(upstream).ok_or_else(Error::internal)
         };
         Box::pin(self.unless_revoked(connecting)).await
     }

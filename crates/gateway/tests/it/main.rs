@@ -24,6 +24,7 @@ mod not_offered;
 mod objects;
 mod permissions;
 mod prices;
+mod prompt_caches;
 mod properties;
 mod proxies;
 mod readings;

@@ -16,6 +16,7 @@ mod metering;
 mod newer_schema;
 mod nul_characters;
 mod ownership;
+mod prompt_caches;
 mod quota;
 mod reported_usage;
 mod reservations;
@@ -29,6 +30,7 @@ mod storage_server;
 mod upload_parts;
 mod uploads;
 mod vector_stores;
+mod zero_retention;
 
 use bytes::Bytes;
 use gateway::{Durability, UpstreamConfig, UpstreamKey};

@@ -1,7 +1,7 @@
 //! WebSocket connections, and clients that ask for one where none is served: refused at once, so that they fall back to HTTP.
 
 mod ends;
-mod harness;
+pub mod harness;
 mod refusals;
 mod responses;
 mod stored;

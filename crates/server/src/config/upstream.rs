@@ -56,6 +56,10 @@ pub struct Upstream {
     /// and the files, batches, vector stores and containers that clients create, if it is the first such upstream.
     #[serde(default)]
     pub stores: bool,
+    /// True if the account at the upstream has zero data retention. Prompt caches of projects with zero data retention are then
+    /// left to the upstream; everything else stays refused.
+    #[serde(default)]
+    pub zero_data_retention: bool,
     /// Weight in weighted round robin; 0 makes it a standby.
     #[serde(default = "usual::weight")]
     pub weight: u32,
@@ -201,6 +205,7 @@ impl Upstream {
             models: self.models.clone(),
             aliases: self.aliases.clone(),
             stores: self.stores,
+            zero_data_retention: self.zero_data_retention,
             weight: self.weight,
             connect_timeout_seconds: self.connect_timeout_seconds,
             idle_timeout_seconds: self.idle_timeout_seconds,

@@ -16,7 +16,7 @@ fn call(body: &str) -> Result<Call> {
 fn body_without_edits_is_not_copied() {
     let body = Bytes::from_static(br#" { "model" : "m" , "x":[1, 2] , "stream":false}"#);
     let call = parse("/chat/completions", body.clone()).expect("a call");
-    assert_eq!(call.body("m", true).as_ptr(), body.as_ptr());
+    assert_eq!(call.body("m", true, false).as_ptr(), body.as_ptr());
     assert!(!call.hides_usage);
 }
 
@@ -56,10 +56,10 @@ fn only_the_model_and_the_stream_options_are_edited() {
         ),
     ] {
         let call = call(before).expect(before);
-        assert_eq!(call.body("b\"c", true), after);
+        assert_eq!(call.body("b\"c", true, false), after);
         assert_eq!(call.hides_usage, hides, "{before}");
         assert_eq!(call.can_ask_for_usage(), hides, "{before}");
-        let unasked = call.body("a", false);
+        let unasked = call.body("a", false, false);
         assert_eq!(unasked, before, "as the client wrote it");
     }
 }
@@ -133,6 +133,6 @@ fn default_model_is_written_into_the_body() {
         let body = Bytes::copy_from_slice(before.as_bytes());
         let call = parse("/moderations", body).expect(before);
         assert_eq!(call.model, "omni-moderation-latest");
-        assert_eq!(call.body("omni-moderation-latest", true), after);
+        assert_eq!(call.body("omni-moderation-latest", true, false), after);
     }
 }

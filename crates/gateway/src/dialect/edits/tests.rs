@@ -15,7 +15,7 @@ fn forwarded(path: &str, body: &str, disable_store: bool) -> String {
     if disable_store {
         call.disable_store();
     }
-    String::from_utf8(call.body("real", true).to_vec()).expect("text")
+    String::from_utf8(call.body("real", true, false).to_vec()).expect("text")
 }
 
 const RESPONSES: &str = "/responses";

@@ -108,7 +108,7 @@ async fn a_conversation_and_its_items_are_its_projects_alone() {
         (Method::POST, path.clone(), r#"{"metadata":{"a":"b"}}"#),
         (
             Method::GET,
-            format!("{items}?limit=2&after=x&include[]=y"),
+            format!("{items}?limit=2&order=asc&include[]=y"),
             "",
         ),
         (Method::POST, format!("{items}?include[]=y"), &*body),

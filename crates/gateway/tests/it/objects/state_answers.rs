@@ -89,10 +89,12 @@ impl StorageState {
         if stores && !is_background {
             item = self.keep("item", item);
         }
-        let response = json!({"status": "completed", "model": body["model"], "output": [item],
+        let mut response = json!({"status": "completed", "model": body["model"], "output": [item],
                               "conversation": conversation,
                               "usage": {"input_tokens": 11, "output_tokens": 7}});
-        let mut response = response;
+        if body["metadata"].is_object() {
+            response["metadata"] = body["metadata"].clone();
+        }
         if is_background {
             let members = json!({"status": "queued", "background": true, "output": [], "usage": null,
                                  "completed_at": null});

@@ -30,6 +30,8 @@ pub struct StorageState {
     pub contents: BTreeMap<String, Bytes>,
     /// Method and path of every request, with the body.
     pub asked: Vec<(String, Bytes)>,
+    /// Query of every request that has one.
+    pub queries: Vec<String>,
     /// Id of the next object, if it is not a new one.
     pub next_id: Option<String>,
     /// Gate that the next request waits for.
@@ -113,11 +115,11 @@ impl StorageState {
     pub(super) fn keep(&mut self, kind: &str, mut object: Value) -> Value {
         self.made += 1;
         // Ids do not grow.
-        let number = self.made * 7919 % 1000;
+        let number = self.made * 7919 % 1_000_000;
         let id = self
             .next_id
             .take()
-            .unwrap_or_else(|| format!("{kind}-{number}").replace('.', "_"));
+            .unwrap_or_else(|| format!("{kind}-{number:06}").replace('.', "_"));
         object["id"] = json!(id);
         object["object"] = json!(kind);
         object["created_at"] = json!(START_SECONDS);
@@ -304,6 +306,7 @@ async fn answer(
     }
     let mut state = state.lock().expect("a lock");
     let path = head.uri.path();
+    state.queries.extend(head.uri.query().map(str::to_owned));
     state
         .asked
         .push((format!("{} {path}", head.method), body.clone()));
