@@ -3,7 +3,7 @@
 import os
 import time
 
-from openai import NotFoundError, OpenAI
+from openai import APIStatusError, NotFoundError, OpenAI
 
 MODEL = os.environ["TEST_MODEL"]
 PROMPT = "Say hello."
@@ -18,6 +18,14 @@ def missing(call, *words, **named):
     except NotFoundError:
         return
     raise AssertionError(f"{call} {words} of another project")
+
+
+def is_written(completion):
+    """True if a completion can be read: the model server writes it after its answer."""
+    try:
+        return client.chat.completions.retrieve(completion).id == completion
+    except APIStatusError:
+        return False
 
 
 conversation = client.conversations.create(metadata={"topic": "greetings"})
@@ -47,8 +55,9 @@ missing(other.responses.create, model=MODEL, input=PROMPT, previous_response_id=
 
 stored = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": PROMPT}], store=True)
 deadline = time.monotonic() + 10
-while stored.id not in [each.id for each in client.chat.completions.list()] and time.monotonic() < deadline:
+while not is_written(stored.id) and time.monotonic() < deadline:
     time.sleep(0.05)
+assert stored.id in [each.id for each in client.chat.completions.list()]
 assert client.chat.completions.retrieve(stored.id).choices[0].message.content == "Hello."
 asked = [message.content for message in client.chat.completions.messages.list(stored.id) if message.role == "user"]
 assert asked == [PROMPT], asked

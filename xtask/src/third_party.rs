@@ -16,7 +16,8 @@ use crate::step::run as run_command;
 /// Options of the command.
 #[derive(Args)]
 pub struct ThirdPartyOptions {
-    /// The programs to run: codex, codex-websocket, agents, agents-js, langchain, llama-index, ai-sdk, state, sessions. All of
+    /// The programs to run: codex, codex-websocket, codex-models, codex-compaction, codex-remote-compaction, agents, agents-js,
+    /// agents-compaction, agents-js-compaction, langchain, llama-index, ai-sdk, operations, state, sessions, sessions-js. All of
     /// them if none is named.
     names: Vec<String>,
 }

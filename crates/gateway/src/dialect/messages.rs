@@ -15,6 +15,7 @@ pub(super) static MESSAGES: Dialect = Dialect {
     path: "/messages",
     fields: &FIELDS,
     max_token_fields: &["max_tokens"],
+    has_conversations: true,
     estimate,
     read_document,
     read_event,
@@ -39,11 +40,12 @@ const ANTHROPIC: Dialect = Dialect {
     ..DEFAULT
 };
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "model",
     "stream",
     "max_tokens",
     "messages",
+    "metadata",
     "system",
     "tools",
     "mcp_servers",

@@ -119,7 +119,7 @@ pub(crate) struct Dialect {
     pub(crate) stored_answer: Option<StoredAnswer>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
-    /// True if its `input` continues a conversation, whose requests belong at one upstream.
+    /// True if its input continues a conversation, whose requests belong at one upstream.
     has_conversations: bool,
     /// True if a line of a batch may ask for it.
     is_for_batches: bool,

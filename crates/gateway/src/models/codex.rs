@@ -69,22 +69,21 @@ struct TruncationPolicy {
 }
 
 impl<'a> Catalog<'a> {
-    /// Returns the models among `names` that may answer a chat, in the same order.
+    /// Returns the models among `names` that may answer a chat: first those that are known to, since Codex takes the first
+    /// one by default, then those of which nothing is known, each in the same order.
     pub(super) fn new(catalog: &'a ModelCatalog, names: &BTreeSet<&'a str>) -> Self {
-        let chat = names.iter().filter(|name| is_for_chat(catalog, name));
-        let models = chat.enumerate();
+        let of_kind = |wanted: Option<ModelKind>| {
+            let kind = move |name: &str| catalog.fact(name, |fact| fact.kind);
+            names.iter().filter(move |name| kind(name) == wanted)
+        };
+        let models = of_kind(Some(ModelKind::Chat)).chain(of_kind(None));
         Self {
             models: models
+                .enumerate()
                 .map(|(place, name)| CodexModel::new(catalog, name, place))
                 .collect(),
         }
     }
-}
-
-/// True unless the kind of the model is known to be another one.
-fn is_for_chat(catalog: &ModelCatalog, name: &str) -> bool {
-    let kind = catalog.fact(name, |fact| fact.kind);
-    kind.is_none_or(|kind| kind == ModelKind::Chat)
 }
 
 impl<'a> CodexModel<'a> {

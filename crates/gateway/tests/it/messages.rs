@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::upstream::{COMPLETION, Reply};
 use crate::world::{Answer, World, config, request};
 
+mod affinity;
 mod metering;
 mod policy;
 

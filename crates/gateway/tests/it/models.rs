@@ -161,21 +161,21 @@ async fn codex_gets_the_models_that_can_chat_in_its_own_format() {
     assert_eq!(
         names(models, "slug"),
         [
-            "both",
             "ft:gpt-4.1-2025-04-14:acme::1",
             "gpt-5",
+            "same",
+            "both",
             "half",
-            "real",
-            "same"
+            "real"
         ],
-        "whisper-1 cannot chat"
+        "first those that can chat, then those that perhaps can; whisper-1 cannot"
     );
     models
         .as_array()
         .expect("a list")
         .iter()
         .for_each(assert_complete);
-    let gpt_5 = &models[2];
+    let gpt_5 = &models[1];
     assert_eq!(gpt_5["context_window"], 272_000, "without the output");
     assert_eq!(gpt_5["input_modalities"], json!(["text", "image"]));
     assert_eq!(
@@ -183,7 +183,7 @@ async fn codex_gets_the_models_that_can_chat_in_its_own_format() {
         ["minimal", "low", "medium", "high"]
     );
     assert_eq!(
-        models[0]["context_window"],
+        models[3]["context_window"],
         Value::Null,
         "of different models"
     );

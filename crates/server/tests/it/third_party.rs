@@ -26,11 +26,26 @@ fn codex_makes_a_turn_with_a_tool_call_that_is_recorded_exactly() {
 }
 
 #[test]
+fn codex_takes_its_default_model_from_the_catalog() {
+    run(&["codex-models"]);
+}
+
+#[test]
+fn codex_compacts_a_conversation_by_itself_and_at_the_model_server() {
+    run(&["codex-compaction", "codex-remote-compaction"]);
+}
+
+#[test]
 fn the_agents_sdk_in_python_uses_tools_handoffs_and_sessions_that_are_recorded_exactly() {
-    run(&["agents"]);
+    run(&["agents", "agents-compaction"]);
 }
 
 #[test]
 fn the_agents_sdk_in_javascript_uses_tools_handoffs_and_sessions_that_are_recorded_exactly() {
-    run(&["agents-js"]);
+    run(&["agents-js", "agents-js-compaction"]);
+}
+
+#[test]
+fn the_official_clients_call_every_operation_that_is_not_of_administration() {
+    run(&["operations"]);
 }
