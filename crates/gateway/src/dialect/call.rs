@@ -122,6 +122,7 @@ impl Call {
             default_tier: None,
             estimate: Estimate {
                 is_streamed: asks_for_stream(&fields),
+                tool_variants: view.tools.variants(),
                 ..(dialect.estimate)(&fields)?
             },
             text: InputText::new(body.clone(), view.text, view.files),

@@ -32,6 +32,7 @@ pub(crate) static RESPONSES: Dialect = Dialect {
     choice_count_fields: &["n"],
     stores_by_default: Some(true),
     stored_answer: Some(StoredAnswer::Response),
+    has_betas: true,
     has_conversations: true,
     estimate,
     read_document,

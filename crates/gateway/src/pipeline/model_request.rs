@@ -9,7 +9,7 @@ use base::{Error, Result, UnixTime};
 use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
-use usage::SpendReservation;
+use usage::{Metric, SpendReservation, UsageKind};
 
 use super::{Pipeline, RequestContext};
 use crate::caller::Caller;
@@ -161,6 +161,13 @@ impl Pipeline {
             (None, Amounts::zero().with_requests(1).into())
         } else {
             call.estimate.input = call.input(known, names.token_limit());
+            if dialect.kind == UsageKind::AudioSpeeches {
+                let is_sold = |target: &Target| {
+                    let prices = &self.budget.prices;
+                    prices.sells(&target.model, at, Metric::OutputTokens)
+                };
+                call.estimate.speech.has_tokens = plan.iter().any(is_sold);
+            }
             let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
             (spend, call.estimate.requested_amounts(dialect.kind))
         };

@@ -132,7 +132,7 @@ impl World {
         let clock = Clock::fake(UnixTime(START_SECONDS));
         let spend = Spend::load(store.usage(), clock.clone()).await;
         let spend = spend.expect("what was spent");
-        let (ledger, book) = (store.usage().clone(), Arc::new(prices()));
+        let (ledger, book) = (store.usage().clone(), Arc::new(bounds.prices.clone()));
         let recorder = Recorder::start(ledger, book, clock.clone(), spend.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let upstreams = upstreams(upstream.base_url());

@@ -36,6 +36,8 @@ pub struct StorageState {
     pub gate: Option<Arc<Semaphore>>,
     /// True if batches are refused.
     pub refuses: bool,
+    /// Memory of new containers, if the server tells it.
+    pub container_memory: Option<&'static str>,
     /// Answer of models, if there are any.
     pub response: Option<Value>,
     /// Number of objects that were made, which their ids come from.
@@ -232,7 +234,11 @@ impl StorageState {
         match (method.as_str(), path) {
             ("POST", []) => {
                 let asked = json();
-                let container = json!({"status": "running", "name": asked["name"], "asked": asked});
+                let mut container =
+                    json!({"status": "running", "name": asked["name"], "asked": asked});
+                if let Some(memory) = self.container_memory {
+                    container["memory_limit"] = json!(memory);
+                }
                 Ok(self.keep("container", container))
             }
             ("GET", [id]) => self.get("container", id),
