@@ -24,6 +24,7 @@ pub(crate) static RESPONSES: Dialect = Dialect {
         "max_completion_tokens",
         "max_tokens",
         "max_tool_calls",
+        "multi_agent",
         "n",
         "type",
         "stream_id",

@@ -325,6 +325,15 @@ struct Requested {
 
 const SPEECH: &str = "/audio/speech";
 
+/// The endpoints of the requests that are generated.
+const PATHS: [&str; 5] = [
+    "/chat/completions",
+    "/responses",
+    "/messages",
+    "/decisions",
+    SPEECH,
+];
+
 fn length(text: &str) -> i64 {
     i64::try_from(text.len()).expect("few")
 }
@@ -355,14 +364,7 @@ fn requested() -> impl Strategy<Value = Requested> {
     let text = "[ -~äé漢]{0,60}";
     let numbers = (1..4i64, 1..50i64, 1..4i64);
     let tools = prop::collection::vec(tool(), 0..3);
-    let paths = [
-        "/chat/completions",
-        "/responses",
-        "/messages",
-        "/decisions",
-        SPEECH,
-    ];
-    (select(&paths[..]), any::<bool>(), text, numbers, tools, 0..3usize).prop_map(
+    (select(&PATHS[..]), any::<bool>(), text, numbers, tools, 0..3usize).prop_map(
         |(path, has_maximum, text, (n, maximum, calls), tools, images)| {
             let bytes = length(&text);
             let longest = if has_maximum { maximum } else { 400 };
