@@ -3,11 +3,18 @@
 use super::*;
 use crate::upstream::{Step, send};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 
-/// The prices of `real` by the token, and of `free` by the character.
+/// The prices of `real`, which has at most a thousand output tokens, and of `banded` by the token, and of `free` by the
+/// character.
 const BOOK: &str = "
 [[price]]
 model = 'real'
+effective = '2025-01-01'
+input = '0.6'
+output = '12'
+[[price]]
+model = 'banded'
 effective = '2025-01-01'
 input = '0.6'
 output = '12'
@@ -45,7 +52,9 @@ fn speak(model: &str, more: &str) -> String {
 /// Sends a request, and returns its row of the ledger.
 async fn spoken(world: &World, body: &str) -> LedgerEntry {
     let request = request(Method::POST, "/v1/audio/speech", world.service(), body);
-    assert_eq!(world.send(request).await.status, 200);
+    let response = world.gateway.handle(request).await;
+    assert_eq!(response.status(), 200);
+    response.into_body().collect().await.expect("a body");
     world.rows(1).await;
     world.entries().await.remove(0)
 }
@@ -117,13 +126,15 @@ async fn speech_that_is_sold_by_the_character_has_no_estimated_tokens() {
 async fn speech_reserves_a_second_for_each_byte_of_its_text() {
     let world = world(mp3()).await;
     world.limit_spend(Some(1)).await;
-    for (more, most) in [
+    for (model, more, most) in [
         // 140 × 21 × 12 millionths for the audio; 142 bytes of the text and 7 of the voice × 0.6.
-        ("", "$0.0353694"),
+        ("banded", "", "$0.0353694"),
         // Four times as much audio.
-        (r#","speed":0.25"#, "$0.1412118"),
+        ("banded", r#","speed":0.25"#, "$0.1412094"),
+        // At most as many tokens as the model writes: 1,000 × 12.
+        ("real", "", "$0.0120894"),
     ] {
-        let body = speak("real", more);
+        let body = speak(model, more);
         let request = request(Method::POST, "/v1/audio/speech", world.service(), &body);
         let refused = world.send(request).await;
         assert_eq!(refused.status, 429);
