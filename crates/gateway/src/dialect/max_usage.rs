@@ -1,6 +1,8 @@
 //! The most that a request may consume, and the most that this costs: a spend limit must have room for that much.
 
 #[cfg(test)]
+mod reservation_tests;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;

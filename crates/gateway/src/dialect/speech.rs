@@ -40,8 +40,8 @@ const SPOKEN_BYTES_PER_SECOND: f64 = 14.0;
 const MIN_RESERVED_SECONDS: f64 = 10.0;
 /// The lowest speed; a request for a lower one counts as one for this.
 const MIN_SPEED: f64 = 0.01;
-/// The speed of a request whose `speed` is no number: the lowest that the hosted service takes.
-const UNREADABLE_SPEED: f64 = 0.25;
+/// The lowest speed that the hosted service takes, which counts where `speed` is no number.
+const MIN_HOSTED_SPEED: f64 = 0.25;
 /// The bytes of a second of audio without a header: 24,000 samples of 16 bits.
 const PCM_SECOND_BYTES: f64 = 48_000.0;
 
@@ -95,7 +95,7 @@ fn speed(field: &[u8]) -> f64 {
     let text = std::str::from_utf8(field).unwrap_or_default();
     let number: Option<f64> = text.trim_matches(['"', ' ']).parse().ok();
     let number = number.filter(|speed| speed.is_finite());
-    number.map_or(UNREADABLE_SPEED, |speed| speed.clamp(MIN_SPEED, 1.0))
+    number.map_or(MIN_HOSTED_SPEED, |speed| speed.clamp(MIN_SPEED, 1.0))
 }
 
 #[expect(

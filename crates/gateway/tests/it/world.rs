@@ -27,7 +27,7 @@ pub use ledger::Row;
 pub use node::Node;
 pub use started::Bounds;
 
-use self::started::{Others, Started, pepper, prices, start};
+use self::started::{Others, Started, pepper, start};
 use crate::upstream::{Reply, Upstream};
 
 /// The time at which every test begins, in seconds since 1970.
