@@ -63,7 +63,6 @@ fn raise(largest: &mut Option<Box<str>>, variant: &str, known: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::super::{Fields, messages::MESSAGES};
-    use super::*;
 
     /// Returns the size of the search context and the memory of the container of a request.
     fn variants(body: &str) -> [Option<String>; 2] {
