@@ -48,7 +48,9 @@ impl AnswerSettlement {
             return None;
         }
         let recording = recorder.begin(request.caller()?, target, StateExpiry::OfAnswer);
-        let recording = recording.with_work(request.background_work());
+        let recording = recording
+            .with_work(request.background_work())
+            .with_container_memory(request.container_memory());
         self.recording = Some(Box::new(recording));
         Some(StoredIdScanner::new(answer))
     }

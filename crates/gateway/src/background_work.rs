@@ -7,7 +7,7 @@ use base::money::Factor;
 use proxy::UpstreamBilling;
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::Estimate;
+use crate::dialect::{Estimate, ToolVariants};
 
 /// A request whose response is made in the background, as it is stored with the response. The names of the fields stay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub(crate) struct BackgroundWork {
     /// Containers that the request names and whose sessions are in the ledger already.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) known_containers: BTreeSet<String>,
+    /// Variants of the hosted tools of the request.
+    #[serde(default)]
+    pub(crate) tool_variants: ToolVariants,
     /// Time of the admission, in seconds since 1970: that of the row in the ledger.
     pub(crate) admitted_at: i64,
     /// Spend reservation for the response.
@@ -55,6 +58,7 @@ impl BackgroundWork {
     pub(crate) fn estimate(&self) -> Estimate {
         let mut estimate = Estimate::of_input(self.input_tokens);
         estimate.known_containers.clone_from(&self.known_containers);
+        estimate.tool_variants.clone_from(&self.tool_variants);
         estimate
     }
 }

@@ -77,9 +77,16 @@ impl InFlightRequest {
             reports_cost: admission.billing.reports_cost,
             input_tokens: admission.estimate.input.tokens(&admission.model),
             known_containers: admission.estimate.known_containers.clone(),
+            tool_variants: admission.estimate.tool_variants.clone(),
             admitted_at: admission.admitted_at.0,
             reservation: durable.map(|durable| durable.id().clone()),
         })
+    }
+
+    /// Returns the memory that the request names for new containers.
+    pub(crate) fn container_memory(&self) -> Option<&str> {
+        let admission = self.admission.as_ref()?;
+        admission.estimate.tool_variants.named_memory()
     }
 
     /// Ends the request without a row, since its response is metered once that has ended. The amounts reserved from the rate

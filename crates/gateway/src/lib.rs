@@ -14,6 +14,7 @@ mod caller;
 mod certificate;
 #[cfg(test)]
 mod chunking_tests;
+mod container_session;
 mod dialect;
 mod document;
 mod drain;

@@ -56,7 +56,15 @@ impl MeteredRequest {
         let tools = spent.hosted_tools.reports();
         let tools = tools.map(|(kind, metric, count)| {
             let quantities = Quantities::default().with(metric, count);
-            tool_event(&event, kind, with_billing(quantities, billing, None))
+            let quantities = with_billing(quantities, billing, None);
+            let (level, memory) = (&spent.context_level, &spent.container_memory);
+            UsageEvent {
+                context_level: level.clone().filter(|_| kind == UsageKind::WebSearchCalls),
+                size: memory
+                    .clone()
+                    .filter(|_| kind == UsageKind::CodeInterpreterSessions),
+                ..tool_event(&event, kind, quantities)
+            }
         });
         let tools: Vec<UsageEvent> = tools.collect();
         let mut events = vec![event];

@@ -14,6 +14,7 @@ use usage::Recorded;
 
 use crate::background_work::BackgroundWork;
 use crate::caller::Caller;
+use crate::container_session::ContainerSession;
 use crate::document::StoredIdScanner;
 use crate::in_flight::InFlightRequest;
 use crate::object_kind::ObjectKind;
@@ -67,9 +68,9 @@ pub(crate) struct StateObject {
     pub(crate) id: String,
     /// Time at which the upstream deletes the object by itself.
     pub(crate) expires_at: Option<UnixTime>,
-    /// Facts for the metering of a response that is made in the background, in JSON.
+    /// Facts for the metering of a response that is made in the background, or of the session of a container, in JSON.
     pub(crate) work: Option<String>,
-    /// Time of the first poll of such a response.
+    /// Time of the first poll of such an object.
     pub(crate) due_at: Option<UnixTime>,
 }
 
@@ -91,6 +92,8 @@ pub(crate) struct StateRecording {
     expiry: StateExpiry,
     /// Facts for the metering of a response that is made in the background.
     work: Option<BackgroundWork>,
+    /// Memory of the containers that the upstream makes for the answer, if the request has named one.
+    container_memory: Option<String>,
     /// True if the first ids of a stream have been sent to the writer.
     is_announced: bool,
 }
@@ -110,6 +113,7 @@ impl StateRecorder {
             upstream: upstream.clone(),
             expiry,
             work: None,
+            container_memory: None,
             is_announced: false,
         }
     }
@@ -119,6 +123,14 @@ impl StateRecording {
     /// Returns the recording of a response that is made in the background if there is `work`.
     pub(crate) fn with_work(self, work: Option<BackgroundWork>) -> Self {
         Self { work, ..self }
+    }
+
+    /// Returns the recording of an answer whose containers have this memory.
+    pub(crate) fn with_container_memory(self, memory: Option<&str>) -> Self {
+        Self {
+            container_memory: memory.map(str::to_owned),
+            ..self
+        }
     }
 
     /// True if these are the ids of an answer with a response that is made in the background.
@@ -186,7 +198,8 @@ impl StateRecording {
         recorded: Option<oneshot::Sender<()>>,
     ) -> StateRecord {
         let now = self.recorder.clock.now();
-        let objects = named_objects(ids, self.expiry, now).map(|object| {
+        let memory = self.container_memory.as_deref();
+        let objects = named_objects(ids, self.expiry, memory, now).map(|object| {
             match self
                 .work
                 .as_ref()
@@ -212,12 +225,15 @@ impl StateRecording {
     }
 }
 
-/// Returns the objects that an answer has named until `now`.
+/// Returns the objects that an answer has named until `now`. Sessions of containers, which have this memory, are to be charged at
+/// once.
 pub(crate) fn named_objects(
     ids: &StoredIdScanner,
     expiry: StateExpiry,
+    container_memory: Option<&str>,
     now: UnixTime,
 ) -> impl Iterator<Item = StateObject> {
+    let session = ContainerSession::of(container_memory).to_text();
     let in_30_days = now.plus(STATE_LIFETIME_SECONDS);
     let has_conversation = ids
         .found()
@@ -231,7 +247,7 @@ pub(crate) fn named_objects(
             (_, ObjectKind::ResponseItem) if has_conversation => None,
             _ => Some(in_30_days),
         },
-        work: None,
-        due_at: None,
+        work: (kind == ObjectKind::Container).then(|| session.clone()),
+        due_at: (kind == ObjectKind::Container).then_some(now),
     })
 }

@@ -26,6 +26,8 @@ pub struct ExplainedPrice {
     pub effective: UnixTime,
     /// The conditions of the row, as `service_tier = flex, batch`; empty for the table itself.
     pub row: String,
+    /// The variant that the price is for, such as `high`; `None` for the price of every variant.
+    pub variant: Option<String>,
     /// The price of [`ItemName::per`] units.
     pub price: NanoDollars,
     /// The factor of batches and of the service tier.
@@ -55,6 +57,7 @@ impl PriceBook {
                 model: quoted.entry.model().to_owned(),
                 effective: quoted.entry.effective(),
                 row: quoted.item.conditions.to_string(),
+                variant: quoted.item.variant.map(str::to_owned),
                 price: quoted.item.price,
                 factor: quoted.item.factor,
                 uplift,

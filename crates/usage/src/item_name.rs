@@ -4,6 +4,9 @@ use base::names;
 
 use crate::UsageKind;
 
+/// The keys of prices in the order in which tables are written, each with the name of its item.
+const PRICE_KEYS: &str = include_str!("price_keys.txt");
+
 names! {
     /// The item of a charge. Values are stored by their order, so new ones go to the end.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +39,10 @@ names! {
     }
 }
 
+fn price_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PRICE_KEYS.lines().filter_map(|line| line.split_once(' '))
+}
+
 impl ItemName {
     /// Returns the unit of quantities in the contract's words; `None` if the contract has none.
     #[must_use]
@@ -56,36 +63,15 @@ impl ItemName {
     /// Returns the key of the price in a price book; a reported cost is `reported_cost`, which is no key of a book.
     #[must_use]
     pub fn price_key(self) -> &'static str {
-        match self {
-            Self::InputTokens => "input",
-            Self::InputCachedTokens => "cached_input",
-            Self::InputCacheWriteTokens => "cache_write",
-            Self::OutputTokens => "output",
-            Self::InputAudioTokens => "input_audio",
-            Self::InputCachedAudioTokens => "cached_input_audio",
-            Self::OutputAudioTokens => "output_audio",
-            Self::InputImageTokens => "input_image",
-            Self::OutputImageTokens => "output_image",
-            Self::Images => "image",
-            Self::Characters => "character",
-            Self::Seconds => "second",
-            Self::WebSearchCalls => "web_search",
-            Self::FileSearchCalls => "file_search",
-            Self::CodeInterpreterSessions => "code_interpreter",
-            Self::VectorStores => "storage",
-            Self::InputCacheWrite30mTokens => "cache_write_30m",
-            Self::InputCacheWrite12hTokens => "cache_write_12h",
-            Self::InputCacheWrite5mTokens => "cache_write_5m",
-            Self::InputCacheWrite1hTokens => "cache_write_1h",
-            Self::InputCachedImageTokens => "cached_input_image",
-            Self::ReportedCost => "reported_cost",
-        }
+        let mut keys = price_keys();
+        let found = keys.find(|(_, item)| *item == self.as_str());
+        found.map_or(self.as_str(), |(key, _)| key)
     }
 
     /// Returns the item with this key of its price.
     pub(crate) fn of_price_key(key: &str) -> Option<Self> {
-        let mut items = Self::ALL.iter().copied();
-        items.find(|item| item.price_key() == key && *item != Self::ReportedCost)
+        let (_, item) = price_keys().find(|(known, _)| *known == key)?;
+        Self::parse(item)
     }
 
     /// Returns the number of units that the price is for.
@@ -118,5 +104,22 @@ impl ItemName {
             Self::CodeInterpreterSessions => UsageKind::CodeInterpreterSessions,
             _ => UsageKind::VectorStores,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_with_a_price_has_one_key() {
+        for item in ItemName::ALL {
+            let keys = price_keys().filter(|(_, of)| *of == item.as_str());
+            let expected = usize::from(*item != ItemName::ReportedCost);
+            assert_eq!(keys.count(), expected, "{item:?}");
+            let found = ItemName::of_price_key(item.price_key());
+            assert_eq!(found, Some(*item).filter(|_| expected == 1), "{item:?}");
+        }
+        assert_eq!(price_keys().count(), ItemName::ALL.len() - 1);
     }
 }

@@ -44,8 +44,11 @@ pub use jobs::{Appended, by_days};
 pub use last_used::LastUsed;
 pub use ledger::key::{MAX_BANDS, band_row_id, tool_row_id};
 pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of, rows_of_request};
-pub use max_cost::{CostBounds, RequestedTier};
-pub use price::{ANY_MODEL, ListPrices, PriceBook, PriceChange, PriceEntry, PriceError};
+pub use max_cost::{CostBounds, RequestedTier, ToolCalls};
+pub use price::{
+    ANY_MODEL, DEFAULT_CONTAINER_MEMORY, DEFAULT_CONTEXT_LEVEL, ListPrices, PriceBook, PriceChange,
+    PriceEntry, PriceError,
+};
 pub use rebuild::rebuild;
 pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
 pub use report::{

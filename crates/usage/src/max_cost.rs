@@ -49,6 +49,17 @@ const KNOWN_TIERS: [&str; 7] = [
     "scale",
 ];
 
+/// Calls of a hosted tool, or sessions of a container.
+#[derive(Clone, Copy, Debug)]
+pub struct ToolCalls<'a> {
+    /// The tool.
+    pub tool: ItemName,
+    /// The number of calls.
+    pub count: i64,
+    /// The size of the search context, or the memory of the container; `None` if that may be any.
+    pub variant: Option<&'a str>,
+}
+
 /// The service tier that a request asks for, which decides on the tiers that it may be charged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedTier<'a> {
@@ -71,6 +82,18 @@ pub struct CostBounds<'a> {
     pub tiers: RequestedTier<'a>,
     /// The uplift of the upstream.
     pub uplift: Factor,
+}
+
+impl ToolCalls<'_> {
+    /// Returns calls whose variant may be any.
+    #[must_use]
+    pub fn of_any_variant(tool: ItemName, count: i64) -> Self {
+        Self {
+            tool,
+            count,
+            variant: None,
+        }
+    }
 }
 
 impl<'a> RequestedTier<'a> {
@@ -133,13 +156,13 @@ impl PriceBook {
         &self,
         model: &str,
         time: UnixTime,
-        calls: &[(ItemName, i64)],
+        calls: &[ToolCalls<'_>],
         uplift: Factor,
     ) -> NanoDollars {
-        let max_cost = |(name, count): &(ItemName, i64)| {
+        let max_cost = |calls: &ToolCalls<'_>| {
             let entries = self.entries_from(model, time);
             let amounts = entries.chain(self.entries_from(ANY_MODEL, time));
-            let amounts = amounts.map(|entry| entry.max_tool_cost(*name, *count, uplift));
+            let amounts = amounts.map(|entry| entry.max_tool_cost(calls, uplift));
             amounts.max().unwrap_or_default()
         };
         calls.iter().map(max_cost).sum()
@@ -154,7 +177,7 @@ impl PriceBook {
     /// True if a call of this hosted tool may cost something at `time` or later.
     #[must_use]
     pub fn sells_tool(&self, model: &str, time: UnixTime, tool: ItemName) -> bool {
-        let calls = [(tool, i64::from(u16::MAX))];
+        let calls = [ToolCalls::of_any_variant(tool, i64::from(u16::MAX))];
         self.max_tool_cost(model, time, &calls, Factor::ONE) > NanoDollars::default()
     }
 
@@ -240,16 +263,21 @@ impl PriceEntry {
         SOLD_BY.iter().map(of_metric).sum()
     }
 
-    fn max_tool_cost(&self, name: ItemName, count: i64, uplift: Factor) -> NanoDollars {
+    fn max_tool_cost(&self, calls: &ToolCalls<'_>, uplift: Factor) -> NanoDollars {
         let key = PriceKey {
-            kind: name.tool_kind(),
+            kind: calls.tool.tool_kind(),
             service_tier: None,
             is_batch: false,
             input_tokens: 0,
-            size: None,
-            context_level: None,
+            size: calls.variant,
+            context_level: calls.variant,
         };
-        let cost = self.metric_cost(&[name], count, &key, uplift);
+        let mut cost = MetricCost::default();
+        if calls.variant.is_some() {
+            self.add_cost(&mut cost, calls.tool, calls.count, &key, uplift);
+        } else {
+            cost = self.metric_cost(&[calls.tool], calls.count, &key, uplift);
+        }
         cost.amount + NanoDollars(cost.rounding)
     }
 
@@ -280,30 +308,42 @@ impl PriceEntry {
         key: &PriceKey<'_>,
         uplift: Factor,
     ) -> MetricCost {
-        let mut cost = MetricCost::default();
-        if quantity <= 0 {
-            return cost;
-        }
+        let mut sum = MetricCost::default();
         for item in items {
+            let mut cost = MetricCost::default();
             let named = self.variants(*item).map(Some);
-            let mut is_rounded = false;
             for variant in std::iter::once(None).chain(named) {
                 let key = PriceKey {
                     size: variant,
                     context_level: variant,
                     ..*key
                 };
-                let Some(found) = self.price(*item, &key) else {
-                    continue;
-                };
-                let (per, factor) = (item.per(), found.factor * uplift);
-                let amount = found.price.for_quantity_times(quantity, per, factor);
-                cost.amount = cost.amount.max(amount);
-                // Each price may give a charge of its own, rounded up if its unit is no whole number of nano-dollars.
-                is_rounded |= !found.price.is_whole_for_each(per, factor);
+                self.add_cost(&mut cost, *item, quantity, &key, uplift);
             }
-            cost.rounding += i64::from(is_rounded);
+            sum.amount = sum.amount.max(cost.amount);
+            // Each price may give a charge of its own.
+            sum.rounding += cost.rounding;
         }
-        cost
+        sum
+    }
+
+    /// Raises `cost` to that of a quantity of an item at its price for `key`. The price is rounded up if its unit is no whole
+    /// number of nano-dollars.
+    fn add_cost(
+        &self,
+        cost: &mut MetricCost,
+        item: ItemName,
+        quantity: i64,
+        key: &PriceKey<'_>,
+        uplift: Factor,
+    ) {
+        let Some(found) = self.price(item, key).filter(|_| quantity > 0) else {
+            return;
+        };
+        let (per, factor) = (item.per(), found.factor * uplift);
+        let amount = found.price.for_quantity_times(quantity, per, factor);
+        cost.amount = cost.amount.max(amount);
+        let is_rounded = !found.price.is_whole_for_each(per, factor);
+        cost.rounding = cost.rounding.max(i64::from(is_rounded));
     }
 }

@@ -22,6 +22,7 @@ use entry::Field;
 pub(crate) use entry::ItemPrice;
 pub use entry::PriceEntry;
 pub use list::ListPrices;
+pub use row::{DEFAULT_CONTAINER_MEMORY, DEFAULT_CONTEXT_LEVEL};
 
 /// The model name of prices of tools and storage that apply to every model.
 pub const ANY_MODEL: &str = "*";

@@ -42,6 +42,10 @@ def responses(client):
     usage = events[-1].response.usage
     equal("with the same usage", {"input": usage.input_tokens, "output": usage.output_tokens}, ANSWER)
 
+    beta = client.beta.responses.create(model=TEXT, input=PROMPT)
+    usage = {"input": beta.usage.input_tokens, "output": beta.usage.output_tokens}
+    equal("a response of the beta has its usage", usage, ANSWER)
+
     stored = client.responses
     for name, call in (
         ("retrieved", lambda: stored.retrieve(whole.id)),
@@ -52,7 +56,7 @@ def responses(client):
         refused(f"a response cannot be {name} here", openai.NotFoundError, call, "not_offered")
     in_background = lambda: stored.create(model=TEXT, input=PROMPT, background=True)  # noqa: E731
     refused("nor be made in the background", openai.BadRequestError, in_background, param="background")
-    return 2
+    return 3
 
 
 def embeddings(client):

@@ -9,28 +9,8 @@ use toml::{Table, Value};
 use super::amount::Amount;
 use super::condition::Condition;
 
-/// Keys of prices, in the order in which they are written; others come after them.
-const KEYS: &[&str] = &[
-    "input",
-    "cached_input",
-    "cache_write",
-    "cache_write_30m",
-    "cache_write_12h",
-    "output",
-    "input_audio",
-    "cached_input_audio",
-    "output_audio",
-    "input_image",
-    "cached_input_image",
-    "output_image",
-    "image",
-    "character",
-    "second",
-    "web_search",
-    "file_search",
-    "code_interpreter",
-    "storage",
-];
+/// Keys of prices, in the order in which they are written, each with the name of its item; others come after them.
+const KEYS: &str = include_str!("../../../crates/usage/src/price_keys.txt");
 
 /// The price of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,9 +182,10 @@ impl PriceTable {
         let (base, rows): (Vec<_>, Vec<_>) =
             self.rows.iter().partition(|(row, _)| row.count() == 0);
         let lines = |prices: &Prices| -> Vec<String> {
-            let place = |key: &str| KEYS.iter().position(|known| *known == key);
+            let known = || KEYS.lines().filter_map(|line| line.split(' ').next());
+            let place = |key: &str| known().position(|known| known == key);
             let mut sorted: Vec<_> = prices.iter().collect();
-            sorted.sort_by_key(|(key, _)| (place(key).unwrap_or(KEYS.len()), *key));
+            sorted.sort_by_key(|(key, _)| (place(key).unwrap_or(usize::MAX), *key));
             let spelled = sorted
                 .into_iter()
                 .map(|(key, price)| format!("{key} = {}", value(price)));

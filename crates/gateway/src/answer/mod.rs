@@ -60,6 +60,8 @@ enum AnswerKind {
     Events(EventScanner),
     /// A JSON object.
     Json,
+    /// Generated speech.
+    Audio,
     /// Any other content, which passes unread.
     Opaque,
 }
@@ -208,6 +210,8 @@ impl Answer {
             AnswerKind::Events(EventScanner::new(self.hides_usage))
         } else if sniffed == SniffedType::Json {
             AnswerKind::Json
+        } else if format == AnswerFormat::Audio {
+            AnswerKind::Audio
         } else {
             AnswerKind::Opaque
         };
@@ -217,8 +221,10 @@ impl Answer {
         if let Some((scanner, mut events)) = self.events() {
             return scanner.push(piece, &mut events);
         }
-        if matches!(self.kind, AnswerKind::Json) {
-            self.read_json(&piece);
+        match self.kind {
+            AnswerKind::Json => self.read_json(&piece),
+            AnswerKind::Audio => self.accumulator.audio.push(&piece),
+            _ => {}
         }
         piece
     }

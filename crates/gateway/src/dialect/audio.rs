@@ -1,9 +1,8 @@
-//! `/v1/audio/speech`, `/v1/audio/transcriptions` and `/v1/audio/translations`.
+//! `/v1/audio/transcriptions` and `/v1/audio/translations`.
 
 use std::time::Duration;
 
 use base::Result;
-use bodies::{BodyContents, Content};
 use usage::{Metric, UsageKind};
 
 use super::{
@@ -12,22 +11,6 @@ use super::{
 };
 use crate::document::Document;
 use crate::sse::Verdict;
-
-/// Text to speech. The audio passes unread: the characters of the request are what counts.
-pub(super) static SPEECH: Dialect = Dialect {
-    path: "/audio/speech",
-    kind: UsageKind::AudioSpeeches,
-    holds: BodyContents {
-        request: Content::Text,
-        answer: Content::Media,
-    },
-    fields: &["model", "input", "stream_format"],
-    answer: AnswerFormat::Audio,
-    estimate: estimate_speech,
-    read_event: read_speech_event,
-    measure: measure_speech,
-    ..DEFAULT
-};
 
 /// Speech to text, in the language that is spoken.
 pub(super) static TRANSCRIPTIONS: Dialect = Dialect {
@@ -58,30 +41,6 @@ const USUAL_SECOND_BYTES: usize = 16_000;
 /// The fewest bytes of a second of compressed speech. No encoder of a format that servers take writes less; the lowest
 /// rates are those of AMR (594), Opus (750) and MP3 (1,000).
 const MIN_SECOND_BYTES: usize = 500;
-
-fn estimate_speech(fields: &Fields<'_>) -> Result<Estimate> {
-    let characters = fields.text("input")?.map_or(0, |text| text.chars().count());
-    Ok(Estimate {
-        units: i64::try_from(characters).unwrap_or(i64::MAX),
-        ..Estimate::default()
-    })
-}
-
-/// Reads an event of streamed audio. The last one reports the usage; none of them is text.
-fn read_speech_event(accumulator: &mut UsageAccumulator, event: &Document) -> Verdict {
-    accumulator.is_done |= event.event_type.as_str() == "speech.audio.done";
-    accumulator.add_report(event);
-    accumulator.text.truncate(0);
-    Verdict::Keep
-}
-
-fn measure_speech(estimate: &Estimate, _: &str, accumulator: &UsageAccumulator) -> MeasuredUsage {
-    let mut usage = MeasuredUsage::reported(accumulator);
-    if !accumulator.is_failed {
-        usage.quantities.set(Metric::Characters, estimate.units);
-    }
-    usage
-}
 
 fn estimate_transcription(fields: &Fields<'_>) -> Result<Estimate> {
     let seconds = fields.length("file").div_ceil(USUAL_SECOND_BYTES).max(1);
@@ -137,7 +96,7 @@ fn max_seconds(file: &[u8]) -> i64 {
 }
 
 /// Returns the bytes of a second in a WAVE file whose samples are not compressed.
-fn wave_second_bytes(file: &[u8]) -> Option<usize> {
+pub(super) fn wave_second_bytes(file: &[u8]) -> Option<usize> {
     /// The formats whose samples are plain integers, or floating-point numbers.
     const PCM: [u16; 2] = [1, 3];
     let (riff, rest) = file.split_at_checked(8)?;

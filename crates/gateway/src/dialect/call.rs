@@ -115,6 +115,7 @@ impl Call {
         let message_ref = named.filter(|_| is_message).map(|named| named.param);
         let estimate = Estimate {
             is_streamed: asks_for_stream(&fields),
+            tool_variants: view.tools.variants(),
             ..(dialect.estimate)(&fields)?
         };
         let disable_store = disable_store(dialect, &fields);

@@ -7,6 +7,8 @@ use usage::UsageKind;
 
 use super::Fields;
 use super::input_text::InputText;
+use super::speech::SpeechEstimate;
+use super::tool_variants::ToolVariants;
 use crate::document::ShortText;
 use crate::limits::{Amounts, RequestedAmounts};
 
@@ -32,6 +34,10 @@ pub(crate) struct Estimate {
     pub(super) audio_megabytes: i64,
     /// The size of the images.
     pub(super) size: Option<Box<str>>,
+    /// The variants of the hosted tools of the request.
+    pub(crate) tool_variants: ToolVariants,
+    /// The speech that the request asks for.
+    pub(crate) speech: SpeechEstimate,
     /// True if the answer is to come as a stream.
     pub(crate) is_streamed: bool,
     /// The containers that the request names and whose sessions are in the ledger already.

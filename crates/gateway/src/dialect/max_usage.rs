@@ -1,6 +1,8 @@
 //! The most that a request may consume, and the most that this costs: a spend limit must have room for that much.
 
 #[cfg(test)]
+mod reservation_tests;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
@@ -11,6 +13,7 @@ use proxy::ApiFormat;
 use serde::{Deserialize, Serialize};
 use usage::{
     CostBounds, ItemName, Metric, ModelFact, ModelFacts, PriceBook, Quantities, RequestedTier,
+    ToolCalls, UsageKind,
 };
 
 use super::Dialect;
@@ -51,9 +54,18 @@ pub(crate) struct MaxUsage {
     /// True if the request does not bound the calls of its hosted tools.
     #[serde(rename = "has_endless_tools")]
     pub(super) has_unbounded_tools: bool,
+    /// True if the request lets agents start others, whose number and output nothing bounds.
+    #[serde(default)]
+    pub(super) has_agents: bool,
     /// The service tier that the request asks for; of a batch, requests may ask for several.
     #[serde(skip)]
     pub(super) service_tier: Option<String>,
+    /// The size of the context of web searches; `None` if that may be any, as in a batch.
+    #[serde(skip)]
+    pub(super) context_level: Option<String>,
+    /// The memory of containers; `None` if that may be any, as in a batch.
+    #[serde(skip)]
+    pub(super) container_memory: Option<String>,
 }
 
 /// The prices, the model and the time by which a maximum cost is computed.
@@ -90,6 +102,7 @@ impl MaxUsage {
             *mine = mine.saturating_add(others);
         }
         self.has_unbounded_tools |= other.has_unbounded_tools;
+        self.has_agents |= other.has_agents;
         self.unseen = self.unseen.take().or(other.unseen);
     }
 
@@ -127,13 +140,16 @@ impl MaxUsage {
         } = *basis;
         let calls = self.tool_calls();
         let sells_calls = || {
-            let mut asked = calls.iter().filter(|(_, count)| *count > 0);
-            asked.any(|(tool, _)| prices.sells_tool(model, at, *tool))
+            let mut asked = calls.iter().filter(|calls| calls.count > 0);
+            asked.any(|calls| prices.sells_tool(model, at, calls.tool))
         };
         if self.has_unbounded_tools
             && (prices.sells(model, at, Metric::InputTokens) || sells_calls())
         {
             return Err(unbounded_tools(basis.dialect));
+        }
+        if self.has_agents && prices.sells(model, at, Metric::OutputTokens) {
+            return Err(unbounded_agents());
         }
         let quantities = self.max_quantities(basis)?;
         let input = quantities.or_zero(Metric::InputTokens);
@@ -157,12 +173,20 @@ impl MaxUsage {
             })
     }
 
-    fn tool_calls(&self) -> [(ItemName, i64); 3] {
-        [
-            (ItemName::WebSearchCalls, self.web_searches),
-            (ItemName::FileSearchCalls, self.file_searches),
-            (ItemName::CodeInterpreterSessions, self.sessions),
-        ]
+    fn tool_calls(&self) -> [ToolCalls<'_>; 3] {
+        let searches = ToolCalls {
+            tool: ItemName::WebSearchCalls,
+            count: self.web_searches,
+            variant: self.context_level.as_deref(),
+        };
+        let sessions = ToolCalls {
+            tool: ItemName::CodeInterpreterSessions,
+            count: self.sessions,
+            variant: self.container_memory.as_deref(),
+        };
+        let file_searches = ItemName::FileSearchCalls;
+        let file_searches = ToolCalls::of_any_variant(file_searches, self.file_searches);
+        [searches, file_searches, sessions]
     }
 
     /// Returns the most of each metric.
@@ -187,10 +211,16 @@ impl MaxUsage {
             (_, None) if !sells(Metric::OutputTokens) => 0,
             (_, None) => return Err(unbounded_answer(basis.dialect, model)),
         };
+        let mut output = self.output.saturating_add(unbounded);
+        let max_speech = fact.and_then(|fact| fact.max_output_tokens);
+        let max_speech = max_speech.filter(|_| basis.dialect.kind == UsageKind::AudioSpeeches);
+        if let (Some(most), None) = (max_speech, basis.batch) {
+            output = output.min(most.into());
+        }
         let mut quantities = Quantities::default();
         for (metric, amount) in [
             (Metric::InputTokens, input),
-            (Metric::OutputTokens, self.output.saturating_add(unbounded)),
+            (Metric::OutputTokens, output),
             (Metric::Images, self.images),
             (Metric::Characters, self.characters),
             (Metric::Seconds, self.seconds),
@@ -227,6 +257,12 @@ fn unbounded_tools(dialect: &Dialect) -> Error {
     let message = "max_tool_calls is missing: under a spend limit, a request with hosted tools must say how many calls of \
                    them it may make at the most.";
     Error::invalid("max_tool_calls", message)
+}
+
+fn unbounded_agents() -> Error {
+    let message = "multi_agent must be left out, or its enabled must be false: under a spend limit, the number of agents and \
+                   the length of what they write would have to be bounded.";
+    Error::invalid("multi_agent", message)
 }
 
 fn unknown_input(model: &str, name: Option<&str>) -> Error {

@@ -33,6 +33,10 @@ pub(super) enum MemberKind {
     Container,
     /// The container that programs run in: an object.
     Environment,
+    /// The size of the context of a web search.
+    ContextLevel,
+    /// The memory of a container.
+    ContainerMemory,
     /// An object that makes a model server keep the conversation, or names one that it keeps.
     Thread,
     /// An object with a file or the URL of one, or the origin of a text.
@@ -63,7 +67,7 @@ pub(super) type Member = (&'static str, MemberKind);
 
 impl MemberKind {
     /// The names that must be spelt exactly so, and given once, in every object that is not opaque, and their meanings.
-    pub(super) const NAMED: [Member; 23] = [
+    pub(super) const NAMED: [Member; 25] = [
         ("type", Self::Type),
         ("tools", Self::Tools),
         ("tool_choice", Self::Tool),
@@ -90,6 +94,8 @@ impl MemberKind {
         ("stream_options", Self::Plain),
         ("allowed_tools", Self::Plain),
         ("model", Self::Model),
+        ("search_context_size", Self::ContextLevel),
+        ("memory_limit", Self::ContainerMemory),
     ];
 }
 

@@ -36,6 +36,7 @@ pub(super) static COUNT_TOKENS: Dialect = Dialect {
 /// The properties that both endpoints have in common.
 const ANTHROPIC: Dialect = Dialect {
     api: ApiFormat::Anthropic,
+    has_betas: true,
     root: JsonPath::Message(MessagePath::Root),
     ..DEFAULT
 };

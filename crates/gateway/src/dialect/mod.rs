@@ -2,7 +2,7 @@
 //! answer is measured.
 //!
 //! A new endpoint is a [`Dialect`] in one of the files `audio`, `completions`, `decisions`, `embeddings`, `images`,
-//! `messages` and `responses`, a line in [`DIALECTS`], and, unless its format is Anthropic's, a line in `PATHS` of `tests/it/endpoints.rs`,
+//! `messages`, `responses` and `speech`, a line in [`DIALECTS`], and, unless its format is Anthropic's, a line in `PATHS` of `tests/it/endpoints.rs`,
 //! for the tests that every endpoint must pass.
 
 mod affinity;
@@ -36,7 +36,9 @@ mod requested_tools;
 mod responses;
 mod service_tier;
 mod socket_message;
+mod speech;
 mod strict_json;
+mod tool_variants;
 mod usage_accumulator;
 
 use base::{NanoDollars, Result};
@@ -58,13 +60,14 @@ pub(crate) use prompt_cache::{PROMPT_CACHE_RETENTION, RequestedPromptCache};
 pub(crate) use responses::RESPONSES;
 pub(crate) use service_tier::{RequestedTier, SERVICE_TIER};
 pub(crate) use socket_message::{RefusedMessage, SocketMessage};
+pub(crate) use tool_variants::ToolVariants;
 pub(crate) use usage_accumulator::{ResponseStatus, UsageAccumulator};
 
 use crate::document::{Document, HostedToolUsage, JsonPath, StoredAnswer};
 use crate::query::no_query;
 use crate::sse::Verdict;
 
-/// The query of clients that use betas of Anthropic's API.
+/// The query of clients that use betas.
 const BETA_QUERY: &str = "beta=true";
 
 /// Every endpoint that is forwarded to models, the most used one first.
@@ -79,7 +82,7 @@ pub(crate) static DIALECTS: [&Dialect; 16] = [
     &images::GENERATIONS,
     &images::EDITS,
     &images::VARIATIONS,
-    &audio::SPEECH,
+    &speech::SPEECH,
     &audio::TRANSCRIPTIONS,
     &audio::TRANSLATIONS,
     &messages::COUNT_TOKENS,
@@ -119,6 +122,8 @@ pub(crate) struct Dialect {
     pub(crate) stored_answer: Option<StoredAnswer>,
     /// True if a stream reports its usage only when `stream_options` asks for that.
     pub(crate) has_optional_stream_usage: bool,
+    /// True if clients that use betas say so in the query.
+    has_betas: bool,
     /// True if its input continues a conversation, whose requests belong at one upstream.
     has_conversations: bool,
     /// True if a line of a batch may ask for it.
@@ -180,6 +185,10 @@ pub(crate) struct MeasuredUsage {
     pub(crate) cost: Option<NanoDollars>,
     /// The hosted tools that were used.
     pub(crate) hosted_tools: HostedToolUsage,
+    /// The size of the context of its web searches.
+    pub(crate) context_level: Option<String>,
+    /// The memory of its containers, if the request names one.
+    pub(crate) container_memory: Option<String>,
 }
 
 /// The properties that most endpoints have in common.
@@ -202,6 +211,7 @@ const DEFAULT: Dialect = Dialect {
     stores_by_default: None,
     stored_answer: None,
     has_optional_stream_usage: false,
+    has_betas: false,
     has_conversations: false,
     is_for_batches: true,
     estimate: |_| Ok(Estimate::default()),
@@ -228,6 +238,11 @@ impl Dialect {
     ) -> MeasuredUsage {
         let mut usage = (self.measure)(estimate, model, accumulator);
         usage.hosted_tools = accumulator.hosted_tools(&estimate.known_containers);
+        if usage.hosted_tools != HostedToolUsage::default() {
+            let variants = &estimate.tool_variants;
+            usage.context_level = variants.context_level().map(str::to_owned);
+            usage.container_memory = variants.named_memory().map(str::to_owned);
+        }
         usage.cost = accumulator.cost;
         let mut amounts = Metric::ALL
             .iter()
@@ -239,12 +254,13 @@ impl Dialect {
         usage
     }
 
-    /// Returns the query for an upstream. No endpoint has parameters, but clients of Anthropic's betas say so in the query.
+    /// Returns the query for an upstream. No endpoint has parameters, but clients that use betas of responses or of Anthropic's
+    /// API say so in the query.
     ///
     /// # Errors
     /// 400 naming the parameter.
     pub(crate) fn query(&self, query: Option<&str>) -> Result<Option<String>> {
-        if self.api == ApiFormat::Anthropic && query == Some(BETA_QUERY) {
+        if self.has_betas && query == Some(BETA_QUERY) {
             return Ok(Some(BETA_QUERY.to_owned()));
         }
         no_query(query)?;

@@ -24,6 +24,8 @@ pub(super) enum ObjectRole {
     /// The value of this member, whose `id` names an object that a model server stores.
     Unowned(&'static str),
     Audio,
+    /// The options of a web search.
+    SearchOptions,
     /// An object with the URL of a file.
     FileUrl,
     /// An object whose names are the client's own, but whose values are read.
@@ -45,6 +47,10 @@ pub(super) struct ObjectState<'a> {
     /// The `id`, if it is a string.
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) has_role: bool,
+    /// The size of the context of a web search, if it is a string.
+    pub(super) context_level: Option<Cow<'a, str>>,
+    /// The memory of a container, if it is a string.
+    pub(super) container_memory: Option<Cow<'a, str>>,
     pub(super) encrypted_content: ItemContent,
     pub(super) tool_result: ItemContent,
     /// A string that is a file in objects of some types.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base::Result;
 use proxy::ApiFormat;
+use serde::Deserialize;
 use usage::UsageKind;
 
 use super::fields::json_number;
@@ -21,8 +22,6 @@ const MAX_TOKENS_PER_IMAGE: i64 = 6_240;
 const MAX_TOKENS_PER_PARTIAL_IMAGE: i64 = 100;
 /// The most images, masks included, that the hosted service makes one from; other servers may take more.
 const MAX_EDITED_IMAGES: i64 = 17;
-/// The most tokens of a character of generated speech.
-const MAX_TOKENS_PER_CHARACTER: i64 = 8;
 /// The most tokens of a second of transcribed speech.
 const MAX_TOKENS_PER_SECOND: i64 = 20;
 
@@ -92,7 +91,12 @@ impl Call {
             RequestBounds::of_text(self.max_input_tokens())
         };
         let units = self.estimate.units;
-        let mut most = bounds.max_usage(dialect, searches_web(&self.model));
+        let variants = &self.estimate.tool_variants;
+        let mut most = MaxUsage {
+            context_level: variants.context_level().map(str::to_owned),
+            container_memory: variants.container_memory().map(str::to_owned),
+            ..bounds.max_usage(dialect, searches_web(&self.model))
+        };
         match dialect.kind {
             UsageKind::Images => {
                 let is_generation = dialect.source == Some("image.generation");
@@ -112,7 +116,7 @@ impl Call {
                 most.images = units;
             }
             UsageKind::AudioSpeeches => {
-                most.output = units.saturating_mul(MAX_TOKENS_PER_CHARACTER);
+                most.output = self.estimate.speech.max_tokens;
                 most.characters = units;
             }
             UsageKind::AudioTranscriptions => {
@@ -147,6 +151,8 @@ pub(super) struct RequestBounds {
     predicted: i64,
     pub(super) partial_images: i64,
     max_tool_calls: Option<i64>,
+    /// True if agents may start others.
+    has_agents: bool,
     /// The first member that names content whose length is unknown.
     unseen: Option<&'static str>,
     /// The service tier that the request asks for, if it is a text.
@@ -197,6 +203,7 @@ impl RequestBounds {
             "partial_images" if json == b"0" => {}
             "partial_images" => self.partial_images = number("partial_images", json)?,
             "service_tier" => self.service_tier = serde_json::from_slice(json).ok(),
+            "multi_agent" => self.has_agents = has_agents(json),
             "max_tool_calls" => self.max_tool_calls = Some(number("max_tool_calls", json)?),
             "previous_response_id" => self.unseen = Some("previous_response_id"),
             "conversation" => self.unseen = Some("conversation"),
@@ -247,6 +254,7 @@ impl RequestBounds {
             file_searches: calls_of(tools.file_search),
             sessions: calls_of(tools.code_interpreter),
             has_unbounded_tools: tools.any && self.max_tool_calls.is_none(),
+            has_agents: self.has_agents,
             service_tier: self.service_tier.clone(),
             unseen: unseen.map(Cow::Borrowed),
             ..MaxUsage::default()
@@ -291,6 +299,15 @@ fn number(name: &'static str, json: &[u8]) -> Result<i64> {
 
 fn length(json: &[u8]) -> i64 {
     i64::try_from(json.len()).unwrap_or(i64::MAX)
+}
+
+/// True unless the member `multi_agent` says that it is not enabled.
+fn has_agents(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct MultiAgent {
+        enabled: bool,
+    }
+    serde_json::from_slice(json).map_or(true, |agents: MultiAgent| agents.enabled)
 }
 
 /// Returns the number of prompts: each element of a list counts, unless the list is one prompt in tokens.

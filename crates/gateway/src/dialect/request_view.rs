@@ -47,6 +47,8 @@ pub(crate) struct RequestView {
 pub(super) struct ViewReader<'a, 'f> {
     json: JsonReader<'a>,
     fields: &'f mut Fields<'a>,
+    /// True within the choice of a tool.
+    is_in_choice: bool,
 }
 
 impl<'a, 'f> ViewReader<'a, 'f> {
@@ -56,7 +58,12 @@ impl<'a, 'f> ViewReader<'a, 'f> {
     /// 400: the body is not JSON, or ambiguous.
     pub(super) fn read(body: &'a [u8], fields: &'f mut Fields<'a>) -> Result<()> {
         let json = JsonReader::of_object(body)?;
-        let mut reader = ViewReader { json, fields };
+        fields.view.tools.is_message = fields.is_message;
+        let mut reader = ViewReader {
+            json,
+            fields,
+            is_in_choice: false,
+        };
         reader.body(body)?;
         reader.json.end()?;
         reader.fields.view.files.sort();
@@ -104,6 +111,9 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             if !matches!(self.json.peek(), Some(b'n' | b'f')) {
                 self.fields.view.tools.add(tool);
             }
+            if name == "web_search_options" {
+                return self.value(ObjectRole::SearchOptions);
+            }
         } else if self.has_items(name) && self.json.peek() == Some(b'[') {
             return self.list(ObjectRole::InputItem);
         } else if self.fields.opaque == Some(name) {
@@ -147,7 +157,21 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 self.value(ObjectRole::Plain)
             }
             MemberKind::Tools => self.tools(next),
-            MemberKind::Tool => self.value(ObjectRole::Tool),
+            MemberKind::Tool => {
+                let is_in_choice = self.is_in_choice;
+                self.is_in_choice |= name == "tool_choice";
+                self.value(ObjectRole::Tool)?;
+                self.is_in_choice = is_in_choice;
+                Ok(())
+            }
+            MemberKind::ContextLevel if is_string => {
+                object.context_level = Some(self.json.string()?.decoded());
+                Ok(())
+            }
+            MemberKind::ContainerMemory if is_string => {
+                object.container_memory = Some(self.json.string()?.decoded());
+                Ok(())
+            }
             MemberKind::Model if object.role == ObjectRole::Tool => self.model(is_string),
             MemberKind::ObjectRef(kind) => self.object_refs(name, kind),
             MemberKind::ComparedResponse => match next {
@@ -366,6 +390,10 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 };
                 if let Some(tool) = tool {
                     self.fields.view.tools.add(tool);
+                    if tool == HostedTool::WebSearch && !self.is_in_choice {
+                        let level = object.context_level.as_deref();
+                        self.fields.view.tools.add_search(level);
+                    }
                 } else if self.fields.is_message && !is_client_tool_of_messages(object_type) {
                     self.fields.view.tools.add_unknown(object_type);
                 }
@@ -376,11 +404,18 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 }
                 self.fields.view.tools.add(HostedTool::CodeInterpreter);
             }
-            // Containers of the provider. Some servers ignore the case of a type.
-            ObjectRole::Environment
-                if object_type.to_ascii_lowercase().starts_with("container") =>
-            {
-                self.fields.view.tools.add(HostedTool::CodeInterpreter);
+            ObjectRole::Environment => {
+                // Containers of the provider. Some servers ignore the case of a type.
+                if object_type.to_ascii_lowercase().starts_with("container") {
+                    self.fields.view.tools.add(HostedTool::CodeInterpreter);
+                }
+                if let Some(memory) = &object.container_memory {
+                    self.fields.view.tools.add_container(memory);
+                }
+            }
+            ObjectRole::SearchOptions => {
+                let level = object.context_level.as_deref();
+                self.fields.view.tools.add_search(level);
             }
             ObjectRole::Unowned(name) if object.has_id => {
                 self.add_unowned(name);

@@ -3,6 +3,8 @@
 use access::{HostedTool, HostedTools};
 use base::{Error, Result};
 
+use super::tool_variants::ToolVariants;
+
 /// The hosted tools of a request.
 #[derive(Debug, Default)]
 pub(super) struct RequestedTools {
@@ -14,6 +16,9 @@ pub(super) struct RequestedTools {
     unknown: Option<String>,
     /// True if the request names a stored prompt, which may bring tools that only its server knows.
     pub(super) has_prompt: bool,
+    /// True if the request is in Anthropic's format, whose tools have no variants.
+    pub(super) is_message: bool,
+    variants: ToolVariants,
 }
 
 /// The parts of names of models that search the web without being asked.
@@ -59,6 +64,23 @@ impl RequestedTools {
     /// True if the request asks for this tool.
     pub(super) fn contains(&self, tool: HostedTool) -> bool {
         self.tools.contains(&tool)
+    }
+
+    /// Adds a web search with this size of its context.
+    pub(super) fn add_search(&mut self, level: Option<&str>) {
+        self.variants.add_search(level);
+    }
+
+    /// Adds a container with this memory.
+    pub(super) fn add_container(&mut self, memory: &str) {
+        self.variants.add_container(memory);
+    }
+
+    /// Returns the variants of the tools, which are unknown if the request may bring tools that it does not have.
+    pub(super) fn variants(&self) -> ToolVariants {
+        let mut variants = self.variants.clone();
+        variants.is_unknown = self.has_prompt || self.is_message;
+        variants
     }
 
     /// Adds a tool of a type that is unknown.

@@ -7,6 +7,7 @@ use usage::{Metric, Quantities};
 
 use crate::document::{
     Document, GeneratedText, HostedToolUsage, OutputItems, ReportedError, ReportedUsage,
+    SpeechAudio,
 };
 
 /// The status of a response, as far as its metering depends on it.
@@ -36,6 +37,8 @@ pub(crate) struct UsageAccumulator {
     /// The cost of the last report that has one.
     pub(super) cost: Option<NanoDollars>,
     pub(crate) text: GeneratedText,
+    /// The speech that is no stream of events.
+    pub(crate) audio: SpeechAudio,
     /// The number of images.
     pub(super) images: Option<i64>,
     /// The size of the images.

@@ -8,6 +8,7 @@ mod json_scanner;
 mod message_path;
 mod reported_usage;
 mod short_text;
+mod speech_audio;
 mod stored_ids;
 
 pub(crate) use generated_text::GeneratedText;
@@ -17,6 +18,7 @@ pub(crate) use json_scanner::JsonScanner;
 pub(crate) use message_path::MessagePath;
 pub(crate) use reported_usage::ReportedUsage;
 pub(crate) use short_text::ShortText;
+pub(crate) use speech_audio::SpeechAudio;
 pub(crate) use stored_ids::{StoredAnswer, StoredIdScanner};
 
 use proxy::ErrorCause;

@@ -270,7 +270,8 @@ impl Objects {
         response: ReadResponse,
     ) -> Result<()> {
         let ReadResponse { mut usage, ids } = response;
-        let named = named_objects(&ids, StateExpiry::OfAnswer, self.clock.now());
+        let memory = work.tool_variants.named_memory();
+        let named = named_objects(&ids, StateExpiry::OfAnswer, memory, self.clock.now());
         let rows = named.map(|named| self.state_row(&object.owner, &object.upstream, &named));
         let rows: Vec<UpstreamObject> = rows.collect();
         self.repository.add_all(rows.iter()).await?;

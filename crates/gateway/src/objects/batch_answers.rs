@@ -63,7 +63,7 @@ impl Objects {
         group: &mut Vec<UpstreamObject>,
     ) {
         line.end_document();
-        let named = named_objects(line, StateExpiry::OfAnswer, self.clock.now());
+        let named = named_objects(line, StateExpiry::OfAnswer, None, self.clock.now());
         group.extend(named.map(|object| self.state_row(&batch.owner, &batch.upstream, &object)));
         line.clear();
     }

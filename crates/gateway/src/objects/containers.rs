@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 use proxy::{Target, UpstreamBilling};
 use serde::Deserialize;
-use usage::{ItemName, Metric, Quantities, QueuePermit, UsageEvent, UsageKind};
+use usage::{ItemName, Metric, Quantities, QueuePermit, ToolCalls, UsageEvent, UsageKind};
 
 use super::Objects;
-use super::create::NewObject;
+use super::create::{NewObject, NewSession};
 use super::ownership::NamedFiles;
 use super::reconcile::object_event;
 use super::repository::{ObjectOwner, UpstreamObject};
@@ -21,14 +21,13 @@ use super::request::ObjectRequest;
 use super::upstream::UpstreamRequest;
 use crate::budget::with_billing;
 use crate::caller::Caller;
+use crate::container_session::ContainerSession;
 use crate::dialect::{Fields, JSON, form_type, read_form};
 use crate::object_kind::ObjectKind;
 use crate::policy::ProjectPolicy;
 
 /// The interval between two polls of a container, in seconds.
 pub(super) const CONTAINER_POLL_SECONDS: i64 = SECONDS_PER_HOUR;
-/// The work of a container that a model server has made for a response, until its session is charged.
-const UNCHARGED_SESSION: &str = "session";
 /// The maximum length of the name of a container.
 const MAX_NAME_BYTES: usize = 512;
 
@@ -50,33 +49,47 @@ impl Objects {
     ) -> Result<Response<Bytes>> {
         let (caller, head, body) = (request.caller, request.head, request.body);
         ProjectPolicy::of(caller).check_tools(std::iter::once("code_interpreter"))?;
-        let fields = Fields::of_request(&head.headers, &body, &["name"])?;
+        let fields = Fields::of_request(&head.headers, &body, &["name", "memory_limit"])?;
         let name = fields.text("name")?.unwrap_or_default();
         if name.len() > MAX_NAME_BYTES || name.contains('\0') {
             let message =
                 format!("name must have at most {MAX_NAME_BYTES} bytes, and no NUL character.");
             return Err(Error::invalid("name", message));
         }
+        let memory = fields.text("memory_limit")?;
         let owner = ObjectOwner::of(caller);
         let files = self.ownership.check_files(&owner, &body, None).await?;
         let keeper = files.upstream.and_then(|name| self.client.0.by_name(&name));
         let target = keeper.unwrap_or(storage);
         let uplift = target.billing().uplift;
+        let permit = self.reserve_session(caller, memory.as_deref(), uplift);
+        let permit = permit.await?;
         let new = NewObject {
             purpose: name,
             due_at: Some(self.clock.now().plus(CONTAINER_POLL_SECONDS)),
-            session: Some(self.reserve_session(caller, uplift).await?),
+            session: Some(NewSession { permit, memory }),
             ..NewObject::new(owner, ObjectKind::Container)
         };
         let upstream_request = UpstreamRequest::of_client(head, request.share, body, JSON);
         self.create(new, target, upstream_request).await
     }
 
-    /// Reserves a place in the ledger's queue for a session, and its cost within the spend limits.
-    async fn reserve_session(&self, caller: &Caller, uplift: Factor) -> Result<QueuePermit> {
+    /// Reserves a place in the ledger's queue for a session, and its cost within the spend limits: at the price of any memory
+    /// if the request names none, for then the upstream decides.
+    async fn reserve_session(
+        &self,
+        caller: &Caller,
+        memory: Option<&str>,
+        uplift: Factor,
+    ) -> Result<QueuePermit> {
         let spend = if caller.has_spend_limit() {
             let budget = &self.reservations.budget;
-            let (now, session) = (self.clock.now(), [(ItemName::CodeInterpreterSessions, 1)]);
+            let now = self.clock.now();
+            let session = [ToolCalls {
+                tool: ItemName::CodeInterpreterSessions,
+                count: 1,
+                variant: memory,
+            }];
             let cost = (budget.prices).max_tool_cost(usage::ANY_MODEL, now, &session, uplift);
             budget.spend.reserve(&caller.spend_request(now, cost))?
         } else {
@@ -119,7 +132,9 @@ impl Objects {
     /// # Errors
     /// 503: the ledger or the database does not respond.
     pub(super) async fn charge_session(&self, container: &UpstreamObject) -> Result<()> {
-        let event = session_event(container, self.client.billing_of(container));
+        let session = ContainerSession::of_text(container.work.as_deref());
+        let memory = session.and_then(|session| session.memory_limit);
+        let event = session_event(container, memory, self.client.billing_of(container));
         self.recorder.settle(vec![event], Vec::new()).await?;
         self.repository.end_work(container).await
     }
@@ -139,31 +154,36 @@ impl Objects {
     }
 }
 
-/// Returns the record of a container that a model server has made for a response: its session is to be charged at once.
-pub(super) fn uncharged(container: UpstreamObject, now: UnixTime) -> UpstreamObject {
-    UpstreamObject {
-        work: Some(UNCHARGED_SESSION.to_owned()),
-        due_at: Some(now),
-        ..container
-    }
-}
-
-/// True if an object is a container whose session is not charged yet.
+/// True if an object is a container that a model server has made for a response, and whose session is not charged yet.
 pub(super) fn is_uncharged(object: &UpstreamObject) -> bool {
-    object.kind == ObjectKind::Container && object.work.as_deref() == Some(UNCHARGED_SESSION)
+    object.kind == ObjectKind::Container && object.work.is_some()
 }
 
-/// Returns the usage event for the session of a new container at an upstream that bills like this.
-pub(super) fn session_event(container: &UpstreamObject, billing: UpstreamBilling) -> UsageEvent {
+/// The memory in the answer about a new container.
+#[derive(Deserialize)]
+struct ContainerMemory {
+    memory_limit: Option<String>,
+}
+
+/// Returns the memory that an upstream says a new container has.
+pub(super) fn memory_in(answer: &[u8]) -> Option<String> {
+    let container: ContainerMemory = serde_json::from_slice(answer).ok()?;
+    container.memory_limit
+}
+
+/// Returns the usage event for the session of a new container with this memory, at an upstream that bills like this.
+pub(super) fn session_event(
+    container: &UpstreamObject,
+    memory: Option<String>,
+    billing: UpstreamBilling,
+) -> UsageEvent {
     let created_at = UnixTime(container.created_at.div_euclid(1_000));
     let quantities = Quantities::default().with(Metric::NumSessions, 1);
     let quantities = with_billing(quantities, billing, None);
     let kind = UsageKind::CodeInterpreterSessions;
-    object_event(
-        container,
-        container.id.clone(),
-        created_at,
-        kind,
-        quantities,
-    )
+    let id = container.id.clone();
+    UsageEvent {
+        size: memory,
+        ..object_event(container, id, created_at, kind, quantities)
+    }
 }

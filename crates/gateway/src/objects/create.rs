@@ -14,7 +14,7 @@ use usage::{DurableReservation, QueuePermit};
 use super::Objects;
 use super::batch_input::BatchInput;
 use super::batch_policy::{check_policy, check_prompt_caches};
-use super::containers::session_event;
+use super::containers::{memory_in, session_event};
 use super::reconcile::BATCH_POLL_SECONDS;
 use super::repository::{ObjectOwner, UpstreamObject};
 use super::request::ObjectRequest;
@@ -44,7 +44,15 @@ pub(super) struct NewObject {
     /// Spend reservation, released if the object is not created.
     pub(super) spend: Option<DurableReservation>,
     /// Permit for the event of a session that begins with the object.
-    pub(super) session: Option<QueuePermit>,
+    pub(super) session: Option<NewSession>,
+}
+
+/// A session that begins with a container.
+pub(super) struct NewSession {
+    /// Permit for the session's event.
+    pub(super) permit: QueuePermit,
+    /// The memory that the request asks for.
+    pub(super) memory: Option<String>,
 }
 
 impl NewObject {
@@ -123,7 +131,9 @@ impl Objects {
         self.record(&object, target).await?;
         if let Some(session) = new.session {
             // Written soon, whether or not that is waited for.
-            drop(session.record(session_event(&object, self.client.billing_of(&object))));
+            let memory = session.memory.or_else(|| memory_in(&response.body));
+            let event = session_event(&object, memory, self.client.billing_of(&object));
+            drop(session.permit.record(event));
         }
         if let Some(spend) = &spend
             && object.kind == ObjectKind::Batch

@@ -36,6 +36,7 @@ pub(crate) enum ObjectResponse {
 const VECTOR_STORE_FILE_PARAMETERS: &[&str] = &["limit", "order", "after", "before", "filter"];
 /// The parameters of a response.
 const RESPONSE_PARAMETERS: &[&str] = &[
+    "beta",
     "include",
     "include[]",
     "include_obfuscation",
@@ -45,6 +46,18 @@ const RESPONSE_PARAMETERS: &[&str] = &[
 /// The parameters of lists of items.
 const ITEM_LIST_PARAMETERS: &[&str] =
     &["after", "before", "include", "include[]", "limit", "order"];
+/// The parameters of lists of the items of a response.
+const RESPONSE_ITEM_PARAMETERS: &[&str] = &[
+    "after",
+    "before",
+    "beta",
+    "include",
+    "include[]",
+    "limit",
+    "order",
+];
+/// The parameters of other requests about a response: clients that use betas say so.
+const BETA_PARAMETERS: &[&str] = &["beta"];
 /// The parameters of items that are created or retrieved.
 const ITEM_PARAMETERS: &[&str] = &["include", "include[]"];
 /// The parameters of the messages of a chat completion.
@@ -191,7 +204,8 @@ impl ObjectRoute {
                 CONTAINER_FILE_PARAMETERS
             }
             ObjectKind::Response if is_get && rest.is_empty() => RESPONSE_PARAMETERS,
-            ObjectKind::Response if is_get => ITEM_LIST_PARAMETERS,
+            ObjectKind::Response if is_get => RESPONSE_ITEM_PARAMETERS,
+            ObjectKind::Response => BETA_PARAMETERS,
             ObjectKind::Conversation if is_get && rest == "/items" => ITEM_LIST_PARAMETERS,
             ObjectKind::Conversation if rest == "/items" && is_post => ITEM_PARAMETERS,
             ObjectKind::Conversation if is_get && !rest.is_empty() => ITEM_PARAMETERS,

@@ -6,7 +6,7 @@ use base::ids::{Id, SpendReservationId};
 use base::money::Factor;
 use base::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use base::{Error, NanoDollars, Result, UnixTime};
-use usage::{DurableReservation, DurableReservations, ItemName, Metric, ReservationKey};
+use usage::{DurableReservation, DurableReservations, ItemName, Metric, ReservationKey, ToolCalls};
 
 use super::batch_input::BatchInput;
 use super::repository::{ObjectOwner, UpstreamObject};
@@ -212,7 +212,7 @@ impl ObjectReservations {
     }
 
     fn storage_cost(&self, day: UnixTime, bytes: i64, uplift: Factor) -> NanoDollars {
-        let items = [(ItemName::VectorStores, bytes)];
+        let items = [ToolCalls::of_any_variant(ItemName::VectorStores, bytes)];
         self.budget
             .prices
             .max_tool_cost(usage::ANY_MODEL, day, &items, uplift)

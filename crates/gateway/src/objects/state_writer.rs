@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use usage::Outcome;
 
 use super::Objects;
-use super::containers::{is_uncharged, uncharged};
+use super::containers::is_uncharged;
 use super::repository::{ObjectOwner, UpstreamObject};
 use crate::object_kind::ObjectKind;
 use crate::state_recording::{BackgroundEnd, StateObject, StateRecord};
@@ -78,7 +78,8 @@ impl Objects {
                 }
                 None => None,
             };
-            let response = rows.iter().find(|row| row.work.is_some());
+            let mut responses = rows.iter().filter(|row| row.kind == ObjectKind::Response);
+            let response = responses.find(|row| row.work.is_some());
             match (failure, record.recorded) {
                 (None, done) => {
                     if rows.iter().any(is_uncharged) {
@@ -194,7 +195,7 @@ impl Objects {
         upstream: &str,
         object: &StateObject,
     ) -> UpstreamObject {
-        let row = UpstreamObject {
+        UpstreamObject {
             owner: owner.clone(),
             kind: object.kind,
             id: object.id.clone(),
@@ -205,10 +206,6 @@ impl Objects {
             due_at: object.due_at,
             bytes: None,
             expires_at: object.expires_at,
-        };
-        match object.kind {
-            ObjectKind::Container => uncharged(row, self.clock.now()),
-            _ => row,
         }
     }
 

@@ -9,7 +9,7 @@ use base::{Error, NanoDollars, Result, UnixTime};
 use bodies::{Capture, RequestInfo};
 use http::Response;
 use proxy::Target;
-use usage::{DurableReservation, SpendReservation};
+use usage::{DurableReservation, Metric, SpendReservation, UsageKind};
 
 use super::{Pipeline, RequestContext};
 use crate::caller::Caller;
@@ -158,12 +158,19 @@ impl Pipeline {
         &self,
         dialect: &Dialect,
         caller: &Caller,
-        call: &Call,
+        call: &mut Call,
         plan: &[Target],
         at: UnixTime,
     ) -> Result<(Option<SpendReservation>, Option<DurableReservation>)> {
         if dialect.is_free {
             return Ok((None, None));
+        }
+        if dialect.kind == UsageKind::AudioSpeeches {
+            let is_sold = |target: &Target| {
+                let prices = &self.budget.prices;
+                prices.sells(&target.model, at, Metric::OutputTokens)
+            };
+            call.estimate.speech.has_tokens = plan.iter().any(is_sold);
         }
         if !call.is_background {
             let spend = self.budget.reserve(caller, dialect, call, plan, at)?;

@@ -2,11 +2,14 @@
 //! without a price. The model `banded` costs 4 dollars per million input tokens, 8 above 272,000 of them, and 20 or 30 per
 //! million output tokens.
 
+mod speech;
+mod tools;
+
 use base::money::Factor;
 use gateway::{Durability, UnpricedModels, UpstreamBilling, UpstreamConfig};
 use http::Method;
 use serde_json::{Value, json};
-use usage::{ItemName, LedgerEntry, Metric};
+use usage::{ItemName, LedgerEntry, Metric, PriceBook, UsageKind};
 
 use crate::upstream::Reply;
 use crate::world::{Bounds, World, config, request};
@@ -22,6 +25,14 @@ fn models(url: String, billing: UpstreamBilling) -> Vec<UpstreamConfig> {
         billing,
         ..config("local", url)
     }]
+}
+
+/// Returns bounds with these prices.
+fn bounds(book: &str) -> Bounds {
+    Bounds {
+        prices: PriceBook::parse(book).expect("prices"),
+        ..Bounds::default()
+    }
 }
 
 async fn world(billing: UpstreamBilling) -> World {

@@ -27,7 +27,7 @@ pub use ledger::Row;
 pub use node::Node;
 pub use started::Bounds;
 
-use self::started::{Others, Started, pepper, prices, start};
+use self::started::{Others, Started, pepper, start};
 use crate::upstream::{Reply, Upstream};
 
 /// The time at which every test begins, in seconds since 1970.
@@ -132,7 +132,7 @@ impl World {
         let clock = Clock::fake(UnixTime(START_SECONDS));
         let spend = Spend::load(store.usage(), clock.clone()).await;
         let spend = spend.expect("what was spent");
-        let (ledger, book) = (store.usage().clone(), Arc::new(prices()));
+        let (ledger, book) = (store.usage().clone(), Arc::new(bounds.prices.clone()));
         let recorder = Recorder::start(ledger, book, clock.clone(), spend.clone());
         let (recorder, recorder_task) = recorder.expect("a recorder");
         let upstreams = upstreams(upstream.base_url());

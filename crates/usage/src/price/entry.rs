@@ -46,6 +46,8 @@ pub(crate) struct ItemPrice<'a> {
     pub(crate) price: NanoDollars,
     pub(crate) factor: Factor,
     pub(crate) conditions: &'a Conditions,
+    /// The variant that the price is for; `None` for the price of every variant.
+    pub(crate) variant: Option<&'a str>,
 }
 
 impl TryFrom<BTreeMap<String, Field>> for PriceEntry {
@@ -223,10 +225,12 @@ impl PriceEntry {
     pub(crate) fn price(&self, item: ItemName, key: &PriceKey<'_>) -> Option<ItemPrice<'_>> {
         let rows = self.rows.iter().filter(|row| row.conditions.are_met(key));
         let prices = rows.filter_map(|row| {
+            let (price, variant) = row.price(item, key)?;
             let price = ItemPrice {
-                price: row.price(item, key)?,
+                price,
                 factor: self.factor(&row.conditions, key),
                 conditions: &row.conditions,
+                variant,
             };
             let dearness = price.price.for_quantity_times(1, 1, price.factor);
             Some((row.conditions.count(), dearness, price))

@@ -5,6 +5,11 @@ use base::NanoDollars;
 use super::conditions::{Conditions, PriceKey};
 use crate::ItemName;
 
+/// The size of the search context of a web search that names none.
+pub const DEFAULT_CONTEXT_LEVEL: &str = "medium";
+/// The memory of a container that names none.
+pub const DEFAULT_CONTAINER_MEMORY: &str = "1g";
+
 /// The prices of requests that meet some conditions; those of every request if there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct PriceRow {
@@ -28,24 +33,41 @@ impl PriceRow {
         self.prices.iter().all(Option::is_none) && self.variants.is_empty()
     }
 
-    /// Returns the price of an item for a request; that of its variant, if the row has one.
-    pub(super) fn price(&self, item: ItemName, key: &PriceKey<'_>) -> Option<NanoDollars> {
+    /// Returns the price of an item for a request, with the name of the variant that it is for: the price of the request's
+    /// variant, else the one of every variant. A tool of a variant that the row does not name costs what the dearest does.
+    pub(super) fn price(
+        &self,
+        item: ItemName,
+        key: &PriceKey<'_>,
+    ) -> Option<(NanoDollars, Option<&str>)> {
         let variant = item.variant(key);
-        let mut variants = self.variants.iter();
-        let of_variant =
-            variants.find(|(of, name, _)| *of == item && Some(name.as_str()) == variant);
-        let of_variant = of_variant.map(|(_, _, price)| *price);
-        of_variant.or(self.prices[item as usize])
+        let own = || self.variants.iter().filter(|(of, _, _)| *of == item);
+        let found = own().find(|(_, name, _)| Some(name.as_str()) == variant);
+        let plain = self.prices[item as usize];
+        let dearest = || {
+            own()
+                .filter(|_| item.is_tool())
+                .max_by_key(|(_, _, price)| *price)
+        };
+        match (found, plain) {
+            (None, Some(price)) => Some((price, None)),
+            (found, _) => {
+                let (_, name, price) = found.or_else(dearest)?;
+                Some((*price, Some(name.as_str())))
+            }
+        }
     }
 }
 
 impl ItemName {
+    /// True for a hosted tool that has variants.
+    fn is_tool(self) -> bool {
+        matches!(self, Self::WebSearchCalls | Self::CodeInterpreterSessions)
+    }
+
     /// True if a price book may have a table with a price for each variant of the item.
     pub(super) fn has_variants(self) -> bool {
-        matches!(
-            self,
-            Self::Images | Self::WebSearchCalls | Self::CodeInterpreterSessions
-        )
+        self == Self::Images || self.is_tool()
     }
 
     /// Returns the variant of the item that a request has used. A search or a container without one is of the variant that
@@ -53,8 +75,8 @@ impl ItemName {
     fn variant<'a>(self, key: &PriceKey<'a>) -> Option<&'a str> {
         match self {
             Self::Images => key.size,
-            Self::WebSearchCalls => key.context_level.or(Some("medium")),
-            Self::CodeInterpreterSessions => key.size.or(Some("1g")),
+            Self::WebSearchCalls => key.context_level.or(Some(DEFAULT_CONTEXT_LEVEL)),
+            Self::CodeInterpreterSessions => key.size.or(Some(DEFAULT_CONTAINER_MEMORY)),
             _ => None,
         }
     }

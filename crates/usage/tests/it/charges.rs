@@ -5,7 +5,7 @@ use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
 use usage::{
     Charge, Charges, CostBounds, ItemName, LineItem, Metric, PriceBook, Quantities, RequestedTier,
-    UsageEvent, UsageKind,
+    ToolCalls, UsageEvent, UsageKind,
 };
 
 use crate::fixture::{PRICES, START_SECONDS, event};
@@ -310,8 +310,8 @@ fn the_maximum_cost_of_exact_prices_is_exact() {
     let batch = book.max_batch_cost("m", UnixTime(START_SECONDS), &bounds);
     assert_eq!(batch, NanoDollars(2_800_000));
     let tools = [
-        (ItemName::WebSearchCalls, 3),
-        (ItemName::CodeInterpreterSessions, 2),
+        ToolCalls::of_any_variant(ItemName::WebSearchCalls, 3),
+        ToolCalls::of_any_variant(ItemName::CodeInterpreterSessions, 2),
     ];
     let tools = book.max_tool_cost("plain", UnixTime(START_SECONDS), &tools, Factor::ONE);
     assert_eq!(tools, NanoDollars(90_000_000));

@@ -3,44 +3,83 @@
 use base::money::Factor;
 use base::{NanoDollars, UnixTime};
 use proptest::prelude::*;
-use usage::{CostBounds, Metric, PriceBook, Quantities, RequestedTier, UsageEvent, UsageKind};
+use usage::{
+    CostBounds, DEFAULT_CONTAINER_MEMORY, DEFAULT_CONTEXT_LEVEL, ItemName, Metric, PriceBook,
+    Quantities, RequestedTier, ToolCalls, UsageEvent, UsageKind,
+};
 
 use crate::charges::{consumed, some_quantities};
 use crate::fixture::START_SECONDS;
 
-/// The keys of prices of models.
-const KEYS: [&str; 15] = [
-    "input",
-    "cached_input",
-    "cache_write",
-    "cache_write_30m",
-    "cache_write_12h",
-    "output",
-    "input_audio",
-    "cached_input_audio",
-    "output_audio",
-    "input_image",
-    "cached_input_image",
-    "output_image",
-    "image",
-    "character",
-    "second",
+/// Returns the keys of prices of models: all but those of tools and storage, and the cost that an upstream reports.
+fn keys() -> Vec<&'static str> {
+    let all = ItemName::ALL.iter().filter(|item| item.unit().is_some());
+    all.map(|item| item.price_key()).collect()
+}
+
+/// The reports of usage that is charged by tokens, images, characters and seconds.
+const KINDS: [UsageKind; 6] = [
+    UsageKind::Completions,
+    UsageKind::Embeddings,
+    UsageKind::Images,
+    UsageKind::AudioSpeeches,
+    UsageKind::AudioTranscriptions,
+    UsageKind::Decisions,
 ];
+
+/// The hosted tools, each with its report and metric.
+const TOOLS: [(UsageKind, Metric, ItemName); 3] = [
+    (
+        UsageKind::WebSearchCalls,
+        Metric::NumRequests,
+        ItemName::WebSearchCalls,
+    ),
+    (
+        UsageKind::FileSearchCalls,
+        Metric::NumRequests,
+        ItemName::FileSearchCalls,
+    ),
+    (
+        UsageKind::CodeInterpreterSessions,
+        Metric::NumSessions,
+        ItemName::CodeInterpreterSessions,
+    ),
+];
+
+/// The lifetimes of cache writes that no report has.
+const LIFETIMES: [Metric; 2] = [
+    Metric::InputCacheWrite5mTokens,
+    Metric::InputCacheWrite1hTokens,
+];
+
+/// Generates quantities with cache writes of every lifetime.
+fn quantities_of_every_lifetime() -> impl Strategy<Value = Quantities> {
+    let lifetimes = prop::array::uniform2(0..3_000i64);
+    (some_quantities(), lifetimes).prop_map(|(quantities, amounts)| {
+        let amounts = LIFETIMES.into_iter().zip(amounts);
+        amounts.fold(quantities, |all, (metric, amount)| all.with(metric, amount))
+    })
+}
+
+/// Formats an amount as a price.
+fn decimal(nanos: i64) -> String {
+    format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+}
 
 /// Generates the text of a table with up to five rows, each with some prices and any conditions.
 fn some_table() -> impl Strategy<Value = String> {
-    let prices = || prop::collection::vec(prop::option::of(0..40_000_000_000i64), KEYS.len());
+    let prices = || prop::collection::vec(prop::option::of(0..40_000_000_000i64), keys().len());
     let tier = prop::option::of(prop::sample::select(&["priority", "flex", "ultrafast"][..]));
     let above = prop::option::of(prop::sample::select(&[500i64, 1_500, 2_500][..]));
-    let endpoint = prop::option::of(prop::sample::select(&["completions", "images"][..]));
+    let endpoint = prop::option::of(prop::sample::select(
+        &["completions", "images", "decisions", "audio_speeches"][..],
+    ));
     let row = (tier, any::<bool>(), above, endpoint, prices());
     let factors = prop::array::uniform3(0..3_000i64);
     (prices(), factors, prop::collection::vec(row, 0..5)).prop_map(|(table, factors, rows)| {
         let lines = |prices: &[Option<i64>]| -> String {
-            let priced = KEYS.iter().zip(prices);
+            let priced = keys().into_iter().zip(prices);
             let priced = priced.filter_map(|(key, price)| Some((key, (*price)?)));
-            let decimal =
-                |nanos: i64| format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
             priced
                 .map(|(key, price)| format!("{key} = \"{}\"\n", decimal(price)))
                 .collect()
@@ -86,9 +125,9 @@ proptest! {
     #[test]
     fn no_row_is_dearer_than_the_reservation(
         table in some_table(),
-        quantities in some_quantities(),
+        quantities in quantities_of_every_lifetime(),
         slack in 0..1_000i64,
-        kind in prop::sample::select(&[UsageKind::Completions, UsageKind::Images, UsageKind::AudioSpeeches][..]),
+        kind in prop::sample::select(&KINDS[..]),
         (asked, served) in prop::sample::select(&[
             (None, None), (None, Some("ultrafast")), (Some("auto"), Some("priority")), (Some("unknown"), Some("fast")),
             (Some("flex"), Some("flex")), (Some("flex"), Some("default")), (Some("fast"), Some("priority")),
@@ -126,11 +165,57 @@ proptest! {
         prop_assert!(sum(&event) <= most, "{} > {most}: {table}", sum(&event));
     }
 
+    /// Tools and containers at random prices by variant, of the model or of every model. Whatever the variant that is asked
+    /// for, a call costs no more than was reserved for it, nor than for a call of any variant.
+    #[test]
+    fn no_tool_call_is_dearer_than_the_reservation(
+        (kind, metric, tool) in prop::sample::select(&TOOLS[..]),
+        models in prop::array::uniform2(prop::collection::vec(prop::option::of(0..40_000_000_000i64), 4)),
+        count in 1..50i64,
+        asked in prop::option::of(0..4usize),
+        uplift in prop::sample::select(&["1", "1.1", "0.333333333"][..]),
+    ) {
+        const LEVELS: [&str; 4] = ["low", "medium", "high", "huge"];
+        const MEMORIES: [&str; 4] = ["1g", "4g", "64g", "huge"];
+        let names = if tool == ItemName::WebSearchCalls { LEVELS } else { MEMORIES };
+        let key = tool.price_key();
+        let has_variants = tool != ItemName::FileSearchCalls;
+        let table = |model: &str, prices: &[Option<i64>]| {
+            let variants = names.iter().zip(prices).take(3).filter_map(|(name, price)| Some((name, (*price)?)));
+            let variants: Vec<_> = variants.map(|(name, price)| format!("{name} = \"{}\"", decimal(price))).collect();
+            let value = match prices[3] {
+                Some(price) if !has_variants || price % 2 == 0 => format!("\"{}\"", decimal(price)),
+                _ if has_variants && !variants.is_empty() => format!("{{ {} }}", variants.join(", ")),
+                _ => return String::new(),
+            };
+            format!("[[price]]\nmodel = \"{model}\"\neffective = \"2026-01-01\"\n{key} = {value}\n")
+        };
+        let book = PriceBook::parse(&(table("r", &models[0]) + &table("*", &models[1]))).expect("a price book");
+        let uplift = Factor::parse(uplift).expect("a factor");
+        let variant = asked.map(|asked| names[asked].to_owned());
+        let mut event = consumed(kind, "r", &[(metric, count)]);
+        event.quantities.set(Metric::UpliftBillionths, uplift.billionths());
+        event.context_level = variant.clone();
+        event.size = variant.clone();
+        let charges = book.charges(&event);
+        let cost: NanoDollars = charges.charges.iter().map(|charge| charge.amount).sum();
+        let most = |variant| {
+            let calls = [ToolCalls { tool, count, variant }];
+            book.max_tool_cost("r", event.timestamp, &calls, uplift)
+        };
+        let default = if tool == ItemName::WebSearchCalls { DEFAULT_CONTEXT_LEVEL } else { DEFAULT_CONTAINER_MEMORY };
+        let reserved = most(Some(variant.as_deref().unwrap_or(default)));
+        prop_assert!(cost <= reserved, "{cost} > {reserved}");
+        prop_assert!(reserved <= most(None), "{reserved} > {}", most(None));
+        let is_priced = models.iter().any(|prices| !table("r", prices).is_empty());
+        prop_assert_eq!(charges.unpriced, !is_priced, "an unknown variant has the dearest price");
+    }
+
     /// A batch is charged in a row for each band of the lengths of its requests: all rows cost no more than was reserved.
     #[test]
     fn no_batch_is_dearer_than_its_reservation(
         table in some_table(),
-        requests in prop::collection::vec(some_quantities(), 1..6),
+        requests in prop::collection::vec(quantities_of_every_lifetime(), 1..6),
         uplift in prop::sample::select(&["1", "1.1", "0.333333333"][..]),
         is_known in any::<bool>(),
     ) {

@@ -92,11 +92,11 @@ fn images_seconds_characters_tools_containers_and_storage_have_their_own_units()
     line(K::Images, "pictures", Metric::Images, 3, Some("1792x1024"));
     line(K::AudioSpeeches, "voice", Metric::Characters, 2_000, None);
     line(K::AudioTranscriptions, "ear", Metric::Seconds, 61, None);
-    for level in [None, Some("low"), Some("high")] {
+    for level in [None, Some("low"), Some("high"), Some("huge")] {
         line(K::WebSearchCalls, "sol", Metric::NumRequests, 4, level);
     }
     line(K::FileSearchCalls, "", Metric::NumRequests, 4, None);
-    for size in [None, Some("4g")] {
+    for size in [None, Some("4g"), Some("64g")] {
         line(K::CodeInterpreterSessions, "", Metric::NumSessions, 2, size);
     }
     line(K::VectorStores, "", Metric::UsageBytes, 3 << 29, None);
@@ -111,13 +111,40 @@ fn images_seconds_characters_tools_containers_and_storage_have_their_own_units()
         "sol, web_search_calls 4 100000000",
         "sol, web_search_calls 4 40000000",
         "sol, web_search_calls 4 140000000",
+        // A size without a price costs what the dearest does.
+        "sol, web_search_calls 4 140000000",
         // 4 × 2.50 / 1,000
         "file_search_calls 4 10000000",
         // 2 × 0.03 and 0.12
         "code_interpreter_sessions 2 60000000",
         "code_interpreter_sessions 2 240000000",
+        "code_interpreter_sessions 2 240000000",
         // 1.5 GiB × 0.10
         "vector_stores 1610612736 150000000",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn explanation_names_the_variant_that_a_price_is_for() {
+    let book = PriceBook::parse(ALL).expect("a price book");
+    let variant = |kind, metric, level: Option<&str>, size: Option<&str>| {
+        let mut event = consumed(kind, "sol", &[(metric, 1)]);
+        event.context_level = level.map(str::to_owned);
+        event.size = size.map(str::to_owned);
+        let price = book.explain(&event).remove(0).price.expect("a price");
+        (price.variant.unwrap_or_default(), price.price.to_string())
+    };
+    let search = |level| variant(UsageKind::WebSearchCalls, Metric::NumRequests, level, None);
+    let session = |size| {
+        let kind = UsageKind::CodeInterpreterSessions;
+        variant(kind, Metric::NumSessions, None, size)
+    };
+    let named = |variant: &str, price: &str| (variant.to_owned(), price.to_owned());
+    assert_eq!(search(None), named("medium", "$25.00"));
+    assert_eq!(search(Some("high")), named("high", "$35.00"));
+    assert_eq!(session(None), named("1g", "$0.03"));
+    assert_eq!(session(Some("4g")), named("4g", "$0.12"));
+    let files = variant(UsageKind::FileSearchCalls, Metric::NumRequests, None, None);
+    assert_eq!(files, named("", "$2.50"));
 }

@@ -1,18 +1,15 @@
 //! The reservation for a request is no less than the charge for its answer.
 
-use base::ids::{Id, OrganizationId, ProjectId};
 use base::money::Factor;
 use base::{NanoDollars, UnixTime};
 use bytes::Bytes;
 use http::HeaderMap;
-use proptest::prelude::*;
-use proptest::sample::select;
 use serde_json::{Value, json};
-use usage::{ModelFact, ModelFacts, PriceBook, Quantities, UsageEvent, UsageKind};
+use usage::{ModelFact, ModelFacts, PriceBook};
 
-use crate::dialect::{Call, CostBasis, Dialect, MeasuredUsage, UsageAccumulator};
+use crate::dialect::{Call, CostBasis, Dialect};
 
-const NOW: UnixTime = UnixTime(1_768_478_400);
+pub(super) const NOW: UnixTime = UnixTime(1_768_478_400);
 
 /// An input token costs a nano-dollar, an output token a thousand, and a tool call a million and more.
 const PRICES: &str = "
@@ -33,7 +30,7 @@ file_search = '2'
 code_interpreter = '0.003'
 ";
 
-fn facts() -> ModelFacts {
+pub(super) fn facts() -> ModelFacts {
     let fact = |name: &str, window, output| ModelFact {
         name: name.to_owned(),
         context_window: window,
@@ -46,7 +43,7 @@ fn facts() -> ModelFacts {
     ])
 }
 
-fn basis<'a>(
+pub(super) fn basis<'a>(
     prices: &'a PriceBook,
     facts: &'a ModelFacts,
     dialect: &'a Dialect,
@@ -63,7 +60,7 @@ fn basis<'a>(
     }
 }
 
-fn call(path: &str, body: &Value) -> (&'static Dialect, Call) {
+pub(super) fn call(path: &str, body: &Value) -> (&'static Dialect, Call) {
     let dialect = Dialect::at(path).expect(path);
     let body = Bytes::from(body.to_string());
     let call = Call::parse(dialect, &HeaderMap::new(), body).expect("a call");
@@ -241,137 +238,73 @@ fn s11_unbounded_request_is_refused_where_it_is_charged() {
     assert_eq!(read.ok(), Some(NanoDollars(2)));
 }
 
-/// A request, and the most usage that its answer may report.
-#[derive(Clone, Debug)]
-struct Requested {
-    path: &'static str,
-    body: Value,
-    input: i64,
-    output: i64,
-    calls: i64,
-}
-
-fn requested() -> impl Strategy<Value = Requested> {
-    let text = "[ -~äé漢]{0,60}";
-    let numbers = (1..4i64, 1..50i64, 1..4i64);
-    let tools = prop::collection::vec(
-        select(&["web_search", "file_search", "code_interpreter", "mcp"][..]),
-        0..3,
+#[test]
+fn web_searches_and_containers_are_reserved_at_the_variant_that_is_asked_for() {
+    let prices = PRICES.replace(
+        "web_search = '1'",
+        "web_search = { low = '1', medium = '2', high = '5' }",
     );
-    (any::<bool>(), any::<bool>(), text, numbers, tools, 0..3usize).prop_map(
-        |(is_chat, has_maximum, text, (n, maximum, calls), tools, images)| {
-            let bytes = i64::try_from(text.len()).expect("few");
-            let longest = if has_maximum { maximum } else { 400 };
-            let shown = i64::try_from(images).expect("few") * 50_000;
-            if is_chat {
-                let url = json!({"type": "image_url", "image_url": {"url": "https://x/y"}});
-                let mut parts = vec![json!({"type": "text", "text": text})];
-                parts.extend(std::iter::repeat_n(url, images));
-                let mut body = json!({"model": "m", "n": n, "messages": [{"role": "user", "content": parts}]});
-                if has_maximum {
-                    body["max_tokens"] = json!(maximum);
-                }
-                let (input, output) = ((bytes + shown + 8).min(100_000), n * longest);
-                return Requested { path: "/chat/completions", body, input, output, calls: 0 };
-            }
-            let list: Vec<_> = tools.iter().map(|kind| json!({"type": kind})).collect();
-            let mut body = json!({"model": "m", "input": text, "tools": list, "max_tool_calls": calls});
-            if has_maximum {
-                body["max_output_tokens"] = json!(maximum);
-            }
-            let input = if tools.is_empty() { bytes + 8 } else { (calls + 1) * 100_000 };
-            let calls = if tools.is_empty() { 0 } else { calls };
-            Requested { path: "/responses", body, input, output: longest, calls }
-        },
-    )
-}
-
-/// Returns an answer that reports this usage, with calls of the requested tools.
-fn answer(request: &Requested, input: i64, output: i64, calls: i64, tier: &str) -> Value {
-    let lifetimes = json!({"ttl_30m_tokens": input / 11, "ttl_12h_tokens": input / 13});
-    let details = json!({"cached_tokens": input / 3, "cache_write_tokens": input / 5, "audio_tokens": input / 7,
-        "cache_write_tokens_details": lifetimes, "cached_tokens_details": {"audio_tokens": input / 17}});
-    if request.path == "/chat/completions" {
-        return json!({"choices": [], "service_tier": tier, "usage": {
-            "prompt_tokens": input, "completion_tokens": output, "prompt_tokens_details": details,
-            "completion_tokens_details": {"audio_tokens": output / 2}}});
-    }
-    let tools = request.body["tools"].as_array().expect("tools");
-    let items = (0..calls).map(|call| {
-        let kind = tools[usize::try_from(call).expect("few") % tools.len()]["type"].as_str();
-        json!({"type": format!("{}_call", kind.expect("a type")), "container_id": format!("c{call}")})
-    });
-    json!({"status": "completed", "service_tier": tier, "output": items.collect::<Vec<_>>(), "usage": {
-        "input_tokens": input, "output_tokens": output, "input_tokens_details": details}})
-}
-
-fn event(kind: UsageKind, quantities: Quantities, tier: Option<String>) -> UsageEvent {
-    UsageEvent {
-        model: matches!(kind, UsageKind::Completions | UsageKind::WebSearchCalls)
-            .then(|| "m".to_owned()),
-        service_tier: tier,
-        ..UsageEvent::new(
-            "req_1".to_owned(),
-            NOW,
-            OrganizationId::from_text("org-1".to_owned()),
-            ProjectId::from_text("proj_1".to_owned()),
-            kind,
-            quantities,
-        )
-    }
-}
-
-/// Returns the cost of the rows of a request.
-fn charged(prices: &PriceBook, usage: MeasuredUsage) -> NanoDollars {
-    let tools = usage.hosted_tools.reports();
-    let tools = tools
-        .map(|(kind, metric, count)| event(kind, Quantities::default().with(metric, count), None));
-    let request = event(UsageKind::Completions, usage.quantities, usage.service_tier);
-    let rows = tools.chain([request]);
-    let lines = rows.flat_map(|row| prices.charges(&row).charges);
-    lines.map(|line| line.amount).sum()
-}
-
-proptest! {
-    /// Random requests at random prices, and answers that use some of what the request allows, or all of it.
-    #[test]
-    fn s11_no_charge_exceeds_its_reservation(
-        request in requested(),
-        prices in prop::array::uniform8(0..3_000_000_000i64),
-        used in prop::array::uniform3(prop_oneof![Just(100i64), 0..=100i64]),
-        rows in prop::array::uniform4(0..9_000_000_000i64),
-        (asked, tier) in select(&[
-            (None, "priority"), (None, "flex"), (Some("auto"), "default"), (Some("flex"), "flex"), (Some("flex"), "default"),
-            (Some("fast"), "priority"), (Some("priority"), "default"), (Some("whatever"), "priority"),
-        ][..]),
-    ) {
-        let names = ["input", "cached_input", "cache_write", "output", "input_audio", "output_audio", "web_search", "x"];
-        let dollars = |nanos: i64| format!("'{}.{:09}'", nanos / 1_000_000_000, nanos % 1_000_000_000);
-        let lines: String = names.iter().zip(prices).take(7)
-            .map(|(name, price)| format!("{name} = {}\n", dollars(price))).collect();
-        let book = PriceBook::parse(&format!(
-            "[[price]]\nmodel = 'm'\neffective = '2026-01-01'\n{lines}service_tier = {{ priority = '2.5', flex = '0.3' }}\n\
-             [[price]]\nmodel = '*'\neffective = '2026-01-01'\nfile_search = {0}\ncode_interpreter = {0}\nweb_search = {0}\n",
-            dollars(prices[7]),
-        ).replacen("[[price]]\nmodel = '*'", &format!(
-            "[[price.row]]\nabove_input_tokens = 40\ninput = {}\ncache_write_12h = {}\n\
-             [[price.row]]\nservice_tier = 'priority'\nabove_input_tokens = 90000\noutput = {}\ncache_write_30m = {}\n\
-             [[price]]\nmodel = '*'",
-            dollars(rows[0]), dollars(rows[1]), dollars(rows[2]), dollars(rows[3]),
-        ), 1)).expect("prices");
-        let mut request = request;
-        if let Some(asked) = asked {
-            request.body["service_tier"] = json!(asked);
-        }
-        let (dialect, call) = call(request.path, &request.body);
+    let prices = prices.replace(
+        "code_interpreter = '0.003'",
+        "code_interpreter = { 1g = '0.003', 4g = '0.012', 64g = '1' }",
+    );
+    let prices = PriceBook::parse(&prices).expect("prices");
+    let facts = facts();
+    // The tools of a request with two calls, in millionths of a dollar.
+    let millionths = |more: Value| {
+        let mut body =
+            json!({"model": "m", "input": "", "max_output_tokens": 1, "max_tool_calls": 2});
+        let members = body.as_object_mut().expect("an object");
+        members.extend(more.as_object().expect("an object").clone());
+        let (dialect, call) = call("/responses", &body);
         let most = call.max_usage(dialect).expect("a number");
-        let most = most.max_cost(&basis(&book, &facts(), dialect, "m")).expect("a bound");
-        let [input, output, calls] = [(request.input, used[0]), (request.output, used[1]), (request.calls, used[2])]
-            .map(|(most, hundredths)| most * hundredths / 100);
-        let answer = answer(&request, input, output, calls, tier).to_string();
-        let mut accumulator = UsageAccumulator::default();
-        dialect.read(&mut accumulator, answer.as_bytes());
-        let cost = charged(&book, dialect.measure(&call.estimate, "m", &accumulator));
-        prop_assert!(cost <= most, "{cost} > {most}: {} {answer}", request.body);
+        let cost = most
+            .max_cost(&basis(&prices, &facts, dialect, "m"))
+            .expect("a cost");
+        (cost.0 - 3 * 100_000 - 1_000) / 1_000
+    };
+    let search = |size: Value| json!({"type": "web_search", "search_context_size": size});
+    let container = |memory: &str| json!({"type": "code_interpreter", "container": {"type": "auto", "memory_limit": memory}});
+    for (tools, expected) in [
+        // 2 × 1, 2 and 5 thousandths.
+        (json!([search(json!("low"))]), 2_000),
+        (json!([search(json!(null))]), 4_000),
+        (json!([search(json!("high"))]), 10_000),
+        (json!([search(json!("low")), search(json!("high"))]), 10_000),
+        // An unknown size may be any.
+        (json!([search(json!("huge"))]), 10_000),
+        // 2 × 3 and 12 thousandths, and 2 dollars.
+        (json!([{"type": "code_interpreter"}]), 6_000),
+        (json!([container("4g")]), 24_000),
+        (json!([container("1g"), container("64g")]), 2_000_000),
+        (json!([container("32g")]), 2_000_000),
+    ] {
+        assert_eq!(millionths(json!({"tools": tools})), expected, "{tools}");
+    }
+    // A stored prompt may bring any: 2 × 5, 2 × 2 thousandths for file searches, and 2 dollars; and images at 6,240 a call.
+    let any = millionths(json!({"prompt": {"id": "pmpt_1"}}));
+    assert_eq!(any, 10_000 + 4_000 + 2_000_000 + 2 * 6_240);
+}
+
+#[test]
+fn agents_that_start_others_are_refused_where_output_is_charged() {
+    for (agents, is_refused) in [
+        (json!({"enabled": true}), true),
+        (
+            json!({"enabled": true, "max_concurrent_subagents": 1}),
+            true,
+        ),
+        (json!({"enabled": "yes"}), true),
+        (json!(true), true),
+        (json!({"enabled": false}), false),
+        (json!(null), false),
+    ] {
+        let body =
+            json!({"model": "m", "input": "", "max_output_tokens": 5, "multi_agent": agents});
+        let param = cost("/responses", &body, "m")
+            .err()
+            .and_then(|error| error.param);
+        let expected = is_refused.then_some("multi_agent");
+        assert_eq!(param.as_deref(), expected, "{agents}");
     }
 }

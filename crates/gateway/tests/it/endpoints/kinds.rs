@@ -142,7 +142,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "/v1/audio/speech",
         r#"{"model":"real","input":"h\u00e4l\ud83d\ude00o","voice":"alloy"}"#,
         "any sound",
-        "audio_speeches real succeeded num_model_requests=1 characters=5",
+        "audio_speeches real succeeded estimated input_tokens=6 output_tokens=14 num_model_requests=1 output_audio_tokens=14 characters=5",
     ),
     (
         "/v1/audio/transcriptions",
@@ -274,7 +274,7 @@ async fn audio_is_forwarded_unchanged() {
     let response = world.gateway.handle(request).await;
     assert_eq!(response.headers()["content-type"], "audio/mpeg");
     assert!(bytes(response).await == sound);
-    let consumed = "audio_speeches real succeeded num_model_requests=1 characters=5";
+    let consumed = "audio_speeches real succeeded estimated input_tokens=2 output_tokens=8 num_model_requests=1 output_audio_tokens=8 characters=5";
     assert_eq!(world.consumed_once().await, consumed);
 }
 

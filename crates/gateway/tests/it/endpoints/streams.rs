@@ -58,7 +58,7 @@ const TABLE: &[Streamed] = &[
         ],
         end: "data: {\"type\":\"speech.audio.done\"}\n\n",
         reported: "audio_speeches real succeeded input_tokens=5 output_tokens=9 num_model_requests=1 characters=5",
-        estimated: "audio_speeches real succeeded num_model_requests=1 characters=5",
+        estimated: "audio_speeches real succeeded estimated input_tokens=2 output_tokens=8 num_model_requests=1 output_audio_tokens=8 characters=5",
     },
     Streamed {
         path: "/v1/audio/transcriptions",

@@ -5,10 +5,13 @@ use gateway::ObjectLimits;
 use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use usage::PriceBook;
 
 use super::quota::bounded;
-use super::{batch_of, not_found, world};
-use crate::world::{World, request};
+use super::storage_server::StorageServer;
+use super::{batch_of, keeper, not_found, world};
+use crate::upstream::{COMPLETION, Reply};
+use crate::world::{Bounds, World, request};
 
 /// The interval between two polls of a container, in seconds.
 const POLL_SECONDS: i64 = 3_600;
@@ -276,6 +279,64 @@ async fn the_session_of_a_container_is_counted_once() {
     let sessions = world.consumed().await;
     let sessions = sessions.iter().filter(|row| *row == SESSION);
     assert_eq!(sessions.count(), 2, "the created one, and the new one");
+}
+
+/// Prices of containers by their memory.
+const PRICES_BY_MEMORY: &str = "
+[[price]]
+model = '*'
+effective = '2025-01-01'
+code_interpreter = { 1g = '0.03', 4g = '0.12', 16g = '0.48' }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_of_a_container_costs_what_its_memory_costs() {
+    let shelf = StorageServer::start().await;
+    let base_url = shelf.base_url();
+    let bounds = Bounds {
+        prices: PriceBook::parse(PRICES_BY_MEMORY).expect("prices"),
+        ..Bounds::default()
+    };
+    let reply = Reply::whole(200, COMPLETION);
+    let world = World::bounded(reply, |_| vec![keeper(base_url)], bounds).await;
+    let create = async |memory: Value| {
+        let body = json!({"name": "c", "memory_limit": memory});
+        world.make("/v1/containers", world.service(), &body).await
+    };
+    let mut sessions = Vec::new();
+    for (asked, answered) in [
+        (json!("4g"), None),
+        (json!("4g"), Some("1g")),
+        (json!(null), Some("16g")),
+        (json!(null), None),
+    ] {
+        shelf.state().container_memory = answered;
+        sessions.push(create(asked).await.id());
+    }
+    world.rows(4).await;
+    let rows = world.entries().await;
+    let of_session = |id: &String| {
+        let row = rows.iter().find(|row| row.event.id == *id);
+        let row = row.expect("a row of the session");
+        (row.event.size.clone(), row.amount.0 / 10_000_000)
+    };
+    // In cents. What the request names counts, and what the upstream says where it names nothing.
+    let named = |memory: &str| Some(memory.to_owned());
+    assert_eq!(
+        sessions.iter().map(of_session).collect::<Vec<_>>(),
+        [
+            (named("4g"), 12),
+            (named("4g"), 12),
+            (named("16g"), 48),
+            (None, 3)
+        ]
+    );
+    // 75 cents are spent. A container without a memory reserves 48, as the upstream may give it any.
+    world.limit_project_spend(Some(122)).await;
+    assert_eq!(create(json!(null)).await.status, 429);
+    assert_eq!(create(json!("16g")).await.status, 429);
+    assert_eq!(create(json!("4g")).await.status, 200);
+    assert_eq!(create(json!(7)).await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,8 @@ pub struct StorageState {
     pub refuses: bool,
     /// True if responses in the background cannot be cancelled.
     pub ignores_cancels: bool,
+    /// Memory of new containers, if the server tells it.
+    pub container_memory: Option<&'static str>,
     /// Answer of models, if there are any.
     pub response: Option<Value>,
     /// Number of objects that were made, which their ids come from.
@@ -243,7 +245,11 @@ impl StorageState {
         match (method.as_str(), path) {
             ("POST", []) => {
                 let asked = json();
-                let container = json!({"status": "running", "name": asked["name"], "asked": asked});
+                let mut container =
+                    json!({"status": "running", "name": asked["name"], "asked": asked});
+                if let Some(memory) = self.container_memory {
+                    container["memory_limit"] = json!(memory);
+                }
                 Ok(self.keep("container", container))
             }
             ("GET", [id]) => self.get("container", id),

@@ -30,6 +30,42 @@ async fn s15_query_of_a_client_is_not_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn beta_query_of_responses_is_forwarded_and_no_other() {
+    let world = world().await;
+    for path in [
+        "/v1/responses",
+        "/v1/responses/compact",
+        "/v1/responses/input_tokens",
+    ] {
+        let body = r#"{"model":"real","input":"x"}"#;
+        let post = |query: &str| {
+            let uri = format!("{path}?{query}");
+            request(Method::POST, &uri, world.service(), body)
+        };
+        let mut with_beta = post("beta=true");
+        let beta = HeaderValue::from_static("responses_multi_agent=v1");
+        with_beta.headers_mut().insert("openai-beta", beta.clone());
+        world.send(with_beta).await;
+        let asked = world.upstream.asked();
+        let asked = asked.last().expect("a request");
+        assert_eq!(asked.path, format!("{path}?beta=true"));
+        assert_eq!(asked.headers.get("openai-beta"), Some(&beta));
+        for other in ["beta=false", "beta=true&model=secret", "Beta=true", "beta"] {
+            let answer = world.send(post(other)).await;
+            assert_eq!(answer.status, 400, "{path}?{other}");
+        }
+    }
+    let chat = request(
+        Method::POST,
+        "/v1/chat/completions?beta=true",
+        world.service(),
+        r#"{"model":"real","messages":[]}"#,
+    );
+    assert_eq!(refusal(&world.send(chat).await), (400, json!("beta")));
+    assert_eq!(world.upstream.asked().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s15_model_server_gets_a_content_type_of_the_gateway() {
     let world = world().await;
     let body = r#"{"model":"real","messages":[]}"#;

@@ -92,6 +92,7 @@ pub struct Bounds {
     pub stale_keys: Option<Duration>,
     /// Requests under a spend limit for models without a price.
     pub unpriced: UnpricedModels,
+    pub prices: PriceBook,
 }
 
 impl Default for Bounds {
@@ -101,6 +102,7 @@ impl Default for Bounds {
             body_memory: Budget::new(BudgetLimits::shared(DEFAULT_BODY_MEMORY_BYTES)),
             stale_keys: Some(DEFAULT_MAX_AGE),
             unpriced: UnpricedModels::Allow,
+            prices: prices(),
         }
     }
 }
@@ -137,7 +139,7 @@ pub async fn start(
         directory: Arc::clone(&directory),
         recorder: recorder.clone(),
         spend: spend.clone(),
-        prices: prices(),
+        prices: bounds.prices,
         unpriced: bounds.unpriced,
         facts: facts(),
         reservations: reservations(store, spend, clock),

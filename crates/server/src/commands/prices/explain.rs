@@ -98,7 +98,7 @@ fn line(explained: &ExplainedCharge, event: &UsageEvent) -> String {
         (Some(price), _) => {
             let unit = charge.name.price_unit();
             let (used, factors) = (used(charge), factors(price));
-            let (listed, table) = (price.price, table(price));
+            let (listed, table) = (price.price, table(charge, price));
             format!("{used} at {listed} {unit}{factors} ({table}): {amount}")
         }
         (None, None) => {
@@ -123,13 +123,20 @@ fn factors(price: &ExplainedPrice) -> String {
     text
 }
 
-/// Returns the table and the row of a price.
-fn table(price: &ExplainedPrice) -> String {
+/// Returns the table, the row and the variant of a price.
+fn table(charge: &Charge, price: &ExplainedPrice) -> String {
     let row = match price.row.as_str() {
         "" => String::new(),
         row => format!(", row {row}"),
     };
-    format!("{} from {}{row}", price.model, day(price.effective))
+    let variant = price.variant.as_ref();
+    let key = charge.name.price_key();
+    let variant = variant.map_or(String::new(), |variant| format!(", {key}.{variant}"));
+    format!(
+        "{} from {}{row}{variant}",
+        price.model,
+        day(price.effective)
+    )
 }
 
 fn moment(time: UnixTime) -> jiff::Timestamp {

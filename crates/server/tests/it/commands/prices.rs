@@ -125,6 +125,26 @@ async fn what_has_no_price_is_named() {
 }
 
 #[tokio::test]
+async fn charges_of_tools_are_explained_by_their_variants() {
+    let searches = "web_search = { low = \"10\", medium = \"25\", high = \"35\" }";
+    let (installation, server, admin) = with_prices(&[("m", -400, searches)]);
+    let timestamp = reports::now() - SECONDS_PER_DAY;
+    let search = json!({"id": "1", "timestamp": timestamp, "type": "web_search_calls", "model": "m",
+        "context_level": "high", "num_requests": 4, "num_model_requests": 1});
+    consume(&admin, vec![search]).await;
+    let ended = installation.run(&["prices", "explain", "1"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let words = "web_search_calls, m, high, reported";
+    assert!(lines[0].ends_with(words), "{lines:?}");
+    // 4 × 35 thousandths of a dollar.
+    let from = day(-400);
+    let price = format!("at $35.00 per 1,000 calls (m from {from}, web_search.high): $0.14");
+    assert_eq!(lines[1], format!("  4 web_search_calls {price}"));
+    server.stop();
+}
+
+#[tokio::test]
 async fn charges_of_a_request_are_explained() {
     let row = "[[price.row]]\nabove_input_tokens = 50\ninput = \"4\"";
     let keys = format!("input = \"1\"\noutput = \"2\"\nservice_tier = {{ flex = \"0.5\" }}\n{row}");
