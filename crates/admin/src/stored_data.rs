@@ -15,13 +15,14 @@ const MAX_COUNTED: i64 = 100_000;
 /// The kind of the bodies that this deployment stores.
 const BODY: &str = "body";
 
-/// Objects of a project by upstream and kind. A container that has ended is nowhere any more; an upload expires when it is due.
+/// Objects of a project by upstream and kind. A created container that has ended is nowhere any more; one that was
+/// made for a response is not polled, so that its end is not known. An upload expires when it is due.
 const OBJECTS: &str = "\
     SELECT upstream, kind, COUNT(*) AS count, MIN(created_at) AS oldest, MIN(ends_at) AS next_end FROM \
     (SELECT upstream, kind, created_at, \
     CASE WHEN kind IN ('upload', 'upload_part') THEN due_at ELSE expires_at END AS ends_at \
     FROM stored_objects WHERE organization_id = $1 AND project_id = $2 AND (expires_at IS NULL OR expires_at > $3) \
-    AND (kind <> 'container' OR due_at IS NOT NULL) LIMIT 100001) counted \
+    AND (kind <> 'container' OR due_at IS NOT NULL OR expires_at IS NOT NULL) LIMIT 100001) counted \
     GROUP BY upstream, kind ORDER BY upstream, kind";
 
 const BODIES: &str = "\

@@ -68,8 +68,6 @@ pub struct ReportedEvent<'a> {
     input_cached_tokens: Option<i64>,
     /// Includes those of each lifetime.
     input_cache_write_tokens: Option<i64>,
-    input_cache_write_30m_tokens: Option<i64>,
-    input_cache_write_12h_tokens: Option<i64>,
     input_uncached_tokens: Option<i64>,
     input_text_tokens: Option<i64>,
     output_text_tokens: Option<i64>,
@@ -86,6 +84,9 @@ pub struct ReportedEvent<'a> {
     usage_bytes: Option<i64>,
     num_sessions: Option<i64>,
     num_requests: Option<i64>,
+    /// Included in `input_cache_write_tokens`, as are those of the other lifetimes.
+    input_cache_write_30m_tokens: Option<i64>,
+    input_cache_write_12h_tokens: Option<i64>,
     /// Of several requests, the input tokens of the longest: prices may depend on it. By default, the average.
     longest_input_tokens: Option<i64>,
     // What the gateway knows of the prices of its own rows: accepted in imports of an export.

@@ -121,6 +121,45 @@ const START_SECONDS: i64 = 1_760_000_000;
 /// Time after that of the server, in seconds since 1970.
 const EXPIRY_SECONDS: i64 = 4_000_000_000;
 
+/// An object: its upstream, kind and id; the times of its creation, of its next poll and of its expiry.
+type StoredObject = (
+    (&'static str, &'static str, &'static str),
+    (i64, Option<i64>, Option<i64>),
+);
+
+/// Objects of a project. Its third response has expired, and its second container has ended.
+const STORED: &[StoredObject] = &[
+    (("b", "file", "file-1"), (30, None, None)),
+    (("b", "file", "file-2"), (20, None, None)),
+    (
+        ("a", "file", "file-3"),
+        (40, None, Some(EXPIRY_SECONDS + 9)),
+    ),
+    (
+        ("a", "response", "resp_1"),
+        (50, None, Some(EXPIRY_SECONDS + 5)),
+    ),
+    (
+        ("a", "response", "resp_2"),
+        (60, None, Some(EXPIRY_SECONDS + 3)),
+    ),
+    (("a", "response", "resp_3"), (10, None, Some(START_SECONDS))),
+    (
+        ("a", "upload", "upload_1"),
+        (70, Some(EXPIRY_SECONDS + 1), None),
+    ),
+    (("a", "batch", "batch_1"), (80, Some(EXPIRY_SECONDS), None)),
+    (
+        ("a", "container", "cntr_1"),
+        (90, Some(EXPIRY_SECONDS), None),
+    ),
+    (("a", "container", "cntr_2"), (5, None, None)),
+    (
+        ("a", "container", "cntr_3"),
+        (95, None, Some(EXPIRY_SECONDS + 7)),
+    ),
+];
+
 #[tokio::test]
 async fn what_is_stored_for_a_project_is_listed_by_upstream_and_kind() {
     let server = Server::start().await;
@@ -132,33 +171,7 @@ async fn what_is_stored_for_a_project_is_listed_by_upstream_and_kind() {
         .await
         .ok();
     let other = other["id"].as_str().expect("an id");
-    for (object, times) in [
-        (("b", "file", "file-1"), (30, None, None)),
-        (("b", "file", "file-2"), (20, None, None)),
-        (
-            ("a", "file", "file-3"),
-            (40, None, Some(EXPIRY_SECONDS + 9)),
-        ),
-        (
-            ("a", "response", "resp_1"),
-            (50, None, Some(EXPIRY_SECONDS + 5)),
-        ),
-        (
-            ("a", "response", "resp_2"),
-            (60, None, Some(EXPIRY_SECONDS + 3)),
-        ),
-        (("a", "response", "resp_3"), (10, None, Some(START_SECONDS))),
-        (
-            ("a", "upload", "upload_1"),
-            (70, Some(EXPIRY_SECONDS + 1), None),
-        ),
-        (("a", "batch", "batch_1"), (80, Some(EXPIRY_SECONDS), None)),
-        (
-            ("a", "container", "cntr_1"),
-            (90, Some(EXPIRY_SECONDS), None),
-        ),
-        (("a", "container", "cntr_2"), (5, None, None)),
-    ] {
+    for (object, times) in STORED.iter().copied() {
         store_object(&server, &project, object, times).await;
     }
     store_object(&server, other, ("a", "file", "file-4"), (1, None, None)).await;
@@ -172,7 +185,7 @@ async fn what_is_stored_for_a_project_is_listed_by_upstream_and_kind() {
     let answer = server.admin().get(&of_project(&server)).await.ok();
     let expected = json!([
         stored("a".into(), "batch", 1, 80, Value::Null),
-        stored("a".into(), "container", 1, 90, Value::Null),
+        stored("a".into(), "container", 2, 90, (EXPIRY_SECONDS + 7).into()),
         stored("a".into(), "file", 1, 40, (EXPIRY_SECONDS + 9).into()),
         stored("a".into(), "response", 2, 50, (EXPIRY_SECONDS + 3).into()),
         stored("a".into(), "upload", 1, 70, (EXPIRY_SECONDS + 1).into()),

@@ -173,6 +173,33 @@ impl<'a, 'f> ViewReader<'a, 'f> {
                 Ok(())
             }
             MemberKind::Model if object.role == ObjectRole::Tool => self.model(is_string),
+            MemberKind::Source if next == Some(b'{') => self.object(ObjectRole::FileUrl),
+            MemberKind::Variables => self.value(ObjectRole::Variables),
+            MemberKind::Id if is_string && object.role == ObjectRole::Environment => {
+                self.object_refs(name, ObjectKind::Container)
+            }
+            MemberKind::Id => {
+                object.has_id = next != Some(b'n');
+                if is_string {
+                    object.id = Some(self.json.string()?.decoded());
+                    return Ok(());
+                }
+                self.value(ObjectRole::Plain)
+            }
+            MemberKind::Role => {
+                object.has_role = next != Some(b'n');
+                self.value(ObjectRole::Plain)
+            }
+            MemberKind::Plain | MemberKind::Model => self.value(ObjectRole::Plain),
+            kind => self.reference((name, kind), object),
+        }
+    }
+
+    /// Reads the value of a member that may name what a model server stores, or that [`Self::content`] reads.
+    fn reference(&mut self, (name, kind): Member, object: &mut ObjectState<'a>) -> Result<()> {
+        let next = self.json.peek();
+        let is_string = next == Some(b'"');
+        match kind {
             MemberKind::ObjectRef(kind) => self.object_refs(name, kind),
             MemberKind::ComparedResponse => match next {
                 Some(b'"') => self.object_ref(ObjectKind::Response, RefPlace::Comparison),
@@ -197,24 +224,6 @@ impl<'a, 'f> ViewReader<'a, 'f> {
             },
             MemberKind::Environment => self.value(ObjectRole::Environment),
             MemberKind::Thread => self.unowned(name, next != Some(b'n')),
-            MemberKind::Source if next == Some(b'{') => self.object(ObjectRole::FileUrl),
-            MemberKind::Variables => self.value(ObjectRole::Variables),
-            MemberKind::Id if is_string && object.role == ObjectRole::Environment => {
-                self.object_refs(name, ObjectKind::Container)
-            }
-            MemberKind::Id => {
-                object.has_id = next != Some(b'n');
-                if is_string {
-                    object.id = Some(self.json.string()?.decoded());
-                    return Ok(());
-                }
-                self.value(ObjectRole::Plain)
-            }
-            MemberKind::Role => {
-                object.has_role = next != Some(b'n');
-                self.value(ObjectRole::Plain)
-            }
-            MemberKind::Plain | MemberKind::Model => self.value(ObjectRole::Plain),
             content => self.content(content, is_string, object),
         }
     }

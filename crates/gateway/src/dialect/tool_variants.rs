@@ -73,76 +73,79 @@ mod tests {
         [variants.context_level(), variants.container_memory()].map(|it| it.map(str::to_owned))
     }
 
-    #[test]
-    fn largest_variant_of_several_tools_counts() {
-        for (body, level, memory) in [
-            ("{}", "medium", "1g"),
-            (r#"{"tools":[{"type":"web_search"}]}"#, "medium", "1g"),
-            (
-                r#"{"tools":[{"type":"web_search","search_context_size":null}]}"#,
-                "medium",
-                "1g",
-            ),
-            (
-                r#"{"tools":[{"type":"web_search_preview","search_context_size":"low"}]}"#,
-                "low",
-                "1g",
-            ),
-            (
-                r#"{"tools":[{"type":"web_search","search_context_size":"high"},{"search_context_size":"low","type":"web_search"}]}"#,
-                "high",
-                "1g",
-            ),
-            (
-                r#"{"tools":[{"type":"web_search","search_context_size":"low"},{"type":"web_search"}]}"#,
-                "medium",
-                "1g",
-            ),
-            // A choice of a tool is no tool of its own.
-            (
-                r#"{"tools":[{"type":"web_search","search_context_size":"low"}],"tool_choice":{"type":"web_search"}}"#,
-                "low",
-                "1g",
-            ),
-            (
-                r#"{"web_search_options":{"search_context_size":"high"}}"#,
-                "high",
-                "1g",
-            ),
-            (r#"{"web_search_options":{}}"#, "medium", "1g"),
-            (
-                r#"{"tools":[{"type":"function","search_context_size":"high"}]}"#,
-                "medium",
-                "1g",
-            ),
-            (
-                r#"{"tools":[{"type":"web_search","search_context_size":"huge"},{"type":"web_search","search_context_size":"high"}]}"#,
-                "huge",
-                "1g",
-            ),
-            (
-                r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto","memory_limit":"4g"}}]}"#,
-                "medium",
-                "4g",
-            ),
-            (
-                r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto","memory_limit":"16g"}},
+    /// Requests, the size of their search context and the memory of their containers.
+    const CASES: &[(&str, &str, &str)] = &[
+        ("{}", "medium", "1g"),
+        (r#"{"tools":[{"type":"web_search"}]}"#, "medium", "1g"),
+        (
+            r#"{"tools":[{"type":"web_search","search_context_size":null}]}"#,
+            "medium",
+            "1g",
+        ),
+        (
+            r#"{"tools":[{"type":"web_search_preview","search_context_size":"low"}]}"#,
+            "low",
+            "1g",
+        ),
+        (
+            r#"{"tools":[{"type":"web_search","search_context_size":"high"},{"search_context_size":"low","type":"web_search"}]}"#,
+            "high",
+            "1g",
+        ),
+        (
+            r#"{"tools":[{"type":"web_search","search_context_size":"low"},{"type":"web_search"}]}"#,
+            "medium",
+            "1g",
+        ),
+        // A choice of a tool is no tool of its own.
+        (
+            r#"{"tools":[{"type":"web_search","search_context_size":"low"}],"tool_choice":{"type":"web_search"}}"#,
+            "low",
+            "1g",
+        ),
+        (
+            r#"{"web_search_options":{"search_context_size":"high"}}"#,
+            "high",
+            "1g",
+        ),
+        (r#"{"web_search_options":{}}"#, "medium", "1g"),
+        (
+            r#"{"tools":[{"type":"function","search_context_size":"high"}]}"#,
+            "medium",
+            "1g",
+        ),
+        (
+            r#"{"tools":[{"type":"web_search","search_context_size":"huge"},{"type":"web_search","search_context_size":"high"}]}"#,
+            "huge",
+            "1g",
+        ),
+        (
+            r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto","memory_limit":"4g"}}]}"#,
+            "medium",
+            "4g",
+        ),
+        (
+            r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto","memory_limit":"16g"}},
                     {"type":"shell","environment":{"type":"container_auto","memory_limit":"64g"}},
                     {"type":"code_interpreter","container":{"type":"auto"}}]}"#,
-                "medium",
-                "64g",
-            ),
-            (
-                r#"{"tools":[{"type":"code_interpreter","container":"cntr_1"}]}"#,
-                "medium",
-                "1g",
-            ),
-            (
-                r#"{"input":[{"type":"additional_tools","tools":[{"type":"web_search","search_context_size":"high"}]}]}"#,
-                "high",
-                "1g",
-            ),
-        ] {
+            "medium",
+            "64g",
+        ),
+        (
+            r#"{"tools":[{"type":"code_interpreter","container":"cntr_1"}]}"#,
+            "medium",
+            "1g",
+        ),
+        (
+            r#"{"input":[{"type":"additional_tools","tools":[{"type":"web_search","search_context_size":"high"}]}]}"#,
+            "high",
+            "1g",
+        ),
+    ];
+
+    #[test]
+    fn largest_variant_of_several_tools_counts() {
+        for (body, level, memory) in CASES.iter().copied() {
             let expected = [level, memory].map(|variant| Some(variant.to_owned()));
             assert_eq!(variants(body), expected, "{body}");
         }

@@ -252,21 +252,8 @@ impl Neighbours {
                 (request.map(|_| Full::new(Bytes::from(body))), id)
             }
             Guess::Line(body, name, spelling) => {
-                let (path, body, id) = self.body(body, name, spelling);
-                let line =
-                    format!(r#"{{"custom_id":"a","method":"POST","url":"{path}","body":{body}}}"#);
-                let uploaded = self.runtime.block_on(async {
-                    let upload = upload(key, "batch", &line);
-                    read(self.world.gateway.handle(upload).await).await
-                });
-                // A file that is refused is no input of a batch.
-                let file = match uploaded.status.as_u16() {
-                    200 => uploaded.id(),
-                    _ => self.own["file"].clone(),
-                };
-                let body =
-                    json!({"input_file_id": file, "endpoint": path, "completion_window": "24h"});
-                (build("POST", "/v1/batches", body.to_string())?, id)
+                let (body, id) = self.batch(body, name, spelling);
+                (build("POST", "/v1/batches", body)?, id)
             }
             // Sent by another way.
             Guess::Message(..) => return None,
@@ -280,6 +267,24 @@ impl Neighbours {
                 (with_form(&path, key, body), id)
             }
         })
+    }
+
+    /// Returns the body of a batch whose file has a guess as its line, and the id that the guess names.
+    fn batch(&self, body: usize, name: u8, spelling: u8) -> (String, &str) {
+        let key = self.world.service();
+        let (path, body, id) = self.body(body, name, spelling);
+        let line = format!(r#"{{"custom_id":"a","method":"POST","url":"{path}","body":{body}}}"#);
+        let uploaded = self.runtime.block_on(async {
+            let upload = upload(key, "batch", &line);
+            read(self.world.gateway.handle(upload).await).await
+        });
+        // A file that is refused is no input of a batch.
+        let file = match uploaded.status.as_u16() {
+            200 => uploaded.id(),
+            _ => self.own["file"].clone(),
+        };
+        let body = json!({"input_file_id": file, "endpoint": path, "completion_window": "24h"});
+        (body.to_string(), id)
     }
 
     /// Returns the path and the body of a guess, and the id that it names.

@@ -30,7 +30,13 @@ async fn start(has_zero_data_retention: bool) -> (World, StorageServer) {
 }
 
 /// Lines of a file, and the line that is refused with the words of the refusal, if one is.
-const FILES: [(&[&str], Option<(&str, &str)>); 8] = [
+type BatchFile = (
+    &'static [&'static str],
+    Option<(&'static str, &'static str)>,
+);
+
+/// Files of batches.
+const FILES: [BatchFile; 8] = [
     (
         &[r#"{"model":"gpt-5.4","prompt_cache_retention":"in_memory"}"#],
         None,

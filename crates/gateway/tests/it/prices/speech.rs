@@ -33,10 +33,10 @@ async fn world(reply: Reply) -> World {
 fn mp3() -> Reply {
     let mut audio = vec![0xff, 0xf3, 0xe4, 0xc4];
     audio.resize(100_000, 0);
-    audio_of("audio/mpeg", audio)
+    audio_of("audio/mpeg", &audio)
 }
 
-fn audio_of(kind: &str, audio: Vec<u8>) -> Reply {
+fn audio_of(kind: &str, audio: &[u8]) -> Reply {
     let pieces = audio.chunks(30_000).map(Bytes::copy_from_slice);
     let mut reply = Reply::stream(pieces.map(Step::Send).collect());
     reply.headers = vec![("content-type", kind.to_owned())];
@@ -66,13 +66,13 @@ async fn speech_without_a_report_is_estimated_by_its_length() {
         // 5 seconds × 21 tokens.
         (mp3(), "", 105),
         (
-            audio_of("audio/pcm", vec![7; 240_000]),
+            audio_of("audio/pcm", &[7; 240_000]),
             r#","response_format":"pcm""#,
             105,
         ),
         // 140 bytes / 14 × 21 tokens.
         (
-            audio_of("audio/opus", b"OggS".to_vec()),
+            audio_of("audio/opus", b"OggS"),
             r#","response_format":"opus""#,
             210,
         ),

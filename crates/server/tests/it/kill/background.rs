@@ -7,7 +7,7 @@ use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use store::{Store, sql};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::gateway::{INPUT_TOKEN_COUNT, OUTPUT_TOKEN_COUNT};
 use super::{kill_after, text};
@@ -242,7 +243,8 @@ async fn fetch(application: &Api, response: &str) -> reqwest::Result<()> {
 
 /// Begins a response.
 fn create(State(responses): State<Responses>, body: Bytes) -> Ready<Response> {
-    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    let body = String::from_utf8(body.into()).expect("UTF-8");
+    let body: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(body["background"], true);
     let id = {
         let mut responses = responses.lock().unwrap_or_else(PoisonError::into_inner);
