@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::object_kind::ObjectKind;
+use base::Error;
 use base::ids::MAX_ID_LENGTH;
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +162,11 @@ fn add(ids: &mut Ids, id: &str) {
         // One character beyond the longest id is enough to show that it is none.
         ids.insert(id.chars().take(MAX_ID_LENGTH + 1).collect());
     }
+}
+
+/// Returns the error for a member whose value has another type than expected.
+pub(super) fn must_be(name: &'static str, expected: &str) -> Error {
+    Error::invalid(name, format!("{name} must be {expected}."))
 }
 
 #[cfg(test)]

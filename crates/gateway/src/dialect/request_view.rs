@@ -10,7 +10,7 @@ use base::{Error, Result};
 use super::Fields;
 use super::input_text::{FileMember, InlineFiles};
 use super::members::{self, Member, MemberKind};
-use super::object_refs::{ObjectRefs, RefPlace};
+use super::object_refs::{ObjectRefs, RefPlace, must_be};
 use super::object_state::{ObjectRole, ObjectState};
 use super::requested_tools::{
     RequestedTools, hosted_tool, hosted_tool_of_messages, is_client_tool_of_messages,
@@ -460,8 +460,4 @@ impl<'a, 'f> ViewReader<'a, 'f> {
         }
         Ok(())
     }
-}
-
-fn must_be(name: &'static str, expected: &str) -> Error {
-    Error::invalid(name, format!("{name} must be {expected}."))
 }
