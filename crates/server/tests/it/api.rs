@@ -1,5 +1,7 @@
 //! Somebody with a key, who calls a server over HTTP.
 
+use std::time::Duration;
+
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
@@ -12,9 +14,13 @@ pub struct Api {
     pub key: String,
 }
 
+/// The time for which a connection is kept without a request: less than servers keep it. A test that waits for a command does not
+/// notice that its server has closed a connection meanwhile.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A client that trusts no proxy of the environment.
 pub fn http() -> Client {
-    let builder = Client::builder().no_proxy();
+    let builder = Client::builder().no_proxy().pool_idle_timeout(IDLE_TIMEOUT);
     builder.build().expect("a client without TLS")
 }
 
