@@ -22,11 +22,19 @@ pub struct ThirdPartyOptions {
     names: Vec<String>,
 }
 
-/// Builds the server and runs the programs. Fails if one of them does, or if something recorded differs.
+/// Builds the server as users do and runs the programs. Fails if one of them does, or if something recorded differs.
 pub fn run(options: &ThirdPartyOptions) -> Result<()> {
     let root = root()?;
     let programs = clients::prepare_third_party(&root)?;
-    run_command(cargo(&root).args(["build", "--locked", "--quiet", "-p", "orgplane"]))?;
-    let server = root.join("target/debug/orgplane");
+    let build = [
+        "build",
+        "--release",
+        "--locked",
+        "--quiet",
+        "-p",
+        "orgplane",
+    ];
+    run_command(cargo(&root).args(build))?;
+    let server = root.join("target/release/orgplane");
     run_command(Command::new(programs).arg(server).args(&options.names))
 }
