@@ -49,6 +49,7 @@ pub use upstream::Upstream;
 use usage::UsageTable;
 
 use crate::cors::Cors;
+use crate::public_url::{self, default_public_url};
 
 /// Configuration file read if no other is named and this one exists.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -115,8 +116,9 @@ struct ConfigFile {
     /// Maximum number of connections of a node to PostgreSQL; 6 to 1000.
     #[schemars(extend("x-default" = "12"))]
     database_connections: Option<usize>,
-    /// Base URL under which clients reach this server; used in mails.
-    #[schemars(extend("x-default" = "`http://` or `https://` and `listen`"))]
+    /// Base URL under which clients reach this server; used in mails and by the pages for browsers, which work under no other
+    /// address.
+    #[schemars(extend("x-default" = "`http://localhost:` and the port of `listen`; `https://` with `tls.certificate`"))]
     public_url: Option<String>,
     /// File with the secret that keys are hashed with; created with mode 0600.
     #[schemars(extend("x-default" = "`orgplane.secret` beside the database"))]
@@ -172,11 +174,10 @@ impl Config {
         let connections = overrides.database_connections.or(file.database_connections);
         Ok(Self {
             database_connections: database::connections(connections)?,
-            public_url: overrides
-                .public_url
-                .clone()
-                .or(file.public_url)
-                .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
+            public_url: match overrides.public_url.clone().or(file.public_url) {
+                Some(url) => public_url::checked(url)?,
+                None => default_public_url(tls.scheme(), listen),
+            },
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
             unpriced: file.spend.unpriced(),
@@ -201,6 +202,15 @@ impl Config {
             listen,
             database,
         })
+    }
+
+    /// Returns the base URL, with the port of `bound` in place of port 0.
+    pub(crate) fn public_url_at(&self, bound: SocketAddr) -> String {
+        let default = default_public_url(self.tls.scheme(), self.listen);
+        if self.listen.port() == 0 && self.public_url == default {
+            return default_public_url(self.tls.scheme(), bound);
+        }
+        self.public_url.clone()
     }
 
     /// Returns the URL of the database without its password.
@@ -342,7 +352,7 @@ mod tests {
         .expect("loaded");
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
-        assert_eq!(config.public_url, "http://127.0.0.1:2");
+        assert_eq!(config.public_url, "http://localhost:2");
     }
 
     #[test]
@@ -350,12 +360,31 @@ mod tests {
         let text =
             "[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\nclient_certificate_header_from = ['::1']";
         let config = load(text).expect("loaded");
-        assert_eq!(config.public_url, "https://127.0.0.1:8080");
+        assert_eq!(config.public_url, "https://localhost:8080");
         let shown = config.show().expect("TOML");
         assert!(
             shown.contains(&text.replace('\'', "\"").replace("::1", "::1/128")),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn base_url_has_the_port_that_the_system_chose_unless_it_is_configured() {
+        let bound = SocketAddr::from(([127, 0, 0, 1], 4321));
+        for (text, expected) in [
+            ("listen = '127.0.0.1:0'", "http://localhost:4321"),
+            ("listen = '127.0.0.1:1'", "http://localhost:1"),
+            (
+                "listen = '127.0.0.1:0'\npublic_url = 'https://plane.example'",
+                "https://plane.example",
+            ),
+        ] {
+            let config = load(text).expect("loaded");
+            assert_eq!(config.public_url_at(bound), expected);
+        }
+        let error = load("public_url = 'plane.example'").err();
+        let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.contains("http:// or https://"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
-use base::{Entropy, Error, PermissionSet, Result, UnixTime};
+use base::{ClientAddress, Entropy, Error, PermissionSet, Result, UnixTime};
 use store::{Page, PageRequest, Row, SortKey, Transaction, Value};
 
 use super::event::{self, Actor, ChainHead};
@@ -192,6 +192,7 @@ pub struct Write {
     permit: Permit,
     services: Arc<Services>,
     head: ChainHead,
+    client: Option<ClientAddress>,
     actor: Actor,
     project: Option<(ProjectId, String)>,
     /// The events after the first.
@@ -208,15 +209,20 @@ impl Write {
     ///
     /// # Errors
     /// 401: the caller's key is no longer valid. 403: the permission was taken away. The database's.
-    pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
+    pub(super) async fn begin(
+        services: Arc<Services>,
+        permit: Permit,
+        client: Option<ClientAddress>,
+    ) -> Result<Self> {
         let mut connection = services.store.begin().await?;
         let head = ChainHead::advance(&mut connection, permit.organization()).await?;
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit
             .caller()
-            .map_or_else(Actor::default, |caller| Actor::of(caller));
+            .map_or_else(Actor::default, |caller| Actor::of(caller).at(client));
         Ok(Self {
             connection,
+            client,
             actor,
             permit,
             services,
@@ -264,9 +270,15 @@ impl Write {
         Ok(access::permissions(&mut self.connection, organization, principal, project).await?)
     }
 
+    /// Returns the address of the client; `None` if the request came over no connection.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientAddress> {
+        self.client
+    }
+
     /// Sets the actor of a request without a key.
     pub(crate) fn acted_by(&mut self, user: &UserId, email: &str) {
-        self.actor = Actor::in_session(user, email);
+        self.actor = Actor::in_session(user, email).at(self.client);
     }
 
     /// Records a further event of the same change, after the one that [`Write::done`] takes.

@@ -2,7 +2,7 @@
 
 use base::email::email_key;
 use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
-use base::{EventType, Result, UnixTime};
+use base::{ClientAddress, EventType, Result, UnixTime};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::{Row, Transaction, sql};
@@ -109,6 +109,16 @@ impl Actor {
             email: Some(email_key(email)),
             shown: json!({"type": "session", "session": {"user": {"id": user, "email": email}}}),
         }
+    }
+
+    /// Adds the address of the client. The contract has it for sessions; for keys it is an extension.
+    pub(crate) fn at(mut self, client: Option<ClientAddress>) -> Self {
+        for kind in ["session", "api_key"] {
+            if let (Some(client), Some(Json::Object(shown))) = (client, self.shown.get_mut(kind)) {
+                shown.insert("ip_address".to_owned(), json!(client.to_string()));
+            }
+        }
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use axum::body::Body;
-use base::{Error, Permission, Result};
+use base::{ClientAddress, Error, Permission, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use percent_encoding::percent_decode_str;
@@ -75,6 +75,7 @@ impl Operation {
             path,
             uri: parts.uri,
             headers: parts.headers,
+            client: parts.extensions.get().copied(),
             body,
         })
     }
@@ -133,9 +134,10 @@ async fn begin<S: Scope>(
     services: Arc<Services>,
     path: &[String],
     permit: Permit,
+    client: Option<ClientAddress>,
 ) -> Result<(Write, S)> {
     let organization = permit.organization().clone();
-    let mut write = Write::begin(services, permit).await?;
+    let mut write = Write::begin(services, permit, client).await?;
     let mut path = ResourcePath::new(write.connection(), &organization, path);
     let scope = S::resolve(&mut path).await?;
     let project = scope.project();
@@ -218,6 +220,7 @@ where
         uri,
         body,
         headers,
+        client,
     } = request;
     let memory = body_memory(&services, Some(&caller))?;
     // The connection returns to the pool before the body is read, so that a slow sender occupies only its socket.
@@ -225,7 +228,7 @@ where
     let (_, _, permit) = authorize::<S>(connection, &path, caller, required).await?;
     parse::query::<NoParameters>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
-    let (write, scope) = begin::<S>(services, &path, permit).await?;
+    let (write, scope) = begin::<S>(services, &path, permit, client).await?;
     json_response(&handler(write, scope, body).await?.commit().await?)
 }
 
@@ -245,6 +248,7 @@ where
         uri,
         body,
         headers,
+        client,
         ..
     } = request;
     parse::query::<NoParameters>(uri.query())?;
@@ -253,7 +257,7 @@ where
     let mut connection = services.store.read().await?;
     let permit = Permit::redeem(&mut connection, &services.pepper, &body).await?;
     drop(connection);
-    let write = Write::begin(services, permit).await?;
+    let write = Write::begin(services, permit, client).await?;
     json_response(&handler(write, body).await?.commit().await?)
 }
 

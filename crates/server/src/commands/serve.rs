@@ -56,7 +56,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         unpriced: config.unpriced,
         facts: ::usage::ModelFacts::with(config.models.clone()),
         durability: config.durability,
-        public_url: config.public_url.clone(),
+        public_url: config.public_url_at(server.address()),
         smtp,
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
