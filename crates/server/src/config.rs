@@ -9,6 +9,7 @@ mod model;
 mod overrides;
 mod reference;
 mod server;
+mod sign_in;
 mod smtp;
 mod source;
 mod spend;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use ::gateway::{Durability, UnpricedModels};
 use ::telemetry::TracingOptions;
 use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
+use admin::sessions::SessionLifetimes;
 use anyhow::Context;
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -38,6 +40,7 @@ use metering::MeteringTable;
 pub use overrides::Overrides;
 pub use reference::reference;
 use server::ServerTable;
+use sign_in::SignInTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 pub use source::Source;
@@ -64,6 +67,8 @@ pub struct Config {
     pub database_connections: usize,
     /// Base URL under which clients reach the server.
     pub public_url: String,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
     /// Upstream model servers.
@@ -131,6 +136,7 @@ struct ConfigFile {
     server: ServerTable,
     tls: TlsTable,
     cors: CorsTable,
+    sign_in: SignInTable,
     upstream: Vec<Upstream>,
     gateway: GatewayTable,
     objects: ObjectsTable,
@@ -197,6 +203,7 @@ impl Config {
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
             cors: file.cors.cors()?,
+            session_lifetimes: file.sign_in.lifetimes()?,
             source,
             tls,
             listen,
@@ -245,6 +252,7 @@ impl Config {
             tls: &'a TlsConfig,
             server: ServerTable,
             cors: CorsTable,
+            sign_in: SignInTable,
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
@@ -270,6 +278,7 @@ impl Config {
             tls: &self.tls,
             server: ServerTable::shown(self),
             cors: CorsTable::shown(&self.cors),
+            sign_in: SignInTable::shown(self.session_lifetimes),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)
