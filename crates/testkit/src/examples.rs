@@ -21,9 +21,11 @@ pub use schemas::{entry, is_list, query_parameters, resolved};
 use schemas::Alternatives;
 
 /// Collections without a `POST` at their path, with the operations that add items, if any.
-const ADDED_BY: [(&str, Option<&str>); 4] = [
+const ADDED_BY: [(&str, Option<&str>); 5] = [
     // Every change is an entry.
     ("/organization/audit_logs", Some("groups create")),
+    // Keys of all projects.
+    ("/organization/api_keys", Some("me:api-keys create")),
     // A user joins by an invitation.
     ("/organization/users", Some("invites accept")),
     // A project lists the certificates of its organization.

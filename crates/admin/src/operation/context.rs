@@ -145,6 +145,17 @@ impl Read {
         self.services.keep_bodies_days
     }
 
+    /// Returns the caller's permissions in the organization: the owner's, limited by the scopes of the key.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions(&mut self) -> Result<PermissionSet> {
+        match self.permit.caller() {
+            Some(caller) => caller.permissions_in(&mut self.connection, None).await,
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
     /// Returns the usage reports.
     #[must_use]
     pub fn reports(&self) -> &Reports {

@@ -1,6 +1,6 @@
 //! `/organization/projects/{project_id}/api_keys`: keys of a project, of users and service accounts.
 
-use base::ids::{KeyId, ServiceAccountId, UserId};
+use base::ids::{KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
@@ -124,7 +124,7 @@ const KEYS: &str = concat!(
 );
 
 impl ProjectApiKey {
-    fn read(row: &Row<'_>) -> store::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>) -> store::Result<Self> {
         let owner = match row.optional_id::<UserId>("user_id")? {
             Some(id) => {
                 let role: Option<String> = row.get("user_role")?;
@@ -231,7 +231,7 @@ async fn create(
     project: ActiveProject,
     body: CreateProjectApiKey,
 ) -> Result<Done<CreatedProjectApiKey>> {
-    check_member(&mut cx, &project, &body.user_id).await?;
+    check_member(&mut cx, &project.id, &body.user_id).await?;
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::User(&project.id, &body.user_id);
     let issued = keys::issue(&mut cx, owner, &body.name, &scopes, body.expires_in_seconds).await?;
@@ -246,7 +246,11 @@ async fn create(
     ))
 }
 
-async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Result<()> {
+/// Checks that the user has a role in the project, or one in the organization beyond `reader`.
+///
+/// # Errors
+/// 400 naming `user_id` if the user has none or does not exist; the database's.
+pub(crate) async fn check_member(cx: &mut Write, project: &ProjectId, user: &UserId) -> Result<()> {
     let statement = tenant_sql!(
         cx,
         "SELECT EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = u.organization_id \
@@ -254,7 +258,7 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
              AND (g.project_id = $3 OR g.project_id = '' \
                   AND g.role_id <> 'role-api-organization-reader__api-organization__' || g.organization_id)) AS is_member \
          FROM users u WHERE u.organization_id = $1 AND u.id = $2",
-        args![user, &project.id],
+        args![user, project],
     );
     let is_member = |row: &Row<'_>| row.get::<bool>("is_member");
     let message = match cx.fetch_optional(statement, is_member).await? {
