@@ -1,7 +1,7 @@
 //! The application: store, ledger recorder, Administration API and gateway.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use access::Directory;
@@ -32,6 +32,7 @@ use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
+use crate::limits_now;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
@@ -129,6 +130,7 @@ impl App {
         let mailer = start_mailer(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
+            rate_limit_usage: OnceLock::new(),
             usage: patient.usage().for_background(),
             reports: Reports::new(patient.usage().for_reports()),
             keep_bodies_days: options.keep_bodies_days,
@@ -156,6 +158,7 @@ impl App {
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         })?;
+        limits_now::wire(&services, &gateway);
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let app = Self {
             retention_task: start_retention(&services),

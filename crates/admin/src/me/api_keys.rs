@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::api_keys::{OrganizationApiKey, keys_of_organization};
+use crate::keys::rotate::{ReplacedKey, RotateKey, Rotation};
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, List, oldest_first};
 use crate::operation::{
@@ -20,14 +21,18 @@ use crate::{args, tenant_sql};
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/me/api_keys";
     const ONE: &str = "/organization/me/api_keys/{api_key_id}";
+    const ROTATE: &str = "/organization/me/api_keys/{api_key_id}/rotate";
     const READ: Needs = Needs::Own(Permission::ProjectApiKeysRead);
     const WRITE: Needs = Needs::Own(Permission::ProjectApiKeysWrite);
     const CREATE: &str = "Creates a key for the caller in a project where the caller has a role. The secret is shown once.";
     const DELETE: &str = "Deletes a key of the caller, which is refused from then on.";
+    const REPLACE: &str =
+        "Replaces a key of the caller by a new one. The old one works for some time beside it.";
     operations! {
         GET "me:api-keys list", ALL, READ, "Lists the caller's keys of projects.", list, extension;
         POST "me:api-keys create", ALL, WRITE, CREATE, create, extension;
         DELETE "me:api-keys delete", ONE, WRITE, DELETE, delete, extension;
+        POST "me:api-keys rotate", ROTATE, WRITE, REPLACE, rotate, extension;
     }
 }
 
@@ -136,4 +141,37 @@ async fn delete(
     keys::delete(&mut cx, &id).await?;
     let answer = Deleted::new(ProjectApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
+}
+
+/// A new key of the caller with its secret, which is shown only once, and the key that it replaces.
+#[derive(Serialize, JsonSchema)]
+struct RotatedOwnKey {
+    #[serde(flatten)]
+    key: OrganizationApiKey,
+    /// The secret. It is shown only here, and is not stored.
+    value: String,
+    replaces: ReplacedKey,
+}
+
+async fn rotate(
+    mut cx: Write,
+    ScopedId(_, id): ScopedId<Organization, KeyId>,
+    body: RotateKey,
+) -> Result<Done<RotatedOwnKey>> {
+    let (project, _) = find(&mut cx, &id).await?.project();
+    let user = cx.permit().user()?.clone();
+    let owner = NewOwner::User(&project, &user);
+    let rotated = keys::rotate::rotate(&mut cx, &id, owner, body).await?;
+    let Rotation {
+        issued,
+        replaced,
+        event,
+    } = rotated;
+    let key = keys::one(keys_of_organization!(cx), &issued.id);
+    let answer = RotatedOwnKey {
+        key: cx.find(&issued.id, key, OrganizationApiKey::read).await?,
+        value: issued.value.reveal(),
+        replaces: replaced,
+    };
+    Ok(cx.done(event, answer))
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods};
+use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods, Spend};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
@@ -15,6 +15,7 @@ use super::event::{self, Actor, ChainHead};
 use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
+use crate::projects::limits_now::RateLimitUsage;
 
 macro_rules! queries {
     ($context:ident) => {
@@ -154,6 +155,32 @@ impl Read {
             Some(caller) => caller.permissions_in(&mut self.connection, None).await,
             None => Ok(PermissionSet::default()),
         }
+    }
+
+    /// Returns the caller's permissions in a project, those in the organization among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions_in(&mut self, project: &ProjectId) -> Result<PermissionSet> {
+        match self.permit.caller() {
+            Some(caller) => {
+                let connection = &mut self.connection;
+                caller.permissions_in(connection, Some(project)).await
+            }
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
+    /// Returns the use of rate limits on this node; `None` on a node without a gateway.
+    #[must_use]
+    pub(crate) fn rate_limit_usage(&self) -> Option<&dyn RateLimitUsage> {
+        self.services.rate_limit_usage.get().map(Box::as_ref)
+    }
+
+    /// Returns the spend by month.
+    #[must_use]
+    pub(crate) fn spend(&self) -> &Spend {
+        &self.services.spend
     }
 
     /// Returns the usage reports.

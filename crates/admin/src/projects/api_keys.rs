@@ -1,5 +1,7 @@
 //! `/organization/projects/{project_id}/api_keys`: keys of a project, of users and service accounts.
 
+mod rotate;
+
 use base::ids::{KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::ProjectRole;
@@ -22,6 +24,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/api_keys";
     const ONE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
+    const ROTATE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}/rotate";
+    const REPLACE: &str =
+        "Replaces a key by a new one of the same owner. The old one works for some time beside it.";
     const CREATE: &str = "Creates a key for a user. The secret is shown once.";
     const DELETE: &str = "Deletes a user's key, which is refused from then on.";
     operations! {
@@ -30,6 +35,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         GET "projects:api-keys retrieve", ONE, CanRead, "Retrieves a key, without its secret.", retrieve;
         POST "projects:api-keys update", ONE, CanWrite, "Modifies the scopes or the expiry of a key.", update;
         DELETE "projects:api-keys delete", ONE, CanWrite, DELETE, delete;
+        POST "projects:api-keys rotate", ROTATE, CanWrite, REPLACE, rotate::rotate, extension;
     }
 }
 
@@ -70,6 +76,18 @@ enum ProjectApiKeyOwner {
     ServiceAccount {
         service_account: OwningServiceAccount,
     },
+}
+
+impl ProjectApiKeyOwner {
+    /// Returns the owner of a further key in the project.
+    fn in_project<'a>(&'a self, project: &'a ProjectId) -> NewOwner<'a> {
+        match self {
+            Self::User { user } => NewOwner::User(project, &user.id),
+            Self::ServiceAccount { service_account } => {
+                NewOwner::ServiceAccount(project, &service_account.id)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -313,12 +331,7 @@ async fn update(
         ));
     }
     if let Some(scopes) = &body.scopes {
-        let owner = match &key.owner {
-            ProjectApiKeyOwner::User { user } => NewOwner::User(&project.id, &user.id),
-            ProjectApiKeyOwner::ServiceAccount { service_account } => {
-                NewOwner::ServiceAccount(&project.id, &service_account.id)
-            }
-        };
+        let owner = key.owner.in_project(&project.id);
         keys::may_issue(&mut cx, &owner, scopes).await?;
     }
     let expires_at = body.expires_in_seconds.map(|lifetime| now.plus(lifetime.0));

@@ -31,6 +31,7 @@ mod registry;
 mod reported_bounds;
 mod reports;
 mod roles;
+mod rotation;
 mod search;
 mod service_accounts;
 mod service_tier_settings;
