@@ -1,6 +1,6 @@
 //! `/organization/api_keys`: keys of all projects.
 
-use base::ids::{Id, KeyId, ProjectId};
+use base::ids::ProjectId;
 use base::permission::PermissionList;
 use base::{Permission, Result, UnixTime};
 use schemars::JsonSchema;
@@ -11,7 +11,6 @@ use crate::list::{Item, List, oldest_first};
 use crate::operation::{Limit, Operation, Organization, Read, operations};
 use crate::projects::api_keys::ProjectApiKey;
 use crate::search::Search;
-use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/api_keys";

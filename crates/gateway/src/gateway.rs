@@ -46,7 +46,11 @@ impl Gateway {
     /// The configuration of an upstream is invalid.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
-        let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
+        let metrics = Arc::new(GatewayMetrics::new(
+            &options.upstreams,
+            &options.models,
+            options.refusals.clone(),
+        )?);
         let drains = Drains::new(metrics.undrained.clone());
         tokens::prepare(upstreams.target_model_names());
         let upstream_tasks = upstreams.start_tasks();

@@ -24,8 +24,8 @@ use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
-    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
-    Retention, RetentionPeriods, Spend,
+    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
+    Reports, Retention, RetentionPeriods, Spend,
 };
 
 use crate::authentication::AuthenticationGuard;
@@ -86,6 +86,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: TaskHandle,
+    refusals_task: TaskHandle,
     bodies_task: BodiesTask,
     retention_task: TaskHandle,
     mailer_task: TaskHandle,
@@ -150,8 +151,11 @@ impl App {
             body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
+        let (refusals, refusals_task) =
+            Refusals::start(services.usage.clone(), services.clock.clone());
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
+            refusals,
             unpriced: options.unpriced,
             upstreams,
             durability: options.durability,
@@ -175,6 +179,7 @@ impl App {
             gateway_task,
             recorder_task,
             last_used_task,
+            refusals_task,
             bodies_task,
             mailer_task: mailer,
             following,
@@ -195,6 +200,7 @@ impl App {
             self.following.health(),
             self.recorder_task.health(),
             self.last_used_task.health(),
+            self.refusals_task.health(),
             self.bodies_task.health(),
             self.retention_task.health(),
             self.mailer_task.health(),
@@ -269,6 +275,7 @@ impl App {
         };
         tokio::join!(
             last(stop, "last uses", self.last_used_task.stop()),
+            last(stop, "refusals", self.refusals_task.stop()),
             last(stop, "bodies", self.bodies_task.stop()),
             last(stop, "usage retention", self.retention_task.stop()),
             last(stop, "spend alerts", self.spend_alerts_task.stop()),
@@ -337,6 +344,7 @@ fn gateway_options(
             Arc::clone(&services.ids),
             services.clock.clone(),
         ),
+        refusals: Refusals::new(services.clock.clone()),
         last_used: services.last_used.clone(),
         bodies: None,
         pepper: services.pepper.clone(),

@@ -2,7 +2,7 @@
 
 use base::ids::{KeyId, ProjectId};
 use base::name::Name;
-use base::{Error, Permission, Result};
+use base::{Permission, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

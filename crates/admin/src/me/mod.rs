@@ -2,7 +2,7 @@
 
 pub mod api_keys;
 
-use base::ids::{GroupId, Id, OrganizationId, ProjectId};
+use base::ids::{GroupId, OrganizationId, ProjectId};
 use base::permission::{PermissionList, role_permissions};
 use base::{Permission, PermissionSet, Result};
 use schemars::JsonSchema;

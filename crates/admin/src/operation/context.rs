@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods, Spend};
+use ::usage::{ModelFacts, Recorder, RefusalCount, Reports, RetentionPeriods, Spend};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
@@ -138,6 +138,21 @@ impl Read {
         let mut connection = self.services.usage.read().await?;
         let statement = statement.into_inner();
         Ok(connection.fetch_optional(statement, read).await?)
+    }
+
+    /// Returns the refused requests of the organization, by day and error code: of one project, or of all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn refusals(
+        &mut self,
+        project: Option<&str>,
+        start: UnixTime,
+        end: UnixTime,
+    ) -> Result<Vec<RefusalCount>> {
+        let mut connection = self.services.usage.read().await?;
+        let organization = self.permit.organization();
+        Ok(::usage::refusals(&mut connection, organization, project, start, end).await?)
     }
 
     /// Returns the number of days for which bodies are stored; 0 if none are.

@@ -5,6 +5,7 @@ pub mod costs;
 pub mod events;
 mod json;
 mod own;
+pub mod refusals;
 mod report;
 mod reports;
 mod row_writer;
@@ -22,6 +23,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations.push(costs::operation());
     operations.extend(reports::own_operations());
     operations.push(own::costs());
+    operations.push(refusals::operation());
     operations
 }
 

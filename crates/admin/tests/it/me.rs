@@ -1,7 +1,8 @@
 //! The caller, and what belongs to the caller.
 
 use serde_json::{Value, json};
-use testkit::{Client, NOW, Server};
+use testkit::{Client, NOW, Server, ServerOptions};
+use usage::PriceBook;
 
 const ME: &str = "/organization/me";
 const KEYS: &str = "/organization/me/api_keys";
@@ -16,11 +17,11 @@ async fn project(server: &Server, name: &str) -> String {
     created["id"].as_str().expect("an id").to_owned()
 }
 
-/// Gives the reader of the server a role in the project.
+/// Gives the reader of the server a predefined role in the project.
 async fn admit(server: &Server, project: &str, role: &str) {
-    let path = format!("/organization/projects/{project}/users");
-    let member = json!({"user_id": server.reader_id(), "role": role});
-    server.admin().post(&path, member).await.ok();
+    let path = format!("/projects/{project}/users/{}/roles", server.reader_id());
+    let role = json!({"role_id": format!("role-api-project-{role}")});
+    server.admin().post(&path, role).await.ok();
 }
 
 async fn create_key(client: &Client, project: &str, name: &str) -> Value {
@@ -199,7 +200,7 @@ async fn project_key_of_a_user_reads_what_belongs_to_the_user_in_its_project() {
 async fn consume(server: &Server, project: &str, user: &str, tokens: i64) {
     let event = json!({
         "id": format!("{project}{user}"), "timestamp": NOW.0 - 60, "type": "completions", "project_id": project,
-        "user_id": user, "model": "gpt-5", "input_tokens": tokens, "output_tokens": 0, "cost": "1.5",
+        "user_id": user, "model": "gpt-5", "input_tokens": tokens, "output_tokens": 0,
     });
     let path = "/organization/usage/events";
     let answer = server.admin().post(path, event).await.ok();
@@ -208,7 +209,13 @@ async fn consume(server: &Server, project: &str, user: &str, tokens: i64) {
 
 #[tokio::test]
 async fn own_reports_have_only_the_usage_of_the_caller() {
-    let server = Server::start().await;
+    let prices =
+        "[[price]]\nmodel = 'gpt-5'\neffective = '2025-01-01'\ninput = '1000000'\noutput = '0'\n";
+    let server = Server::with(ServerOptions {
+        prices: PriceBook::parse(prices).expect("prices"),
+        ..ServerOptions::default()
+    })
+    .await;
     let (mine, other) = (
         project(&server, "Mine").await,
         project(&server, "Other").await,
@@ -250,12 +257,12 @@ async fn own_reports_have_only_the_usage_of_the_caller() {
             .map(|result| json!([result["user_id"], result["amount"]["value"]]))
             .collect()
     };
-    assert_eq!(costs(&reader).await, [json!([reader_id, 3.0])]);
+    assert_eq!(costs(&reader).await, [json!([reader_id, 15.0])]);
     // A key of a project reports only usage of the project.
     let created = create_key(&reader, &mine, "Laptop").await;
     let key = server.with_key(created["value"].as_str().expect("a secret"));
     assert_eq!(sum(&key, "").await, 10);
-    assert_eq!(costs(&key).await, [json!([reader_id, 1.5])]);
+    assert_eq!(costs(&key).await, [json!([reader_id, 10.0])]);
     let path = format!("{ME}/costs?start_time={start}&project_ids={other}");
     assert_eq!(key.get(&path).await.refused(400).1, Some("project_ids"));
     let path = format!("{ME}/usage/images?start_time={start}&project_ids={other}");
