@@ -11,6 +11,7 @@ mod deny;
 mod environment;
 mod fuzz;
 mod fuzz_parsers;
+mod identity_providers;
 mod kill;
 mod load;
 mod postgres;

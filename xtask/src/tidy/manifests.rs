@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("limiter", &[]),
     ("tasks", &[]),
     ("websocket", &["base"]),
+    ("openid", &["base", "egress"]),
     ("proxy", &["base", "egress", "tasks", "websocket"]),
     ("store", &["base"]),
     ("telemetry", &["base"]),
@@ -66,7 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
     "access",
     "admin",
     "base",
@@ -76,6 +77,7 @@ const OURS: [&str; 20] = [
     "files",
     "gateway",
     "limiter",
+    "openid",
     "orgplane",
     "poll",
     "proxy",
@@ -100,8 +102,8 @@ struct Dependency<'text> {
 
 /// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin, gateway } ←
 /// server`, and
-/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, proxy ← gateway, server }`; `rollup ← usage`; all but `base`,
-/// `rollup`, `store`, `files`, `telemetry`, `cli` and `egress` know `tasks`.
+/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, openid, proxy ← gateway, server }`, and `base ← openid`;
+/// `rollup ← usage`; all but `base`, `rollup`, `openid`, `store`, `files`, `telemetry`, `cli` and `egress` know `tasks`.
 pub fn arrows(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {
