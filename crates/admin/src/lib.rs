@@ -1,6 +1,7 @@
 //! The Administration API: the operations of all resources.
 
 pub mod admin_api_keys;
+pub mod api_keys;
 pub mod audit_logs;
 pub mod bodies;
 pub mod certificates;
@@ -14,11 +15,13 @@ pub mod list;
 mod literal;
 pub mod lockout;
 pub mod mail;
+pub mod me;
 pub mod operation;
 pub mod organization;
 pub mod projects;
 mod role_scope;
 pub mod roles;
+pub mod search;
 mod services;
 pub mod sessions;
 mod setting;
@@ -38,7 +41,10 @@ use operation::Operation;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     [
+        me::operations(),
+        me::api_keys::operations(),
         admin_api_keys::operations(),
+        api_keys::operations(),
         users::operations(),
         users::sessions::operations(),
         invites::operations(),

@@ -21,6 +21,7 @@ use crate::operation::{
 };
 use crate::roles::Role;
 use crate::roles::grant::may_grant;
+use crate::search::Search;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -97,6 +98,8 @@ struct ListUsers {
     /// Only users with one of these e-mail addresses, in any case.
     #[serde(default)]
     emails: Separated<String>,
+    /// Only users whose name or e-mail address contains this text, in any case.
+    search: Option<Search>,
     /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
@@ -111,6 +114,9 @@ async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<Us
         let keys = query.emails.iter().map(|email| email_key(email));
         list.push(" AND u.email_key IN ").bind_list(keys);
     }
+    if let Some(search) = query.search {
+        search.within(&mut list, &["u.name", "u.email"]);
+    }
     let request = oldest_first(query.limit.0, query.after);
     cx.list(&request, list, whole, "u.id", User::read).await
 }
@@ -120,9 +126,17 @@ async fn retrieve(
     ScopedId(_, id): ScopedId<Organization, UserId>,
     _: NoParameters,
 ) -> Result<User> {
-    let mut one = tenant_sql!(cx, USERS, args![]);
-    one.push(" AND u.id = ").bind(&id);
-    cx.find(&id, one, User::read).await
+    one(&mut cx, &id).await
+}
+
+/// Returns the user with this id.
+///
+/// # Errors
+/// 404 if the user does not exist; the database's.
+pub(crate) async fn one(cx: &mut Read, id: &UserId) -> Result<User> {
+    let mut user = tenant_sql!(cx, USERS, args![]);
+    user.push(" AND u.id = ").bind(id);
+    cx.find(id, user, User::read).await
 }
 
 /// Finds the user with this id.

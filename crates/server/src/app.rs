@@ -1,7 +1,7 @@
 //! The application: store, ledger recorder, Administration API and gateway.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use access::Directory;
@@ -25,14 +25,15 @@ use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
-    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
-    Retention, RetentionPeriods, Spend,
+    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
+    Reports, Retention, RetentionPeriods, Spend,
 };
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
+use crate::limits_now;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
@@ -88,6 +89,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: TaskHandle,
+    refusals_task: TaskHandle,
     bodies_task: BodiesTask,
     retention_task: TaskHandle,
     mailer_task: TaskHandle,
@@ -132,6 +134,7 @@ impl App {
         let mailer = start_mailer(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
+            rate_limit_usage: OnceLock::new(),
             usage: patient.usage().for_background(),
             reports: Reports::new(patient.usage().for_reports()),
             keep_bodies_days: options.keep_bodies_days,
@@ -152,14 +155,18 @@ impl App {
             body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
+        let (refusals, refusals_task) =
+            Refusals::start(services.usage.clone(), services.clock.clone());
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
+            refusals,
             unpriced: options.unpriced,
             upstreams,
             durability: options.durability,
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         })?;
+        limits_now::wire(&services, &gateway);
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let app = Self {
             retention_task: start_retention(&services),
@@ -176,6 +183,7 @@ impl App {
             gateway_task,
             recorder_task,
             last_used_task,
+            refusals_task,
             bodies_task,
             mailer_task: mailer,
             following,
@@ -196,6 +204,7 @@ impl App {
             self.following.health(),
             self.recorder_task.health(),
             self.last_used_task.health(),
+            self.refusals_task.health(),
             self.bodies_task.health(),
             self.retention_task.health(),
             self.mailer_task.health(),
@@ -270,6 +279,7 @@ impl App {
         };
         tokio::join!(
             last(stop, "last uses", self.last_used_task.stop()),
+            last(stop, "refusals", self.refusals_task.stop()),
             last(stop, "bodies", self.bodies_task.stop()),
             last(stop, "usage retention", self.retention_task.stop()),
             last(stop, "spend alerts", self.spend_alerts_task.stop()),
@@ -338,6 +348,7 @@ fn gateway_options(
             Arc::clone(&services.ids),
             services.clock.clone(),
         ),
+        refusals: Refusals::new(services.clock.clone()),
         last_used: services.last_used.clone(),
         bodies: None,
         pepper: services.pepper.clone(),

@@ -14,6 +14,7 @@ mod descriptors;
 mod drain_body;
 mod first_start;
 mod http_service;
+mod limits_now;
 mod log;
 mod metrics;
 mod protocol_detect;

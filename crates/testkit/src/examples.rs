@@ -33,11 +33,16 @@ enum Addition {
 }
 
 /// Collections without a `POST` at their path.
-const ADDED_BY: [(&str, Addition); 5] = [
+const ADDED_BY: [(&str, Addition); 6] = [
     // Every change is an entry.
     (
         "/organization/audit_logs",
         Addition::Operation("groups create"),
+    ),
+    // Keys of all projects.
+    (
+        "/organization/api_keys",
+        Addition::Operation("me:api-keys create"),
     ),
     // A user joins by an invitation.
     ("/organization/users", Addition::Operation("invites accept")),

@@ -1,7 +1,7 @@
 //! An organization that operations of the Administration API set up and change, on any store of the test's process.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use access::Directory;
 use admin::Services;
@@ -274,6 +274,7 @@ fn services(parts: NodeParts) -> Services {
     let (clock, entropy) = (parts.clock, Entropy::operating_system());
     let (last_used, _) = LastUsed::start(parts.store.clone(), clock.clone());
     Services {
+        rate_limit_usage: OnceLock::new(),
         usage: parts.store.usage().for_background(),
         reports: Reports::new(parts.store.usage().for_reports()),
         keep_bodies_days: 0,

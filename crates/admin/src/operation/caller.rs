@@ -11,7 +11,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use store::{Connection, sql};
 
-use super::Effect;
+use super::{Effect, Operation};
 use crate::Services;
 
 /// The sender of a request: a valid key or session with its owner.
@@ -137,7 +137,7 @@ pub(super) fn actor_of(key: &Key) -> Value {
 /// kind.
 pub(crate) async fn authenticate(
     services: &Services,
-    effect: Effect,
+    operation: &Operation,
     headers: &HeaderMap,
 ) -> Result<Caller> {
     let Some(token) = bearer(headers.get(http::header::AUTHORIZATION)) else {
@@ -151,7 +151,7 @@ pub(crate) async fn authenticate(
     let key = key.ok_or_else(unknown_key)?;
     let caller = Caller { key, hashes };
     caller.alive(services.clock.now())?;
-    if caller.kind != KeyKind::Admin && effect != Effect::Ingest {
+    if caller.kind != KeyKind::Admin && !takes_project_key(operation, caller.kind) {
         return Err(Error::forbidden(
             "admin_key_required",
             "The Administration API needs an admin key (sk-admin-…); this is a project key.",
@@ -161,6 +161,15 @@ pub(crate) async fn authenticate(
     let last_used = &services.last_used;
     last_used.touch(&caller.organization.id, &caller.id, caller.user());
     Ok(caller)
+}
+
+/// True if the operation takes project keys of this kind: to report usage, or to read what belongs to the key's owner.
+fn takes_project_key(operation: &Operation, kind: KeyKind) -> bool {
+    match operation.effect {
+        Effect::Ingest => true,
+        Effect::Read => operation.own.is_some() && kind == KeyKind::User,
+        Effect::Write | Effect::Open => false,
+    }
 }
 
 /// Returns 401: the key is unknown or was deleted.

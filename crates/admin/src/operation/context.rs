@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods};
+use ::usage::{ModelFacts, Recorder, RefusalCount, Reports, RetentionPeriods, Spend};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
@@ -15,6 +15,7 @@ use super::event::{self, Actor, ChainHead};
 use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
+use crate::projects::limits_now::RateLimitUsage;
 use crate::sessions::SessionLifetimes;
 
 macro_rules! queries {
@@ -146,10 +147,62 @@ impl Read {
         Ok(connection.fetch_optional(statement, read).await?)
     }
 
+    /// Returns the refused requests of the organization, by day and error code: of one project, or of all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn refusals(
+        &mut self,
+        project: Option<&str>,
+        start: UnixTime,
+        end: UnixTime,
+    ) -> Result<Vec<RefusalCount>> {
+        let mut connection = self.services.usage.read().await?;
+        let organization = self.permit.organization();
+        Ok(::usage::refusals(&mut connection, organization, project, start, end).await?)
+    }
+
     /// Returns the number of days for which bodies are stored; 0 if none are.
     #[must_use]
     pub fn keep_bodies_days(&self) -> u32 {
         self.services.keep_bodies_days
+    }
+
+    /// Returns the caller's permissions in the organization: the owner's, limited by the scopes of the key.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions(&mut self) -> Result<PermissionSet> {
+        match self.permit.caller() {
+            Some(caller) => caller.permissions_in(&mut self.connection, None).await,
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
+    /// Returns the caller's permissions in a project, those in the organization among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions_in(&mut self, project: &ProjectId) -> Result<PermissionSet> {
+        match self.permit.caller() {
+            Some(caller) => {
+                let connection = &mut self.connection;
+                caller.permissions_in(connection, Some(project)).await
+            }
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
+    /// Returns the use of rate limits on this node; `None` on a node without a gateway.
+    #[must_use]
+    pub(crate) fn rate_limit_usage(&self) -> Option<&dyn RateLimitUsage> {
+        self.services.rate_limit_usage.get().map(Box::as_ref)
+    }
+
+    /// Returns the spend by month.
+    #[must_use]
+    pub(crate) fn spend(&self) -> &Spend {
+        &self.services.spend
     }
 
     /// Returns the usage reports.

@@ -45,7 +45,7 @@ impl Operation {
             }
             Run::Keyed(run) => run,
         };
-        match authenticate(services, self.effect, request.headers()).await {
+        match authenticate(services, self, request.headers()).await {
             Ok(caller) => self.run_as(run, services, caller, request).await,
             Err(error) => error.response(),
         }
@@ -144,7 +144,7 @@ async fn authorize<S: Scope>(
     caller: Caller,
     required: Requirement,
 ) -> Result<(store::Read, S, Permit)> {
-    let (project, needs) = (required.project_in(path), required.permission());
+    let (project, needs) = (required.project_in(path), required.needs());
     let permit = Permit::check(&mut connection, caller, project, needs).await?;
     let mut path = ResourcePath::new(&mut connection, permit.organization(), path);
     let scope = S::resolve(&mut path).await?;
@@ -307,7 +307,7 @@ where
     let mut connection = services.store.read().await?;
     let project = caller.project_id().cloned();
     let memory = body_memory(&services, Some(&caller))?;
-    let permit = Permit::check(&mut connection, caller, project, needs).await?;
+    let permit = Permit::check(&mut connection, caller, project, needs.into()).await?;
     drop(connection);
     parse::query::<NoParameters>(uri.query())?;
     let lines = is_ndjson(&headers)?;

@@ -21,6 +21,7 @@ mod fuzz;
 mod installation;
 mod invites;
 mod kill;
+mod limits_now;
 mod log_sink;
 mod mail_server;
 mod messages;

@@ -256,6 +256,9 @@ impl World {
         let id = answer.headers()["x-request-id"].to_str().expect("an id");
         let id = id.to_owned();
         drop(answer.bytes().await);
+        let refused = json!({"model": "unknown", "messages": []});
+        let refused = application.try_post("/chat/completions", &refused).await;
+        assert_eq!(refused.expect("an answer").0, 404);
         id
     }
 
