@@ -7,6 +7,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
     ("limiter", &[]),
+    ("pages", &["base"]),
     ("tasks", &[]),
     ("websocket", &["base"]),
     ("proxy", &["base", "egress", "tasks", "websocket"]),
@@ -51,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "egress",
             "files",
             "gateway",
+            "pages",
             "store",
             "tasks",
             "telemetry",
@@ -66,7 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
     "access",
     "admin",
     "base",
@@ -77,6 +79,7 @@ const OURS: [&str; 20] = [
     "gateway",
     "limiter",
     "orgplane",
+    "pages",
     "poll",
     "proxy",
     "rollup",
