@@ -163,7 +163,12 @@ mod tests {
             assert_eq!(plain.status(), StatusCode::OK, "{path}");
             assert_eq!(plain.headers()[header::CONTENT_TYPE], media_type);
             assert_eq!(plain.headers()[header::CACHE_CONTROL], FOREVER);
-            let body = plain.into_body().collect().await.expect("a body").to_bytes();
+            let body = plain
+                .into_body()
+                .collect()
+                .await
+                .expect("a body")
+                .to_bytes();
             assert_eq!(body, bytes, "{path}");
             let packed = asset_response(path, &accepting("br, gzip;q=0.8"));
             if packed.headers().contains_key(header::CONTENT_ENCODING) {

@@ -99,7 +99,11 @@ mod tests {
 
     #[test]
     fn a_cookie_is_kept_from_scripts_and_other_sites() {
-        let header = |cookie: SetCookie| cookie.header().map(|value| value.to_str().map(str::to_owned));
+        let header = |cookie: SetCookie| {
+            cookie
+                .header()
+                .map(|value| value.to_str().map(str::to_owned))
+        };
         let text = header(SetCookie::new("__Host-x", "v").max_age(60).secure(true));
         let expected = "__Host-x=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure";
         assert!(matches!(text, Some(Ok(text)) if text == expected));
@@ -109,7 +113,14 @@ mod tests {
 
     #[test]
     fn a_value_cannot_add_attributes_or_headers() {
-        for value in ["a; Domain=evil", "a\r\nset-cookie: b=1", "a b", "ä", "a,b", "\"a\""] {
+        for value in [
+            "a; Domain=evil",
+            "a\r\nset-cookie: b=1",
+            "a b",
+            "ä",
+            "a,b",
+            "\"a\"",
+        ] {
             assert!(SetCookie::new("x", value).header().is_none(), "{value:?}");
         }
     }

@@ -65,7 +65,10 @@ impl FormData {
     /// [`FormError::Broken`] if a name or a value is not UTF-8, [`FormError::TooLarge`] if there are too many pairs.
     pub fn parse(text: &[u8]) -> Result<Self, FormError> {
         let mut pairs = Vec::new();
-        for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        for pair in text
+            .split(|byte| *byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
             if pairs.len() == MAX_PAIRS_COUNT {
                 return Err(FormError::TooLarge);
             }

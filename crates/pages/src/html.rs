@@ -101,7 +101,6 @@ pub fn redirect<'a>(
     response
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +109,9 @@ mod tests {
     fn every_page_has_the_security_headers() {
         let page = Html::of("<!doctype html>".to_owned()).into_response();
         let headers = page.headers();
-        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        let policy = headers[header::CONTENT_SECURITY_POLICY]
+            .to_str()
+            .expect("text");
         for part in [
             "default-src 'none'",
             "frame-ancestors 'none'",

@@ -7,7 +7,6 @@ use std::fmt::Display;
 use askama::Template;
 use http::StatusCode;
 
-use crate::asset::asset_path;
 use crate::{Html, Link, Notice, Preferences, Theme};
 
 /// The person that a page is shown to.
@@ -81,7 +80,11 @@ pub struct Shell<'a> {
 impl Shell<'_> {
     /// Returns the first letter of the person's name.
     fn initial(&self) -> String {
-        let letter = self.person.name.chars().find(|letter| letter.is_alphanumeric());
+        let letter = self
+            .person
+            .name
+            .chars()
+            .find(|letter| letter.is_alphanumeric());
         letter.map_or_else(|| "?".to_owned(), |letter| letter.to_uppercase().collect())
     }
 

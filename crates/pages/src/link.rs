@@ -49,7 +49,8 @@ impl Link {
     /// Appends a pair to the query.
     #[must_use]
     pub fn query(mut self, name: &str, value: &str) -> Self {
-        self.query.push(if self.query.is_empty() { '?' } else { '&' });
+        self.query
+            .push(if self.query.is_empty() { '?' } else { '&' });
         self.query.extend(utf8_percent_encode(name, ENCODED));
         self.query.push('=');
         self.query.extend(utf8_percent_encode(value, ENCODED));
@@ -66,7 +67,11 @@ impl Link {
     /// Returns the path, without the query.
     #[must_use]
     pub fn path(&self) -> &str {
-        if self.path.is_empty() { "/" } else { &self.path }
+        if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        }
     }
 }
 
@@ -98,10 +103,7 @@ mod tests {
         let link = Link::new(["console", "a/b", "ü"])
             .query("q", "a&b=c d")
             .query("x", "");
-        assert_eq!(
-            link.to_string(),
-            "/console/a%2Fb/%C3%BC?q=a%26b%3Dc%20d&x="
-        );
+        assert_eq!(link.to_string(), "/console/a%2Fb/%C3%BC?q=a%26b%3Dc%20d&x=");
         assert_eq!(Link::default().to_string(), "/");
         assert_eq!(Link::new(["../..", ".."]).to_string(), "/..%2F../..");
     }

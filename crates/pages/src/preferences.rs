@@ -107,7 +107,9 @@ mod tests {
         let headers = preferences.cookies().map(|cookie| {
             let header = cookie.header().expect("a header");
             let text = header.to_str().expect("text").to_owned();
-            text.split_once(';').map(|(pair, _)| pair.to_owned()).expect("attributes")
+            text.split_once(';')
+                .map(|(pair, _)| pair.to_owned())
+                .expect("attributes")
         });
         let read = of(&headers.join("; "));
         assert_eq!(read.theme, Theme::Dark);

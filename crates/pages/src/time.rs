@@ -222,7 +222,10 @@ mod tests {
             assert_eq!(zone.parse_field(&value), Some(TIME), "{name} {value}");
         }
         let berlin = Zone::find("Europe/Berlin").expect("a zone");
-        assert_eq!(berlin.parse_field("2026-12-01"), Some(UnixTime(1_796_079_600)));
+        assert_eq!(
+            berlin.parse_field("2026-12-01"),
+            Some(UnixTime(1_796_079_600))
+        );
         for bad in ["", "x", "2026-13-01", "2026-12-01T25:00", "99999-01-01"] {
             assert_eq!(berlin.parse_field(bad), None, "{bad}");
         }
@@ -251,7 +254,7 @@ mod tests {
             (86_400 * 3, "in 3 days"),
             (-86_400 * 90, "3 months ago"),
             (86_400 * 800, "in 2 years"),
-            (i64::MAX, "in 292471206707 years"),
+            (i64::MAX, "in 292471208677 years"),
         ] {
             let now = UnixTime(0);
             assert_eq!(distance(UnixTime(seconds), now), expected);
