@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["base", "egress"]),
+    ("console", &["access", "admin", "base", "pages", "store"]),
     (
         "server",
         &[
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "cli",
+            "console",
             "egress",
             "files",
             "gateway",
@@ -68,12 +70,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 21] = [
+const OURS: [&str; 22] = [
     "access",
     "admin",
     "base",
     "bodies",
     "cli",
+    "console",
     "egress",
     "files",
     "gateway",
