@@ -5,6 +5,7 @@ pub mod audit_logs;
 pub mod bodies;
 pub mod certificates;
 mod column;
+pub mod credentials;
 pub mod data_retention;
 pub mod groups;
 pub mod invites;
@@ -19,6 +20,7 @@ pub mod projects;
 mod role_scope;
 pub mod roles;
 mod services;
+pub mod sessions;
 mod setting;
 pub mod sign_ins;
 pub mod spend;
@@ -38,6 +40,7 @@ pub fn operations() -> Vec<Operation> {
     [
         admin_api_keys::operations(),
         users::operations(),
+        users::sessions::operations(),
         invites::operations(),
         groups::operations(),
         groups::users::operations(),

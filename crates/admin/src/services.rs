@@ -10,6 +10,8 @@ use base::secret::Pepper;
 use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
+use crate::sessions::SessionLifetimes;
+
 /// Shared services of the program, as far as the Administration API needs them.
 pub struct Services {
     /// Administrative database.
@@ -34,6 +36,8 @@ pub struct Services {
     pub spend: Spend,
     /// Times of the last activity of keys and users.
     pub last_used: LastUsed,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// Pepper for hashing keys.
     pub pepper: Pepper,
     /// Wall clock.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use access::Directory;
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
+use admin::sessions::SessionLifetimes;
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
@@ -62,6 +63,8 @@ pub struct AppOptions {
     pub durability: Durability,
     /// Base URL under which clients reach this server; used in mails.
     pub public_url: String,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// Mail server; without one, mails stay in the outbox.
     pub smtp: Option<Smtp>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -145,6 +148,7 @@ impl App {
             entropy: options.entropy,
             ids: options.ids,
             public_url: options.public_url,
+            session_lifetimes: options.session_lifetimes,
             body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;

@@ -8,13 +8,14 @@ use ::usage::{ModelFacts, Recorder, Reports, RetentionPeriods};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
-use base::{Entropy, Error, PermissionSet, Result, UnixTime};
+use base::{ClientAddress, Entropy, Error, PermissionSet, Result, UnixTime};
 use store::{Page, PageRequest, Row, SortKey, Transaction, Value};
 
 use super::event::{self, Actor, ChainHead};
 use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
+use crate::sessions::SessionLifetimes;
 
 macro_rules! queries {
     ($context:ident) => {
@@ -35,6 +36,12 @@ macro_rules! queries {
             #[must_use]
             pub fn now(&self) -> UnixTime {
                 self.services.clock.now()
+            }
+
+            /// Returns the lifetimes of sessions.
+            #[must_use]
+            pub fn session_lifetimes(&self) -> SessionLifetimes {
+                self.services.session_lifetimes
             }
 
             /// Returns a statement whose `$1` is the organization's id and whose `$2`, `$3`, … are `values`; see
@@ -192,6 +199,7 @@ pub struct Write {
     permit: Permit,
     services: Arc<Services>,
     head: ChainHead,
+    client: Option<ClientAddress>,
     actor: Actor,
     project: Option<(ProjectId, String)>,
     /// The events after the first.
@@ -208,15 +216,20 @@ impl Write {
     ///
     /// # Errors
     /// 401: the caller's key is no longer valid. 403: the permission was taken away. The database's.
-    pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
+    pub(crate) async fn begin(
+        services: Arc<Services>,
+        permit: Permit,
+        client: Option<ClientAddress>,
+    ) -> Result<Self> {
         let mut connection = services.store.begin().await?;
         let head = ChainHead::advance(&mut connection, permit.organization()).await?;
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit
             .caller()
-            .map_or_else(Actor::default, |caller| Actor::of(caller));
+            .map_or_else(Actor::default, |caller| Actor::of(caller).at(client));
         Ok(Self {
             connection,
+            client,
             actor,
             permit,
             services,
@@ -264,9 +277,15 @@ impl Write {
         Ok(access::permissions(&mut self.connection, organization, principal, project).await?)
     }
 
+    /// Returns the address of the client; `None` if the request came over no connection.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientAddress> {
+        self.client
+    }
+
     /// Sets the actor of a request without a key.
     pub(crate) fn acted_by(&mut self, user: &UserId, email: &str) {
-        self.actor = Actor::in_session(user, email);
+        self.actor = Actor::in_session(user, email).at(self.client);
     }
 
     /// Records a further event of the same change, after the one that [`Write::done`] takes.
@@ -368,7 +387,7 @@ pub struct Done<T> {
 
 impl<T> Done<T> {
     /// Commits the change, if there is one, and returns the answer.
-    pub(super) async fn commit(self) -> Result<T> {
+    pub(crate) async fn commit(self) -> Result<T> {
         if let Some((write, event)) = self.change {
             write.commit(event).await?;
         }

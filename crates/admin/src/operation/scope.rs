@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use base::ids::{Id, OrganizationId, ProjectId, UserId, parse_path_id};
 use base::secret::Pepper;
-use base::{Error, Permission, Result, UnixTime};
+use base::{ClientAddress, Error, Permission, Result, UnixTime};
 use http::{HeaderMap, Uri};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -22,6 +22,8 @@ pub(crate) struct IncomingRequest {
     pub(crate) path: Vec<String>,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// The address of the client; `None` if the request came over no connection.
+    pub(crate) client: Option<ClientAddress>,
     pub(crate) body: Body,
 }
 
@@ -222,6 +224,15 @@ impl Permit {
         };
         let caller = caller.renew(connection, now).await?;
         Self::check(connection, caller, project.clone(), *needs).await
+    }
+
+    /// Returns the permit of a sign-in: nobody has a permission yet. Whoever takes it checks a proof of identity.
+    pub(crate) fn of_sign_in(organization: &OrganizationId) -> Self {
+        Self {
+            organization_id: organization.clone(),
+            caller: None,
+            checked: None,
+        }
     }
 
     /// Checks the credential in a body.

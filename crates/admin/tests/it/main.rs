@@ -31,6 +31,7 @@ mod reports;
 mod roles;
 mod service_accounts;
 mod service_tier_settings;
+mod sessions;
 mod slow_mail_server;
 mod spend_alerts;
 mod spend_limit;
