@@ -1,5 +1,7 @@
 //! Values as tables and lists of facts show them.
 
+use std::fmt;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
 use base::{NanoDollars, UnixTime};
@@ -14,8 +16,7 @@ const EXPIRY_WARNING_SECONDS: i64 = 14 * base::time::SECONDS_PER_DAY;
 const MAX_TAGS_COUNT: usize = 12;
 
 /// A value as pages show it.
-#[derive(Clone, Debug, Template)]
-#[template(path = "cell.html")]
+#[derive(Clone, Debug)]
 pub(crate) enum Cell {
     /// No value, with a word for it.
     Nothing(&'static str),
@@ -47,6 +48,18 @@ pub(crate) enum Cell {
     Tags(Vec<String>, usize),
 }
 
+#[derive(Template)]
+#[template(path = "cell.html")]
+struct CellTemplate<'a> {
+    cell: &'a Cell,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        CellTemplate { cell: self }.fmt(formatter)
+    }
+}
+
 impl HtmlSafe for Cell {}
 
 /// Facts that cells depend on.
@@ -68,15 +81,6 @@ impl Column {
             ColumnForm::NameWith(second) => {
                 let second = item.pointer(second).map(text_of).unwrap_or_default();
                 link(named(text()), target, second)
-            }
-            ColumnForm::LinkTo(template, pointer) => {
-                let id = item.pointer(pointer).map(text_of).unwrap_or_default();
-                let target = if id.is_empty() {
-                    String::new()
-                } else {
-                    pages::Link::to_path(template).segment(&id).to_string()
-                };
-                link(named(text()), &target, String::new())
             }
             ColumnForm::Since => self.time(value, "never", |time| {
                 Cell::Time(Moment::relative(time, context.now))
@@ -238,7 +242,10 @@ mod tests {
     fn markup_in_a_value_is_text() {
         let item = json!({"name": "<b>\"x\"</b>", "tags": ["<i>"], "none": null});
         let name = shown(&column("Name", "/name", ColumnForm::Name), &item);
-        assert!(name.contains("&#60;b&#62;") && !name.contains("<b>"), "{name}");
+        assert!(
+            name.contains("&#60;b&#62;") && !name.contains("<b>"),
+            "{name}"
+        );
         let tags = shown(&column("Tags", "/tags", ColumnForm::Tags), &item);
         assert!(tags.contains("&#60;i&#62;"), "{tags}");
         let none = shown(&column("None", "/none", ColumnForm::Text), &item);
@@ -252,7 +259,10 @@ mod tests {
             (1_796_115_900 + 86_400, "soon"),
             (1_796_115_900 + 86_400 * 60, ""),
         ] {
-            let cell = shown(&column("Expires", "/at", ColumnForm::Expiry), &json!({"at": seconds}));
+            let cell = shown(
+                &column("Expires", "/at", ColumnForm::Expiry),
+                &json!({"at": seconds}),
+            );
             assert_eq!(cell.contains("badge"), !mark.is_empty(), "{cell}");
             assert!(cell.contains(mark), "{cell}");
         }

@@ -49,7 +49,6 @@ impl Refusal {
     }
 }
 
-
 /// A client that acts as one caller.
 pub(crate) struct Client<'a> {
     pub(crate) services: &'a Arc<Services>,

@@ -24,7 +24,11 @@ pub(crate) fn command_line(context: &Context<'_>, known: &KnownOperation, body: 
     for field in &known.body {
         match &body[&field.name] {
             Json::Null if field.is_required => {
-                words.push(format!("{} {}", flag(&field.name), field.name.to_uppercase()));
+                words.push(format!(
+                    "{} {}",
+                    flag(&field.name),
+                    field.name.to_uppercase()
+                ));
             }
             Json::Null => {}
             Json::Array(items) => {
@@ -40,7 +44,8 @@ pub(crate) fn command_line(context: &Context<'_>, known: &KnownOperation, body: 
 /// Returns the command that runs an operation without a body.
 pub(crate) fn command_of(context: &Context<'_>, operation: &Operation) -> String {
     let parameters = operation.path_parameters();
-    let flags = parameters.map(|name| format!(" {} {}", flag(name), quoted(context.parameter(name))));
+    let flags =
+        parameters.map(|name| format!(" {} {}", flag(name), quoted(context.parameter(name))));
     let flags: String = flags.collect();
     format!("orgplane admin:organization:{}{flags}", operation.command)
 }
@@ -58,7 +63,8 @@ fn plain(value: &Json) -> String {
 
 /// Quotes a word for a shell, if it has characters with a meaning there.
 fn quoted(word: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.:/@,=+".contains(character);
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_.:/@,=+".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
     } else {

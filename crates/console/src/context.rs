@@ -8,7 +8,9 @@ use axum::body::Body;
 use base::UnixTime;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode};
 use pages::cookie::{SetCookie, cookie};
-use pages::{Crumb, FormData, Html, Link, Notice, Person, Preferences, Shell, redirect};
+use pages::{
+    Crumb, FormData, Html, Link, Notice, NoticeKind, Person, Preferences, Shell, redirect,
+};
 use serde_json::Value as Json;
 
 use crate::cell::CellContext;
@@ -43,10 +45,22 @@ pub(crate) enum Change {
 
 impl Change {
     const ALL: [(Self, &'static str, &'static str); 5] = [
-        (Self::Created, "created", "Created. It takes effect within a second."),
-        (Self::Saved, "saved", "Saved. It takes effect within a second."),
+        (
+            Self::Created,
+            "created",
+            "Created. It takes effect within a second.",
+        ),
+        (
+            Self::Saved,
+            "saved",
+            "Saved. It takes effect within a second.",
+        ),
         (Self::Unchanged, "unchanged", "Nothing was changed."),
-        (Self::Deleted, "deleted", "Deleted. It takes effect within a second."),
+        (
+            Self::Deleted,
+            "deleted",
+            "Deleted. It takes effect within a second.",
+        ),
         (Self::Done, "done", "Done. It takes effect within a second."),
     ];
 
@@ -148,7 +162,8 @@ impl Context<'_> {
 
     /// Returns the name of the permission that an operation needs and the visitor lacks.
     pub(crate) fn missing(&self, method: &Method, path: &'static str) -> Option<&'static str> {
-        self.rights.missing(&self.operation(method, path)?.operation)
+        self.rights
+            .missing(&self.operation(method, path)?.operation)
     }
 
     /// Returns the value of a parameter of the path; empty if there is none.
@@ -200,6 +215,14 @@ impl Context<'_> {
             email: self.visitor.email.clone(),
             role: self.visitor.role.clone(),
         };
+        let is_archived = self
+            .project
+            .as_ref()
+            .is_some_and(|project| project.is_archived);
+        let archived = is_archived.then(|| {
+            let sentence = "This project is archived: nothing in it can be used or changed.";
+            Notice::new(NoticeKind::Warning, sentence)
+        });
         let shell = Shell {
             title,
             preferences: &self.preferences,
@@ -207,7 +230,7 @@ impl Context<'_> {
             person: &person,
             navigation: &navigation(self),
             trail,
-            notice: self.notice.as_ref(),
+            notice: self.notice.as_ref().or(archived.as_ref()),
             zone: &zone,
             target: &self.target(),
             scripts,
@@ -265,7 +288,10 @@ impl Context<'_> {
         } else {
             self.path.clone()
         };
-        redirect(&Link::new(["sign-in", "again"]).query("target", &target), [])
+        redirect(
+            &Link::new(["sign-in", "again"]).query("target", &target),
+            [],
+        )
     }
 }
 

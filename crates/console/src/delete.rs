@@ -30,9 +30,12 @@ struct DeletePage<'a> {
 
 /// Items of a collection that lose their place.
 pub(crate) struct Affected {
-    count: String,
-    noun: &'static str,
-    names: Vec<String>,
+    /// Number, in words.
+    pub(crate) count: String,
+    /// Noun in the plural, with what happens to them.
+    pub(crate) noun: &'static str,
+    /// Names of the first ones.
+    pub(crate) names: Vec<String>,
 }
 
 /// Answers the page that confirms a deletion, and deletes.
@@ -103,7 +106,9 @@ pub(crate) async fn affected(
         }
         let count = number::whole(i64::try_from(items.len()).unwrap_or(i64::MAX));
         let name = |item: &serde_json::Value| {
-            let name = item["name"].as_str().or_else(|| item["group_name"].as_str());
+            let name = item["name"]
+                .as_str()
+                .or_else(|| item["group_name"].as_str());
             name.map(str::to_owned)
         };
         all.push(Affected {
@@ -112,7 +117,11 @@ pub(crate) async fn affected(
                 None => count,
             },
             noun,
-            names: items.iter().filter_map(name).take(MAX_NAMES_COUNT).collect(),
+            names: items
+                .iter()
+                .filter_map(name)
+                .take(MAX_NAMES_COUNT)
+                .collect(),
         });
     }
     all

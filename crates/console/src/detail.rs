@@ -68,7 +68,11 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
 fn item_buttons(context: &Context<'_>, resource: &'static Resource, item: &Json) -> Vec<Button> {
     let buttons = row_buttons(context, resource, item).into_iter();
     let large = |button: Button| {
-        let class = if button.class.contains("danger") { "danger" } else { "" };
+        let class = if button.class.contains("danger") {
+            "danger"
+        } else {
+            ""
+        };
         button.class(class)
     };
     buttons.map(large).collect()
@@ -88,10 +92,7 @@ pub(crate) fn trail(context: &Context<'_>, resource: &Resource) -> Vec<Crumb> {
 ///
 /// # Errors
 /// The refusal of the operation; 404 if the item is not in the list.
-pub(crate) async fn item_of(
-    context: &Context<'_>,
-    resource: &Resource,
-) -> Result<Json, Refusal> {
+pub(crate) async fn item_of(context: &Context<'_>, resource: &Resource) -> Result<Json, Refusal> {
     let template = if resource.is_setting() {
         resource.path
     } else {

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use crate::client::Refusal;
 use crate::command::command_line;
 use crate::context::{Change, Context, Outcome, with_status};
+use crate::delete::{Affected, affected};
 use crate::detail::{item_of, trail};
 use crate::form::{Form, FormPart, ROWS_BUTTON, body_of, names_field, pairs_of, render};
 use crate::registry::KnownOperation;
@@ -33,12 +34,12 @@ struct EditPage<'a> {
     state: String,
     buttons: Vec<Button>,
     consequences: &'a [&'a str],
+    affected: Vec<Affected>,
 }
 
 #[derive(Template)]
 #[template(path = "secret.html")]
 struct SecretPage<'a> {
-    title: &'a str,
     secret: &'a str,
     name: String,
     sample: String,
@@ -55,6 +56,7 @@ struct FormPage<'a> {
     verb: &'static str,
     is_danger: bool,
     consequences: &'static [&'static str],
+    affects: &'static [(&'static str, &'static str)],
     secret: &'static str,
     change: Change,
     cancel: String,
@@ -80,6 +82,7 @@ pub(crate) async fn create(context: &Context<'_>, resource: &'static Resource) -
         verb: resource.create_verb,
         is_danger: false,
         consequences: &[],
+        affects: &[],
         secret: resource.secret,
         change: Change::Created,
         cancel: list.clone(),
@@ -96,7 +99,11 @@ pub(crate) async fn update(context: &Context<'_>, resource: &'static Resource) -
     let known = operation(context, &Method::POST, resource.item)?;
     let item = item_of(context, resource).await?;
     let has_page = context.operation(&Method::GET, resource.item).is_some();
-    let back = if has_page { resource.item } else { resource.path };
+    let back = if has_page {
+        resource.item
+    } else {
+        resource.path
+    };
     let back = console_path(&context.fill(back, &[]));
     let page = FormPage {
         resource,
@@ -107,6 +114,7 @@ pub(crate) async fn update(context: &Context<'_>, resource: &'static Resource) -
         verb: "Save",
         is_danger: false,
         consequences: &[],
+        affects: &[],
         secret: "",
         change: Change::Saved,
         cancel: back.clone(),
@@ -131,7 +139,13 @@ pub(crate) async fn setting(context: &Context<'_>, resource: &'static Resource) 
     let mut buttons = Vec::new();
     if can_unset && item.is_some() {
         let target = format!("{here}/delete");
-        let delete = Button::new(context, &Method::DELETE, resource.path, resource.delete_verb, target);
+        let delete = Button::new(
+            context,
+            &Method::DELETE,
+            resource.path,
+            resource.delete_verb,
+            target,
+        );
         buttons.push(delete.class("danger"));
     }
     let page = FormPage {
@@ -143,6 +157,7 @@ pub(crate) async fn setting(context: &Context<'_>, resource: &'static Resource) 
         verb: "Save",
         is_danger: false,
         consequences: &[],
+        affects: &[],
         secret: "",
         change: Change::Saved,
         cancel: String::new(),
@@ -184,6 +199,7 @@ pub(crate) async fn action(
         verb: action.verb,
         is_danger: action.is_danger,
         consequences: action.consequences,
+        affects: action.affects,
         secret: action.secret,
         change: Change::Done,
         cancel: list.clone(),
@@ -223,7 +239,11 @@ impl FormPage<'_> {
             return Ok(context.changed(&Link::to_path(self.done), Change::Unchanged));
         }
         let path = context.fill(self.known.operation.path, &[]);
-        match context.client().send(&Method::POST, &path, Some(&body)).await {
+        match context
+            .client()
+            .send(&Method::POST, &path, Some(&body))
+            .await
+        {
             Ok(answer) => Ok(self.done(context, &answer)),
             Err(refusal) if is_about_form(&refusal) => {
                 let page = self.show(context, &context.form, Some(&refusal));
@@ -238,7 +258,6 @@ impl FormPage<'_> {
         let secret = answer.pointer(self.secret).and_then(Json::as_str);
         if let Some(secret) = secret.filter(|_| !self.secret.is_empty()) {
             let page = SecretPage {
-                title: &self.title,
                 secret,
                 name: self.resource.name_of(answer),
                 sample: sample(context, secret),
@@ -248,7 +267,9 @@ impl FormPage<'_> {
             return context.page(&self.title, &trail, &page).into_response();
         }
         let id = self.resource.id_of(answer);
-        let has_page = context.operation(&Method::GET, self.resource.item).is_some();
+        let has_page = context
+            .operation(&Method::GET, self.resource.item)
+            .is_some();
         let is_new = self.change == Change::Created && has_page && !id.is_empty();
         let target = if is_new {
             console_path(&context.fill(self.resource.item, &[&id]))
@@ -289,6 +310,7 @@ impl FormPage<'_> {
             state: self.state.clone(),
             buttons: self.buttons.clone(),
             consequences: self.consequences,
+            affected: affected(context, self.affects).await,
         };
         let trail: Vec<Crumb> = if self.resource.is_setting() {
             context.trail()

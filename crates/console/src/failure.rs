@@ -71,23 +71,41 @@ fn sign_in(target: &str) -> Response<Body> {
 /// Answers with the page about a failure before there is a context.
 pub(crate) fn without_context(parts: &Parts, refusal: &Refusal) -> Response<Body> {
     if refusal.status == StatusCode::UNAUTHORIZED {
-        let target = parts.uri.path_and_query().map_or("/console", |target| target.as_str());
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("/console", |target| target.as_str());
         return sign_in(target);
     }
     let preferences = Preferences::of(&parts.headers);
-    error_page(&preferences, refusal.status, title(refusal.status), &refusal.message)
+    error_page(
+        &preferences,
+        refusal.status,
+        title(refusal.status),
+        &refusal.message,
+    )
 }
 
 /// Answers a request that another site has made.
 pub(crate) fn cross_site(preferences: &Preferences) -> Response<Body> {
     let message = "The request came from another site, or from another address of this server than the public one. \
                    Open the console at its public address, and try again there.";
-    error_page(preferences, StatusCode::FORBIDDEN, "Request refused", message)
+    error_page(
+        preferences,
+        StatusCode::FORBIDDEN,
+        "Request refused",
+        message,
+    )
 }
 
 /// Answers a form that cannot be read.
 pub(crate) fn bad_form(preferences: &Preferences, error: FormError) -> Response<Body> {
-    error_page(preferences, error.status(), "The form could not be read", error.message())
+    error_page(
+        preferences,
+        error.status(),
+        "The form could not be read",
+        error.message(),
+    )
 }
 
 /// Answers a method that no page has.

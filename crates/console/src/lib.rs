@@ -160,7 +160,8 @@ impl Console {
             .unwrap_or_default();
         let named = parameters.iter().find(|(name, _)| name == "project_id");
         let project_id = named.map(|(_, id)| id.as_str());
-        let project_id = project_id.or_else(|| query.text("project_id").filter(|_| is_helper(&path)));
+        let project_id =
+            project_id.or_else(|| query.text("project_id").filter(|_| is_helper(&path)));
         let project_id = project_id.map(str::to_owned);
         let caller = &visitor.caller;
         let rights = Rights::read(&self.services.store, caller, project_id.as_deref()).await?;
@@ -199,7 +200,12 @@ impl Console {
             "SELECT name FROM organizations WHERE id = $1",
             &caller.organization.id
         );
-        let mut connection = self.services.store.read().await.map_err(base::Error::from)?;
+        let mut connection = self
+            .services
+            .store
+            .read()
+            .await
+            .map_err(base::Error::from)?;
         let name = connection.fetch_optional(statement, |row| row.get::<String>("name"));
         let name = name.await.map_err(base::Error::from)?;
         Ok(name.unwrap_or_default())

@@ -88,7 +88,11 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
         is_filtered: !filters_of(context, parameters).is_empty(),
         table: table_of(context, resource, items),
         empty: resource.empty,
-        first: context.query.text("after").map(|_| here(None)).unwrap_or_default(),
+        first: context
+            .query
+            .text("after")
+            .map(|_| here(None))
+            .unwrap_or_default(),
         next: next.map(|next| here(Some(&next))).unwrap_or_default(),
         file: file_address(context),
     };
@@ -97,7 +101,10 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
 }
 
 fn file_address(context: &Context<'_>) -> String {
-    let query = context.query.with("after", None).with("format", Some("csv"));
+    let query = context
+        .query
+        .with("after", None)
+        .with("format", Some("csv"));
     let link = Link::to_path(context.path.clone()).queries(query.pairs());
     link.to_string()
 }
@@ -139,11 +146,23 @@ fn buttons(context: &Context<'_>, resource: &'static Resource) -> Vec<Button> {
     let mut buttons = Vec::new();
     for action in resource.actions.iter().filter(|action| !action.is_of_item) {
         let target = console_path(&context.fill(action.path, &[]));
-        buttons.push(Button::new(context, &Method::POST, action.path, action.verb, target));
+        buttons.push(Button::new(
+            context,
+            &Method::POST,
+            action.path,
+            action.verb,
+            target,
+        ));
     }
     if context.operation(&Method::POST, resource.path).is_some() {
         let label = format!("{} {}", resource.create_verb, resource.singular);
-        let create = Button::new(context, &Method::POST, resource.path, label, format!("{base}/new"));
+        let create = Button::new(
+            context,
+            &Method::POST,
+            resource.path,
+            label,
+            format!("{base}/new"),
+        );
         buttons.push(create.class("primary"));
     }
     buttons
@@ -170,9 +189,16 @@ fn filters_of<'a>(
 fn filter_fields(context: &Context<'_>, parameters: &[FieldSchema]) -> Vec<Field> {
     let value = |name: &str| context.query.get(name).unwrap_or_default().to_owned();
     let mut fields = Vec::new();
-    if parameters.iter().any(|parameter| parameter.name == "search") {
+    if parameters
+        .iter()
+        .any(|parameter| parameter.name == "search")
+    {
         let search = Field::input(InputKind::Search, "search", "Search");
-        fields.push(search.value(value("search")).placeholder("Name or part of it"));
+        fields.push(
+            search
+                .value(value("search"))
+                .placeholder("Name or part of it"),
+        );
     }
     for parameter in parameters {
         let name = parameter.name.as_str();
@@ -205,7 +231,11 @@ fn filter_fields(context: &Context<'_>, parameters: &[FieldSchema]) -> Vec<Field
         };
         let mut choices = vec![Choice::new("", "Any").chosen(chosen.is_empty())];
         choices.extend(words.into_iter().map(option));
-        fields.push(Field::new(name, crate::form::humanized(name), Control::Select(choices)));
+        fields.push(Field::new(
+            name,
+            crate::form::humanized(name),
+            Control::Select(choices),
+        ));
     }
     fields
 }
@@ -243,7 +273,10 @@ fn csv_of(resource: &Resource, rows: &[Json]) -> String {
     // Writing to memory does not fail.
     let _ = writer.write_record(std::iter::once("Id").chain(heads));
     for row in rows {
-        let cells = resource.columns.iter().map(|column| harmless(column.plain(row)));
+        let cells = resource
+            .columns
+            .iter()
+            .map(|column| harmless(column.plain(row)));
         let _ = writer.write_record(std::iter::once(resource.id_of(row)).chain(cells));
     }
     let bytes = writer.into_inner().unwrap_or_default();
@@ -264,9 +297,15 @@ pub(crate) fn csv_response(name: &str, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(text.to_owned()));
     let headers = response.headers_mut();
     let disposition = format!("attachment; filename=\"{name}.csv\"");
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/csv; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(disposition) = HeaderValue::try_from(disposition) {
         headers.insert(header::CONTENT_DISPOSITION, disposition);
     }

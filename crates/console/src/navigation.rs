@@ -36,9 +36,17 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
     (
         "Keys and trust",
         &[
-            entry("Admin keys", "admin_api_keys", "/organization/admin_api_keys"),
+            entry(
+                "Admin keys",
+                "admin_api_keys",
+                "/organization/admin_api_keys",
+            ),
             entry("Certificates", "certificates", "/organization/certificates"),
-            entry("Identity providers", "identity_providers", "/organization/admin_api_keys"),
+            entry(
+                "Identity providers",
+                "identity_providers",
+                "/organization/admin_api_keys",
+            ),
         ],
     ),
     (
@@ -47,7 +55,11 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
             entry("Models and prices", "catalogue", ""),
             entry("Spend limit", "spend_limit", "/organization/spend_limit"),
             entry("Spend alerts", "spend_alerts", "/organization/spend_alerts"),
-            entry("Data retention", "data_retention", "/organization/data_retention"),
+            entry(
+                "Data retention",
+                "data_retention",
+                "/organization/data_retention",
+            ),
         ],
     ),
 ];
@@ -58,15 +70,27 @@ pub(crate) const PROJECT: &[(&str, &[Entry])] = &[
         "Access",
         &[
             entry("Overview", "", "/organization/projects/{project_id}"),
-            entry("People", "users", "/organization/projects/{project_id}/users"),
-            entry("Groups", "groups", "/organization/projects/{project_id}/groups"),
+            entry(
+                "People",
+                "users",
+                "/organization/projects/{project_id}/users",
+            ),
+            entry(
+                "Groups",
+                "groups",
+                "/organization/projects/{project_id}/groups",
+            ),
             entry("Roles", "roles", "/projects/{project_id}/roles"),
         ],
     ),
     (
         "Keys",
         &[
-            entry("API keys", "api_keys", "/organization/projects/{project_id}/api_keys"),
+            entry(
+                "API keys",
+                "api_keys",
+                "/organization/projects/{project_id}/api_keys",
+            ),
             entry(
                 "Service accounts",
                 "service_accounts",
@@ -82,9 +106,21 @@ pub(crate) const PROJECT: &[(&str, &[Entry])] = &[
     (
         "Limits",
         &[
-            entry("Rate limits", "rate_limits", "/organization/projects/{project_id}/rate_limits"),
-            entry("Spend limit", "spend_limit", "/organization/projects/{project_id}/spend_limit"),
-            entry("Spend alerts", "spend_alerts", "/organization/projects/{project_id}/spend_alerts"),
+            entry(
+                "Rate limits",
+                "rate_limits",
+                "/organization/projects/{project_id}/rate_limits",
+            ),
+            entry(
+                "Spend limit",
+                "spend_limit",
+                "/organization/projects/{project_id}/spend_limit",
+            ),
+            entry(
+                "Spend alerts",
+                "spend_alerts",
+                "/organization/projects/{project_id}/spend_alerts",
+            ),
         ],
     ),
     (
@@ -150,11 +186,7 @@ fn groups(
     all.filter(|group| !group.items.is_empty()).collect()
 }
 
-fn items(
-    context: &Context<'_>,
-    entries: &'static [Entry],
-    base: &Link,
-) -> Vec<NavigationItem> {
+fn items(context: &Context<'_>, entries: &'static [Entry], base: &Link) -> Vec<NavigationItem> {
     let is_allowed = |entry: &&Entry| {
         entry.reads.is_empty() || context.missing(&Method::GET, entry.reads).is_none()
     };

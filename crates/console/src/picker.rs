@@ -88,7 +88,9 @@ impl PickerKind {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.source().word == word)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.source().word == word)
     }
 }
 
@@ -118,9 +120,15 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
 pub(crate) fn json_response(value: &Json) -> Response<Body> {
     let mut response = Response::new(Body::from(value.to_string()));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -161,7 +169,11 @@ fn choice(source: &PickerSource, item: &Json) -> Option<Choice> {
     let id = item.get("id").and_then(Json::as_str)?;
     let text = |pointer: &str| item.pointer(pointer).map(text_of).unwrap_or_default();
     let label = text(source.label);
-    let label = if label.is_empty() { id.to_owned() } else { label };
+    let label = if label.is_empty() {
+        id.to_owned()
+    } else {
+        label
+    };
     let detail = if source.detail.is_empty() {
         String::new()
     } else {
@@ -255,7 +267,9 @@ fn models(context: &Context<'_>, words: &str) -> PickerOptions {
         .collect();
     let has_more = choices.len() > MAX_OPTIONS_COUNT;
     choices.truncate(MAX_OPTIONS_COUNT);
-    let is_known = choices.iter().any(|choice| choice.value.to_lowercase() == words);
+    let is_known = choices
+        .iter()
+        .any(|choice| choice.value.to_lowercase() == words);
     if !words.is_empty() && !is_known {
         let typed = context.query.get("q").unwrap_or_default().trim().to_owned();
         choices.push(Choice::new(typed.clone(), typed).detail("not a model of this gateway"));

@@ -50,6 +50,7 @@ impl Registry {
     }
 
     /// Returns all operations.
+    #[cfg(test)]
     pub(crate) fn operations(&self) -> &[KnownOperation] {
         &self.operations
     }
@@ -114,7 +115,13 @@ mod tests {
             let path: Vec<&str> = operation
                 .path
                 .split('/')
-                .map(|segment| if segment.starts_with('{') { "x_1" } else { segment })
+                .map(|segment| {
+                    if segment.starts_with('{') {
+                        "x_1"
+                    } else {
+                        segment
+                    }
+                })
                 .collect();
             let found = registry.matching(&operation.method, &path.join("/"));
             assert!(

@@ -98,11 +98,6 @@ impl Resource {
         let id = item.pointer(self.id).and_then(Json::as_str);
         id.unwrap_or_default().to_owned()
     }
-
-    /// Returns the action at a path template.
-    pub(crate) fn action(&self, path: &str) -> Option<&'static Action> {
-        self.actions.iter().find(|action| action.path == path)
-    }
 }
 
 /// A change besides creation, modification and deletion: `POST path`.
@@ -164,8 +159,6 @@ pub(crate) enum ColumnForm {
     NameWith(&'static str),
     /// Text.
     Text,
-    /// Name of something else, with a link to the console path of a template, filled with the value of a pointer.
-    LinkTo(&'static str, &'static str),
     /// Identifier.
     Id,
     /// Date.
@@ -193,11 +186,7 @@ pub(crate) enum ColumnForm {
 }
 
 /// Returns a column.
-pub(crate) const fn column(
-    label: &'static str,
-    pointer: &'static str,
-    form: ColumnForm,
-) -> Column {
+pub(crate) const fn column(label: &'static str, pointer: &'static str, form: ColumnForm) -> Column {
     Column {
         label,
         pointer,
@@ -228,8 +217,14 @@ mod tests {
     #[test]
     fn console_paths_are_the_nouns_of_api_paths() {
         for (api, console) in [
-            ("/organization/projects/{project_id}", "/console/projects/{project_id}"),
-            ("/projects/{project_id}/roles", "/console/projects/{project_id}/roles"),
+            (
+                "/organization/projects/{project_id}",
+                "/console/projects/{project_id}",
+            ),
+            (
+                "/projects/{project_id}/roles",
+                "/console/projects/{project_id}/roles",
+            ),
             ("/organization/users", "/console/users"),
         ] {
             assert_eq!(console_path(api), console);

@@ -47,8 +47,8 @@ impl Rights {
     pub(crate) fn missing(self, operation: &Operation) -> Option<&'static str> {
         let needs = operation.needs?;
         let is_in_project = operation.path.contains("{project_id}");
-        let has = self.organization.contains(needs)
-            || is_in_project && self.project.contains(needs);
+        let has =
+            self.organization.contains(needs) || is_in_project && self.project.contains(needs);
         (!has).then(|| needs.as_str())
     }
 }

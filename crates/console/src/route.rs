@@ -133,7 +133,11 @@ mod tests {
         let registry = Registry::new();
         let mut templates = BTreeSet::new();
         for route in routes(&registry) {
-            assert!(templates.insert(route.template.clone()), "{}", route.template);
+            assert!(
+                templates.insert(route.template.clone()),
+                "{}",
+                route.template
+            );
         }
     }
 
@@ -155,7 +159,11 @@ mod tests {
         }
         let (_, parameters) = find(&routes, "/console/projects/a%2Fb").expect("a route");
         assert_eq!(parameters, [("project_id".to_owned(), "a/b".to_owned())]);
-        for unknown in ["/console/projects/", "/console/nope", "/console/projects/%FF"] {
+        for unknown in [
+            "/console/projects/",
+            "/console/nope",
+            "/console/projects/%FF",
+        ] {
             assert!(find(&routes, unknown).is_none(), "{unknown}");
         }
     }

@@ -105,7 +105,10 @@ pub(crate) fn field(name: &str, schema: &Json, is_required: bool) -> FieldSchema
     let (kind, is_nullable) = kind_of(schema);
     FieldSchema {
         name: name.to_owned(),
-        description: schema["description"].as_str().unwrap_or_default().to_owned(),
+        description: schema["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         is_required,
         is_nullable,
         kind,
@@ -113,7 +116,11 @@ pub(crate) fn field(name: &str, schema: &Json, is_required: bool) -> FieldSchema
 }
 
 fn strings(value: &Json) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().filter_map(Json::as_str)
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
 }
 
 /// Returns the kind of a schema's values, and true if null is one of them.
@@ -121,7 +128,10 @@ fn kind_of(schema: &Json) -> (ValueKind, bool) {
     if let Some(alternatives) = schema["anyOf"].as_array() {
         let is_null = |schema: &&Json| schema["type"] == "null";
         let is_nullable = alternatives.iter().any(|schema| is_null(&schema));
-        let others: Vec<&Json> = alternatives.iter().filter(|schema| !is_null(schema)).collect();
+        let others: Vec<&Json> = alternatives
+            .iter()
+            .filter(|schema| !is_null(schema))
+            .collect();
         let kind = match others.as_slice() {
             [only] => kind_of(only).0,
             [all, list] if all["const"] == "all" => ValueKind::AllOr(words(&list["items"])),

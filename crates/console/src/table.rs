@@ -97,7 +97,10 @@ pub(crate) fn table_of(context: &Context<'_>, resource: &Resource, items: &[Json
         label: column.label,
         is_number: column.is_number(),
     });
-    let rows: Vec<TableRow> = items.iter().map(|item| row(context, resource, item)).collect();
+    let rows: Vec<TableRow> = items
+        .iter()
+        .map(|item| row(context, resource, item))
+        .collect();
     Table {
         label: resource.title.to_owned(),
         heads: heads.collect(),
@@ -132,7 +135,13 @@ pub(crate) fn row_buttons(context: &Context<'_>, resource: &Resource, item: &Jso
     let base = console_path(&context.fill(resource.item, &[&id]));
     let mut buttons = Vec::new();
     if context.operation(&Method::POST, resource.item).is_some() {
-        let edit = Button::new(context, &Method::POST, resource.item, "Edit", format!("{base}/edit"));
+        let edit = Button::new(
+            context,
+            &Method::POST,
+            resource.item,
+            "Edit",
+            format!("{base}/edit"),
+        );
         buttons.push(edit.class("small quiet").about(&name));
     }
     for action in resource.actions {
@@ -148,7 +157,13 @@ pub(crate) fn row_buttons(context: &Context<'_>, resource: &Resource, item: &Jso
     }
     if context.operation(&Method::DELETE, resource.item).is_some() {
         let verb = resource.delete_verb;
-        let delete = Button::new(context, &Method::DELETE, resource.item, verb, format!("{base}/delete"));
+        let delete = Button::new(
+            context,
+            &Method::DELETE,
+            resource.item,
+            verb,
+            format!("{base}/delete"),
+        );
         buttons.push(delete.class("small quiet danger").about(&name));
     }
     buttons

@@ -88,7 +88,9 @@ fn decode(field: &FormField, name: &str, form: &FormData) -> Option<Json> {
 /// Returns a whole number; a text that is none stays a text, which the operation refuses, naming the field.
 fn integer(text: &str) -> Json {
     let plain = text.replace([',', ' '], "");
-    plain.parse::<i64>().map_or_else(|_| json!(text), Json::from)
+    plain
+        .parse::<i64>()
+        .map_or_else(|_| json!(text), Json::from)
 }
 
 /// Returns an amount of dollars in cents; a text that is none, or has fractions of a cent, stays a text.
@@ -198,7 +200,10 @@ mod tests {
         let form = form("/organization/spend_alerts", false);
         let pairs = pairs_of(&form, None)
             .with("threshold_amount", Some("10"))
-            .with("notification_channel.recipients", Some("a@b.example\r\nc@d.example\n"));
+            .with(
+                "notification_channel.recipients",
+                Some("a@b.example\r\nc@d.example\n"),
+            );
         let expected = json!({"threshold_amount": 1000, "currency": "USD", "interval": "month",
             "notification_channel": {"type": "email", "recipients": ["a@b.example", "c@d.example"]}});
         assert_eq!(body_of(&form, &pairs, &FormData::default()), expected);

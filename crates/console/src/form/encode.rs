@@ -26,7 +26,10 @@ pub(crate) fn pairs_of(form: &Form, item: Option<&Json>) -> FormData {
 fn default(field: &FormField, pairs: &mut Vec<(String, String)>) {
     match &field.control {
         FormControl::Hidden(value) => pairs.push((field.name.clone(), value.clone())),
-        FormControl::Group => field.children.iter().for_each(|child| default(child, pairs)),
+        FormControl::Group => field
+            .children
+            .iter()
+            .for_each(|child| default(child, pairs)),
         _ if !field.default.is_empty() => {
             pairs.push((field.name.clone(), field.default.clone()));
         }

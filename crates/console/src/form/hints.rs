@@ -240,14 +240,18 @@ const HINTS: &[Hint] = &[
     Hint {
         field: "permissions",
         label: "Permissions",
-        help: Some("The role allows what is checked. People with several roles may do what all of them allow together."),
+        help: Some(
+            "The role allows what is checked. People with several roles may do what all of them allow together.",
+        ),
         control: Some(HintControl::Permissions),
         ..NONE
     },
     Hint {
         field: "scopes",
         label: "Permissions",
-        help: Some("Nothing checked: the key can do whatever its owner may do. Else it is limited to what is checked."),
+        help: Some(
+            "Nothing checked: the key can do whatever its owner may do. Else it is limited to what is checked.",
+        ),
         control: Some(HintControl::Permissions),
         is_more: true,
         ..NONE
@@ -255,7 +259,9 @@ const HINTS: &[Hint] = &[
     Hint {
         field: "overlap_seconds",
         label: "The old key stops",
-        help: Some("Both keys work until then, so that no request fails while the new key is put in place."),
+        help: Some(
+            "Both keys work until then, so that no request fails while the new key is put in place.",
+        ),
         control: Some(HintControl::Span(OVERLAPS)),
         default: "86400",
         ..NONE

@@ -11,7 +11,7 @@ use crate::schema::{FieldSchema, ValueKind};
 
 pub(crate) use decode::body_of;
 pub(crate) use encode::pairs_of;
-pub(crate) use render::{FormPart, FormParts, ROWS_BUTTON, names_field, render};
+pub(crate) use render::{FormPart, ROWS_BUTTON, names_field, render};
 
 use crate::picker::PickerKind;
 
@@ -114,7 +114,9 @@ fn field(command: &str, schema: &FieldSchema, within: &str, path: &str) -> FormF
         FormControl::from,
     );
     let children = children(command, schema, &control, &name, &path);
-    let help = hint.help.map_or_else(|| schema.description.clone(), str::to_owned);
+    let help = hint
+        .help
+        .map_or_else(|| schema.description.clone(), str::to_owned);
     let label = if hint.label.is_empty() {
         humanized(&schema.name)
     } else {
@@ -155,7 +157,11 @@ fn children(
         _ => return Vec::new(),
     };
     // The names in a row get the place of the row when it is rendered or decoded.
-    let within = if *control == FormControl::Rows { "" } else { name };
+    let within = if *control == FormControl::Rows {
+        ""
+    } else {
+        name
+    };
     let child = |schema| field(command, schema, within, path);
     fields.iter().map(child).collect()
 }
@@ -240,12 +246,21 @@ mod tests {
         let user = members.fields.iter().find(|field| field.name == "user_id");
         assert!(user.is_some_and(|user| user.control == FormControl::Pick(PickerKind::Users)));
         let alert = form(&Method::POST, "/organization/spend_alerts");
-        let amount = alert.fields.iter().find(|field| field.name == "threshold_amount");
+        let amount = alert
+            .fields
+            .iter()
+            .find(|field| field.name == "threshold_amount");
         assert!(amount.is_some_and(|amount| amount.control == FormControl::Dollars));
-        let channel = alert.fields.iter().find(|field| field.name == "notification_channel");
+        let channel = alert
+            .fields
+            .iter()
+            .find(|field| field.name == "notification_channel");
         let inner: Vec<&str> = channel
             .map(|channel| channel.children.iter().map(|child| &*child.name).collect())
             .unwrap_or_default();
-        assert!(inner.contains(&"notification_channel.recipients"), "{inner:?}");
+        assert!(
+            inner.contains(&"notification_channel.recipients"),
+            "{inner:?}"
+        );
     }
 }

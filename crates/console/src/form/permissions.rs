@@ -60,7 +60,10 @@ impl PermissionsField {
             label: label.to_owned(),
             help: help.to_owned(),
             error: error.to_owned(),
-            groups: vec![group("Administration", false), group("Models and files", true)],
+            groups: vec![
+                group("Administration", false),
+                group("Models and files", true),
+            ],
             others: chosen
                 .iter()
                 .filter(is_other)

@@ -141,16 +141,17 @@ fn collect_kinds(fields: &[FormField], kinds: &mut Vec<PickerKind>) {
 fn chosen_values<'a>(form: &Form, values: &'a FormData, kind: PickerKind) -> Vec<&'a str> {
     let mut chosen = Vec::new();
     for field in &form.fields {
-        let picks = |field: &FormField| {
-            matches!(&field.control, FormControl::Pick(own) | FormControl::PickMany(own) if *own == kind)
-        };
+        let picks = |field: &FormField| matches!(&field.control, FormControl::Pick(own) | FormControl::PickMany(own) if *own == kind);
         if picks(field) {
             chosen.extend(values.all(&field.name));
         }
         for child in field.children.iter().filter(|child| picks(child)) {
             chosen.extend(values.all(&child.name));
-            let of_rows = (0..MAX_ROWS_COUNT)
-                .flat_map(|index| values.all(&row_name(&field.name, index, &child.key)).collect::<Vec<_>>());
+            let of_rows = (0..MAX_ROWS_COUNT).flat_map(|index| {
+                values
+                    .all(&row_name(&field.name, index, &child.key))
+                    .collect::<Vec<_>>()
+            });
             chosen.extend(of_rows);
         }
     }
@@ -169,7 +170,12 @@ impl Renderer<'_> {
             FormControl::Rows => self.rows(field),
             FormControl::Permissions => {
                 let error = self.error(name);
-                let texts = (name, field.label.as_str(), field.help.as_str(), error.as_str());
+                let texts = (
+                    name,
+                    field.label.as_str(),
+                    field.help.as_str(),
+                    error.as_str(),
+                );
                 let permissions = PermissionsField::new(texts, self.values, self.is_in_project);
                 FormPart::Permissions(permissions)
             }
@@ -183,9 +189,14 @@ impl Renderer<'_> {
             && only.control == FormControl::Checkbox
         {
             let control = self.control(only, &only.name);
-            return FormPart::Field(Field::new(&only.name, &field.label, control).help(&field.help));
+            return FormPart::Field(
+                Field::new(&only.name, &field.label, control).help(&field.help),
+            );
         }
-        let parts = field.children.iter().map(|child| self.part(child, &child.name));
+        let parts = field
+            .children
+            .iter()
+            .map(|child| self.part(child, &child.name));
         FormPart::Group(FormGroup {
             label: field.label.clone(),
             help: field.help.clone(),
@@ -204,17 +215,27 @@ impl Renderer<'_> {
                 .map(|child| row_name(&field.name, *index, &child.key));
             names.any(|name| self.values.has(&name))
         };
-        let filled = (0..MAX_ROWS_COUNT).rev().find(is_filled).map_or(0, |last| last + 1);
+        let filled = (0..MAX_ROWS_COUNT)
+            .rev()
+            .find(is_filled)
+            .map_or(0, |last| last + 1);
         let asked = self.values.get(ROWS_BUTTON).and_then(|text| {
             let (list, count) = text.split_once(':')?;
             (list == field.name).then(|| count.parse::<usize>().ok())?
         });
-        let spare = if filled == 0 { SPARE_ROWS_COUNT } else { filled };
-        let count = asked.unwrap_or(0).max(filled).max(spare).min(MAX_ROWS_COUNT);
+        let spare = if filled == 0 {
+            SPARE_ROWS_COUNT
+        } else {
+            filled
+        };
+        let count = asked
+            .unwrap_or(0)
+            .max(filled)
+            .max(spare)
+            .min(MAX_ROWS_COUNT);
         let row = |index: usize| {
-            let child = |child: &FormField| {
-                self.part(child, &row_name(&field.name, index, &child.key))
-            };
+            let child =
+                |child: &FormField| self.part(child, &row_name(&field.name, index, &child.key));
             field.children.iter().map(child).collect()
         };
         FormPart::Group(FormGroup {
@@ -274,7 +295,11 @@ impl Renderer<'_> {
             FormControl::Text | FormControl::Lines | FormControl::Json => Control::TextArea {
                 value: value.to_owned(),
                 placeholder: String::new(),
-                rows: if field.control == FormControl::Lines { 4 } else { 3 },
+                rows: if field.control == FormControl::Lines {
+                    4
+                } else {
+                    3
+                },
             },
             other => line(other, value),
         }
@@ -294,7 +319,11 @@ impl Renderer<'_> {
             return Control::Radio(choices);
         }
         if value.is_empty() {
-            let none = if field.is_required { "Choose…" } else { "Not set" };
+            let none = if field.is_required {
+                "Choose…"
+            } else {
+                "Not set"
+            };
             choices.insert(0, Choice::new("", none).chosen(true));
         }
         choices.iter_mut().for_each(|choice| choice.detail.clear());
@@ -306,7 +335,11 @@ impl Renderer<'_> {
             Choice::new(*seconds, *label).chosen(*seconds == value)
         };
         let mut choices: Vec<Choice> = presets.iter().map(preset).collect();
-        let none = if self.is_update { "Leave unchanged" } else { "Never" };
+        let none = if self.is_update {
+            "Leave unchanged"
+        } else {
+            "Never"
+        };
         if presets.iter().all(|(seconds, _)| *seconds != "0") {
             choices.push(Choice::new("", none).chosen(value.is_empty()));
         }
@@ -357,7 +390,9 @@ impl Renderer<'_> {
             let param = refusal.param.as_deref();
             param.is_some_and(is_meant)
         });
-        refusal.map(|refusal| refusal.message.clone()).unwrap_or_default()
+        refusal
+            .map(|refusal| refusal.message.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -365,11 +400,19 @@ impl Renderer<'_> {
 fn line(control: &FormControl, value: &str) -> Control {
     let text = |number: &Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
     let (kind, min, max, max_length) = match control {
-        FormControl::Email => (InputKind::Email, String::new(), String::new(), String::new()),
+        FormControl::Email => (
+            InputKind::Email,
+            String::new(),
+            String::new(),
+            String::new(),
+        ),
         FormControl::Integer(min, max) => (InputKind::Number, text(min), text(max), String::new()),
-        FormControl::Line(Some(length)) => {
-            (InputKind::Text, String::new(), String::new(), length.to_string())
-        }
+        FormControl::Line(Some(length)) => (
+            InputKind::Text,
+            String::new(),
+            String::new(),
+            length.to_string(),
+        ),
         _ => (InputKind::Text, String::new(), String::new(), String::new()),
     };
     Control::Input {

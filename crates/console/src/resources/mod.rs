@@ -17,7 +17,12 @@ pub(crate) fn find(path: &str) -> Option<&'static Resource> {
 
 /// Returns all actions with their resources.
 pub(crate) fn actions() -> impl Iterator<Item = (&'static Resource, &'static Action)> {
-    all().flat_map(|resource| resource.actions.iter().map(move |action| (resource, action)))
+    all().flat_map(|resource| {
+        resource
+            .actions
+            .iter()
+            .map(move |action| (resource, action))
+    })
 }
 
 #[cfg(test)]
@@ -37,17 +42,30 @@ mod tests {
             let path = resource.path;
             assert!(paths.insert(path), "{path} twice");
             assert!(registry.find(&Method::GET, path).is_some(), "{path}");
-            assert!(!resource.title.is_empty() && !resource.singular.is_empty(), "{path}");
-            assert!(!resource.about.is_empty() && !resource.empty.is_empty(), "{path}");
+            assert!(
+                !resource.title.is_empty() && !resource.singular.is_empty(),
+                "{path}"
+            );
+            assert!(
+                !resource.about.is_empty() && !resource.empty.is_empty(),
+                "{path}"
+            );
             if !resource.is_setting() {
                 assert!(!resource.columns.is_empty(), "{path}");
                 assert!(resource.item.starts_with(path), "{path}");
             }
             for action in resource.actions {
-                assert!(registry.find(&Method::POST, action.path).is_some(), "{}", action.path);
+                assert!(
+                    registry.find(&Method::POST, action.path).is_some(),
+                    "{}",
+                    action.path
+                );
             }
             for (_, collection) in resource.affects {
-                assert!(registry.find(&Method::GET, collection).is_some(), "{collection}");
+                assert!(
+                    registry.find(&Method::GET, collection).is_some(),
+                    "{collection}"
+                );
             }
             for child in resource.children {
                 assert!(find(child).is_some(), "{child}");

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::resource::ColumnForm::{
-    Badge, Cents, Count, Date, Expiry, Flag, Name, NameWith, Since, Tags, Text,
+    Badge, Cents, Count, Date, Expiry, Flag, Name, NameWith, Since, Tags, Text, Time,
 };
 use crate::resource::{Action, Extra, Resource, column};
 
@@ -13,8 +13,10 @@ const INVITE_WORDS: &[(&str, &str, &str)] = &[
     ("accepted", "Accepted", "success"),
     ("expired", "Expired", "failure"),
 ];
-pub(super) const PROJECT_WORDS: &[(&str, &str, &str)] =
-    &[("active", "Active", "success"), ("archived", "Archived", "")];
+pub(super) const PROJECT_WORDS: &[(&str, &str, &str)] = &[
+    ("active", "Active", "success"),
+    ("archived", "Archived", ""),
+];
 
 fn is_active_project(item: &Json) -> bool {
     item["status"] == "active"
@@ -51,9 +53,18 @@ pub(super) const RESOURCES: &[Resource] = &[
                 "Usage and costs of the project stay in all reports.",
             ],
             affects: &[
-                ("API keys stop", "/organization/projects/{project_id}/api_keys"),
-                ("service accounts stop", "/organization/projects/{project_id}/service_accounts"),
-                ("people lose access", "/organization/projects/{project_id}/users"),
+                (
+                    "API keys stop",
+                    "/organization/projects/{project_id}/api_keys",
+                ),
+                (
+                    "service accounts stop",
+                    "/organization/projects/{project_id}/service_accounts",
+                ),
+                (
+                    "people lose access",
+                    "/organization/projects/{project_id}/users",
+                ),
             ],
             is_danger: true,
             applies: is_active_project,
@@ -78,7 +89,11 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("E-mail", "/email", Text),
             column("Developer persona", "/developer_persona", Text),
             column("Technical level", "/technical_level", Text),
-            column("Managed by a directory", "/is_scim_managed", Flag("Yes", "No")),
+            column(
+                "Managed by a directory",
+                "/is_scim_managed",
+                Flag("Yes", "No"),
+            ),
         ],
         children: &["/organization/users/{user_id}/roles"],
         delete_verb: "Remove",
@@ -103,7 +118,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         columns: ASSIGNED_ROLE_COLUMNS,
         create_verb: "Give",
         delete_verb: "Take away",
-        consequences: &["What only this role allows is refused within a second, also to keys of the person."],
+        consequences: &[
+            "What only this role allows is refused within a second, also to keys of the person.",
+        ],
         is_sensitive: true,
         empty: "No role.",
         ..Resource::EMPTY
@@ -123,7 +140,7 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Sent", "/created_at", Since),
             column("Expires", "/expires_at", Expiry),
         ],
-        facts: &[column("Accepted", "/accepted_at", Date)],
+        facts: &[column("Accepted", "/accepted_at", Time)],
         create_verb: "Send",
         delete_verb: "Withdraw",
         consequences: &["The link in the mail does not work any more."],
@@ -138,17 +155,29 @@ pub(super) const RESOURCES: &[Resource] = &[
         about: "A role that is given to a group holds for everyone in it, in the organization or in a project.",
         columns: &[
             column("Name", "/name", Name),
-            column("Managed by", "/is_scim_managed", Flag("Directory", "Console")),
+            column(
+                "Managed by",
+                "/is_scim_managed",
+                Flag("Directory", "Console"),
+            ),
             column("Created", "/created_at", Date),
         ],
         children: &[
             "/organization/groups/{group_id}/users",
             "/organization/groups/{group_id}/roles",
         ],
-        consequences: &["What people may do only as members of the group is refused within a second."],
+        consequences: &[
+            "What people may do only as members of the group is refused within a second.",
+        ],
         affects: &[
-            ("people lose the roles of the group", "/organization/groups/{group_id}/users"),
-            ("roles are not given by it any more", "/organization/groups/{group_id}/roles"),
+            (
+                "people lose the roles of the group",
+                "/organization/groups/{group_id}/users",
+            ),
+            (
+                "roles are not given by it any more",
+                "/organization/groups/{group_id}/roles",
+            ),
         ],
         is_sensitive: true,
         empty: "Create a group to give many people the same roles.",
@@ -176,7 +205,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         columns: ASSIGNED_ROLE_COLUMNS,
         create_verb: "Give",
         delete_verb: "Take away",
-        consequences: &["What only this role allows is refused within a second to everyone in the group."],
+        consequences: &[
+            "What only this role allows is refused within a second to everyone in the group.",
+        ],
         is_sensitive: true,
         empty: "The group has no role in the organization.",
         ..Resource::EMPTY
@@ -188,7 +219,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "role",
         about: "A role is a list of permissions. Roles of the organization hold in each of its projects, too.",
         columns: ROLE_COLUMNS,
-        consequences: &["Everyone who has the role, alone or by a group, loses what only it allows, within a second."],
+        consequences: &[
+            "Everyone who has the role, alone or by a group, loses what only it allows, within a second.",
+        ],
         is_sensitive: true,
         empty: "No role.",
         extra: Extra::RolePermissions,
@@ -231,7 +264,9 @@ pub(super) const RESOURCES: &[Resource] = &[
                 path: "/organization/certificates/activate",
                 verb: "Activate",
                 about: "Requests need a client certificate that an active authority has issued.",
-                consequences: &["Clients without such a certificate are refused within a second, in every project."],
+                consequences: &[
+                    "Clients without such a certificate are refused within a second, in every project.",
+                ],
                 id_field: "certificate_ids",
                 is_danger: true,
                 applies: is_inactive,
@@ -268,7 +303,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "spend limit",
         about: "Requests that could exceed the limit are refused before they are sent. The limit holds: it is not overrun.",
         delete_verb: "Remove",
-        consequences: &["The organization can spend without a limit from then on. Limits of projects stay."],
+        consequences: &[
+            "The organization can spend without a limit from then on. Limits of projects stay.",
+        ],
         is_sensitive: true,
         empty: "No limit is set: the organization can spend without a limit.",
         ..Resource::EMPTY

@@ -88,7 +88,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         columns: ASSIGNED_ROLE_COLUMNS,
         create_verb: "Give",
         delete_verb: "Take away",
-        consequences: &["What only this role allows is refused within a second, also to keys of the person."],
+        consequences: &[
+            "What only this role allows is refused within a second, also to keys of the person.",
+        ],
         empty: "No role.",
         ..Resource::EMPTY
     },
@@ -107,7 +109,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         children: &["/projects/{project_id}/groups/{group_id}/roles"],
         create_verb: "Add",
         delete_verb: "Remove",
-        consequences: &["What people may do here only as members of the group is refused within a second."],
+        consequences: &[
+            "What people may do here only as members of the group is refused within a second.",
+        ],
         empty: "No group has a role in the project.",
         ..Resource::EMPTY
     },
@@ -120,7 +124,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         columns: ASSIGNED_ROLE_COLUMNS,
         create_verb: "Give",
         delete_verb: "Take away",
-        consequences: &["What only this role allows is refused within a second to everyone in the group."],
+        consequences: &[
+            "What only this role allows is refused within a second to everyone in the group.",
+        ],
         empty: "No role.",
         ..Resource::EMPTY
     },
@@ -131,7 +137,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "role",
         about: "Roles that can be given in this project: the predefined ones, and the project's own.",
         columns: ROLE_COLUMNS,
-        consequences: &["Everyone who has the role here, alone or by a group, loses what only it allows, within a second."],
+        consequences: &[
+            "Everyone who has the role here, alone or by a group, loses what only it allows, within a second.",
+        ],
         empty: "No role.",
         extra: Extra::RolePermissions,
         ..Resource::EMPTY
@@ -184,8 +192,16 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Tokens a minute", "/max_tokens_per_1_minute", Number),
             column("Requests a day", "/max_requests_per_1_day", Number),
             column("Images a minute", "/max_images_per_1_minute", Number),
-            column("Audio MB a minute", "/max_audio_megabytes_per_1_minute", Number),
-            column("Batch tokens a day", "/batch_1_day_max_input_tokens", Number),
+            column(
+                "Audio MB a minute",
+                "/max_audio_megabytes_per_1_minute",
+                Number,
+            ),
+            column(
+                "Batch tokens a day",
+                "/batch_1_day_max_input_tokens",
+                Number,
+            ),
         ],
         empty: "No model is known.",
         ..Resource::EMPTY
@@ -237,7 +253,9 @@ pub(super) const RESOURCES: &[Resource] = &[
                 path: "/organization/projects/{project_id}/certificates/activate",
                 verb: "Activate",
                 about: "Requests of the project need a client certificate that an active authority has issued.",
-                consequences: &["Clients of the project without such a certificate are refused within a second."],
+                consequences: &[
+                    "Clients of the project without such a certificate are refused within a second.",
+                ],
                 id_field: "certificate_ids",
                 is_danger: true,
                 applies: is_inactive,

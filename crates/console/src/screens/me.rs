@@ -64,9 +64,8 @@ pub(crate) async fn preferences(context: &Context<'_>) -> Outcome {
         let is_chosen = name == present.zone.name();
         Choice::new(name.clone(), name).chosen(is_chosen)
     };
-    let theme = |theme: Theme| {
-        Choice::new(theme.as_str(), theme.label()).chosen(theme == present.theme)
-    };
+    let theme =
+        |theme: Theme| Choice::new(theme.as_str(), theme.label()).chosen(theme == present.theme);
     let zones = Zone::names().into_iter().map(zone).collect();
     let page = PreferencesPage {
         path: context.path.clone(),
@@ -77,7 +76,11 @@ pub(crate) async fn preferences(context: &Context<'_>) -> Outcome {
             "Theme",
             Control::Radio(Theme::ALL.into_iter().map(theme).collect()),
         ),
-        target: context.query.get("target").unwrap_or("/console/me").to_owned(),
+        target: context
+            .query
+            .get("target")
+            .unwrap_or("/console/me")
+            .to_owned(),
     };
     let trail = [Crumb {
         label: "My account".to_owned(),

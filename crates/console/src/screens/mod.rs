@@ -20,9 +20,13 @@ pub(crate) type Screen =
 pub(crate) const SCREENS: &[(&str, Screen)] = &[
     ("/console", |context| Box::pin(start(context))),
     ("/console/pick", |context| Box::pin(picker::answer(context))),
-    ("/console/search", |context| Box::pin(search::answer(context))),
+    ("/console/search", |context| {
+        Box::pin(search::answer(context))
+    }),
     ("/console/me", |context| Box::pin(me::account(context))),
-    ("/console/me/preferences", |context| Box::pin(me::preferences(context))),
+    ("/console/me/preferences", |context| {
+        Box::pin(me::preferences(context))
+    }),
 ];
 
 /// Leads to the first screen.

@@ -17,7 +17,6 @@ use crate::picker::{self, PickerKind, marked};
 struct ReasonsSection {
     path: String,
     project: Field,
-    is_in_project: bool,
     permissions: Vec<PermissionReasons>,
     refusal: String,
 }
@@ -57,7 +56,6 @@ pub(crate) async fn section(context: &Context<'_>, user: &Json) -> String {
     let section = ReasonsSection {
         path: context.path.clone(),
         project: Field::new("in_project", "Also in the project", control),
-        is_in_project: !project.is_empty(),
         permissions: reasons(&roles),
         refusal,
     };
@@ -119,7 +117,10 @@ async fn held_role(
 fn reasons(roles: &[HeldRole]) -> Vec<PermissionReasons> {
     let mut by_permission: BTreeMap<Permission, Vec<String>> = BTreeMap::new();
     for role in roles {
-        let names = role.permissions.iter().filter_map(|name| PermissionName::parse(name));
+        let names = role
+            .permissions
+            .iter()
+            .filter_map(|name| PermissionName::parse(name));
         for permission in names.flat_map(|name| name.permissions().iter().collect::<Vec<_>>()) {
             if role.is_of_project && !permission.is_for_projects() {
                 continue;
@@ -142,7 +143,11 @@ fn reasons(roles: &[HeldRole]) -> Vec<PermissionReasons> {
 }
 
 fn reason(role: &HeldRole) -> String {
-    let place = if role.is_of_project { " in the project" } else { "" };
+    let place = if role.is_of_project {
+        " in the project"
+    } else {
+        ""
+    };
     let name = &role.name;
     match role.groups.as_slice() {
         [] => format!("role {name}{place}"),
@@ -164,7 +169,12 @@ mod tests {
         };
         let roles = [
             role("A", &["api.roles.read", "api.unknown"], &[], false),
-            role("B", &["api.roles.read", "api.organization.users.read"], &["G"], true),
+            role(
+                "B",
+                &["api.roles.read", "api.organization.users.read"],
+                &["G"],
+                true,
+            ),
         ];
         let shown: Vec<(&str, Vec<String>)> = reasons(&roles)
             .into_iter()
@@ -172,7 +182,10 @@ mod tests {
             .collect();
         let expected = vec![(
             "api.roles.read",
-            vec!["role A".to_owned(), "role B in the project, by the group G".to_owned()],
+            vec![
+                "role A".to_owned(),
+                "role B in the project, by the group G".to_owned(),
+            ],
         )];
         assert_eq!(shown, expected);
     }

@@ -35,29 +35,45 @@ pub(crate) async fn section(context: &Context<'_>, resource: &Resource, role: &J
     let chosen = context.query.text("compare").unwrap_or_default();
     let other = others.iter().find(|other| other["id"] == chosen);
     let mut choices = vec![Choice::new("", "No other role")];
-    choices.extend(others.iter().filter(|other| other["id"] != role["id"]).map(|other| {
-        let id = text_of(&other["id"]);
-        let is_chosen = id == chosen;
-        Choice::new(id, text_of(&other["name"])).chosen(is_chosen)
-    }));
+    choices.extend(
+        others
+            .iter()
+            .filter(|other| other["id"] != role["id"])
+            .map(|other| {
+                let id = text_of(&other["id"]);
+                let is_chosen = id == chosen;
+                Choice::new(id, text_of(&other["name"])).chosen(is_chosen)
+            }),
+    );
     let ours = permissions_of(role);
     let theirs = other.map(permissions_of).unwrap_or_default();
-    let is_shown = |permission: &&Permission| ours.contains(permission) || theirs.contains(permission);
+    let is_shown =
+        |permission: &&Permission| ours.contains(permission) || theirs.contains(permission);
     let compared = |permission: &Permission| ComparedPermission {
         name: permission.as_str(),
         allows: permission.describe(),
         is_ours: ours.contains(permission),
         is_theirs: theirs.contains(permission),
     };
-    let names = role["permissions"].as_array().into_iter().flatten().map(text_of);
+    let names = role["permissions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text_of);
     let is_unknown = |name: &String| {
         PermissionName::parse(name).is_none_or(|name| name.permissions().iter().next().is_none())
     };
     let section = RolePermissionsSection {
         path: context.path.clone(),
         other: Field::new("compare", "Compare with", Control::Select(choices)),
-        other_name: other.map(|other| text_of(&other["name"])).unwrap_or_default(),
-        permissions: Permission::ALL.iter().filter(is_shown).map(compared).collect(),
+        other_name: other
+            .map(|other| text_of(&other["name"]))
+            .unwrap_or_default(),
+        permissions: Permission::ALL
+            .iter()
+            .filter(is_shown)
+            .map(compared)
+            .collect(),
         unknown: names.filter(is_unknown).collect(),
     };
     section.to_string()
@@ -77,5 +93,7 @@ async fn others(context: &Context<'_>, resource: &Resource) -> Vec<Json> {
 fn permissions_of(role: &Json) -> Vec<Permission> {
     let names = role["permissions"].as_array().into_iter().flatten();
     let known = names.filter_map(|name| PermissionName::parse(name.as_str()?));
-    known.flat_map(|name| name.permissions().iter().collect::<Vec<_>>()).collect()
+    known
+        .flat_map(|name| name.permissions().iter().collect::<Vec<_>>())
+        .collect()
 }

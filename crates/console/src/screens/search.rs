@@ -18,9 +18,21 @@ const MAX_WORDS_LEN: usize = 100;
 
 /// Lists that are searched: a word for the kind, and the paths of the list and of an item.
 const LISTS: [(&str, &str, &str); 3] = [
-    ("project", "/organization/projects", "/organization/projects/{project_id}"),
-    ("member", "/organization/users", "/organization/users/{user_id}"),
-    ("group", "/organization/groups", "/organization/groups/{group_id}"),
+    (
+        "project",
+        "/organization/projects",
+        "/organization/projects/{project_id}",
+    ),
+    (
+        "member",
+        "/organization/users",
+        "/organization/users/{user_id}",
+    ),
+    (
+        "group",
+        "/organization/groups",
+        "/organization/groups/{group_id}",
+    ),
 ];
 
 /// A result of a search.
@@ -43,9 +55,7 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
     let words: String = words.chars().take(MAX_WORDS_LEN).collect();
     let results = results(context, &words).await;
     if wants_json(context) {
-        let item = |result: &SearchResult| {
-            json!({"value": result.target, "label": result.label, "detail": result.detail})
-        };
+        let item = |result: &SearchResult| json!({"value": result.target, "label": result.label, "detail": result.detail});
         let items: Vec<Json> = results.iter().map(item).collect();
         return Ok(json_response(&json!({"items": items})));
     }
@@ -99,7 +109,10 @@ fn screens(context: &Context<'_>, words: &str) -> Vec<SearchResult> {
     let navigation = navigation(context);
     let in_group = |group: &NavigationGroup| {
         let title = group.title.clone();
-        let items = group.items.iter().map(move |item| (title.clone(), item.clone()));
+        let items = group
+            .items
+            .iter()
+            .map(move |item| (title.clone(), item.clone()));
         items.collect::<Vec<_>>()
     };
     let items = navigation.iter().flat_map(in_group);
