@@ -31,6 +31,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
+use crate::console::ConsoleService;
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -78,6 +79,8 @@ pub struct AppOptions {
     pub tracing: Option<TracingOptions>,
     /// Cross-origin policy for browsers.
     pub cors: Cors,
+    /// True to serve the console.
+    pub has_console: bool,
     /// True if metrics have their own listener, served by [`App::metrics_router`].
     pub has_metrics_apart: bool,
 }
@@ -99,6 +102,7 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
+    has_console: bool,
     authentication: Arc<AuthenticationGuard>,
     following: TaskHandle,
     /// Health of every background task.
@@ -178,6 +182,7 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
+            has_console: options.has_console,
             services,
             gateway,
             gateway_task,
@@ -233,6 +238,9 @@ impl App {
             readiness: Readiness::new(self.healths.clone()),
             authentication: Arc::clone(&self.authentication),
             cors: self.cors.clone(),
+            console: self
+                .has_console
+                .then(|| ConsoleService::new(&self.services)),
         })
     }
 

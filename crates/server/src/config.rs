@@ -1,6 +1,7 @@
 //! Configuration of the program. Precedence: flags, environment, file, defaults.
 
 mod bodies;
+mod console;
 mod cors;
 mod database;
 mod gateway;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
+use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
@@ -103,6 +105,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Cross-origin policy for browsers.
     pub cors: Cors,
+    /// True if the console is served.
+    pub has_console: bool,
     /// Contents of the files, to detect changes.
     pub source: Source,
 }
@@ -136,6 +140,7 @@ struct ConfigFile {
     server: ServerTable,
     tls: TlsTable,
     cors: CorsTable,
+    console: ConsoleTable,
     sign_in: SignInTable,
     upstream: Vec<Upstream>,
     gateway: GatewayTable,
@@ -203,6 +208,7 @@ impl Config {
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
             cors: file.cors.cors()?,
+            has_console: file.console.is_enabled(),
             session_lifetimes: file.sign_in.lifetimes()?,
             source,
             tls,
@@ -252,6 +258,7 @@ impl Config {
             tls: &'a TlsConfig,
             server: ServerTable,
             cors: CorsTable,
+            console: ConsoleTable,
             sign_in: SignInTable,
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
@@ -278,6 +285,7 @@ impl Config {
             tls: &self.tls,
             server: ServerTable::shown(self),
             cors: CorsTable::shown(&self.cors),
+            console: ConsoleTable::shown(self.has_console),
             sign_in: SignInTable::shown(self.session_lifetimes),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,

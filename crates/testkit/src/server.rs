@@ -113,6 +113,7 @@ impl Parts {
             bounds: self.bounds.clone(),
             has_metrics_apart: false,
             cors: self.cors.clone(),
+            has_console: true,
         });
         app.await.expect("the application starts")
     }

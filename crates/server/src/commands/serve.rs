@@ -64,6 +64,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         tracing: config.tracing.clone(),
         bounds: config.bounds.clone(),
         cors: config.cors.clone(),
+        has_console: config.has_console,
         has_metrics_apart: metrics.is_some(),
     })
     .await?;

@@ -119,6 +119,7 @@ async fn found(
         bounds: Bounds::default(),
         has_metrics_apart: false,
         cors: Cors::default(),
+        has_console: true,
     })
     .await?;
     Ok((app, founded.key))
