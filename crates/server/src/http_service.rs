@@ -17,6 +17,7 @@ use base::{Error, NotOffered};
 use futures_util::FutureExt;
 use gateway::Gateway;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use pages::asset::{ASSETS_PATH, asset_response};
 use telemetry::Tracer;
 use tower::Service;
 
@@ -162,6 +163,9 @@ impl HttpServiceParts {
     /// answers 404.
     async fn unrouted(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
+        if path.starts_with(ASSETS_PATH) {
+            return assets(&request);
+        }
         if is_administration(path) || !path.starts_with("/v1/") {
             let refusal = NotOffered::check(request.method().as_str(), path).err();
             let refusal = refusal.unwrap_or_else(|| Error::unknown_path(path));
@@ -193,6 +197,14 @@ fn strip_body(response: &mut Response) {
         let entry = response.headers_mut().entry(header::CONTENT_LENGTH);
         entry.or_insert_with(|| HeaderValue::from(length));
     }
+}
+
+/// Answers a request for an asset of pages.
+fn assets(request: &Request<Body>) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return method_not_allowed(request, &HeaderValue::from_static("GET,HEAD"));
+    }
+    asset_response(request.uri().path(), request.headers())
 }
 
 fn json(body: impl Into<Body>) -> Response {
