@@ -1,7 +1,7 @@
 //! Programs of others that the tests are driven with: a Python and a Node that have the official clients, other Pythons that
-//! have the fuzzer and generators of clients, the parsers that servers read requests with, and a model server; and those that
-//! are measured beside ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/generators/`, `tests/oidc/`,
-//! `tests/readers/`, `tests/third_party/` and `tests/peers/`.
+//! have the fuzzer and generators of clients, the parsers that servers read requests with, a model server and a browser; and
+//! those that are measured beside ours. All are pinned in `tests/browser/`, `tests/clients/`, `tests/fuzz/`,
+//! `tests/generators/`, `tests/oidc/`, `tests/readers/`, `tests/third_party/` and `tests/peers/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::browser;
 use crate::environment::{install, is_stamped, program, workshop};
 use crate::identity_providers::{self, IdentityProviders};
 use crate::step::{output, run, say, succeeds};
@@ -41,6 +42,8 @@ pub struct Clients {
     pub readers: PathBuf,
     /// Runs the programs of `tests/third_party` that the tests drive: the server's binary and their names in.
     pub third_party: PathBuf,
+    /// Runs a scenario of `tests/browser`: its name and JSON in, lines of JSON out.
+    pub browser: PathBuf,
 }
 
 /// Virtual environments of `tests/third_party`, each with the packages of the file of this name.
@@ -58,6 +61,7 @@ pub fn prepare(root: &Path) -> Result<Clients> {
         identity_providers: identity_providers::prepare(root)?,
         readers: readers(root)?,
         third_party: third_party(root, &THIRD_PARTY_ENVIRONMENTS[..1])?,
+        browser: browser::prepare(root)?,
     })
 }
 

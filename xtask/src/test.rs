@@ -125,6 +125,7 @@ fn set_environment(command: &mut Command, environment: &Environment, url: Option
         )
         .env("ORGPLANE_TEST_READERS", &clients.readers)
         .env("ORGPLANE_TEST_THIRD_PARTY", &clients.third_party)
+        .env("ORGPLANE_TEST_BROWSER", &clients.browser)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("ORGPLANE_TEST_DATABASE")
         .envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));

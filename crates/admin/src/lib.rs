@@ -6,6 +6,7 @@ pub mod audit_logs;
 pub mod bodies;
 pub mod certificates;
 mod column;
+pub mod credentials;
 pub mod data_retention;
 pub mod groups;
 pub mod invites;
@@ -22,6 +23,7 @@ mod role_scope;
 pub mod roles;
 pub mod search;
 mod services;
+pub mod sessions;
 mod setting;
 pub mod sign_ins;
 pub mod spend;
@@ -44,6 +46,7 @@ pub fn operations() -> Vec<Operation> {
         admin_api_keys::operations(),
         api_keys::operations(),
         users::operations(),
+        users::sessions::operations(),
         invites::operations(),
         groups::operations(),
         groups::users::operations(),

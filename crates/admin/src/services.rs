@@ -11,6 +11,7 @@ use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
 use crate::projects::limits_now::RateLimitUsage;
+use crate::sessions::SessionLifetimes;
 
 /// Shared services of the program, as far as the Administration API needs them.
 pub struct Services {
@@ -38,6 +39,8 @@ pub struct Services {
     pub spend: Spend,
     /// Times of the last activity of keys and users.
     pub last_used: LastUsed,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// Pepper for hashing keys.
     pub pepper: Pepper,
     /// Wall clock.

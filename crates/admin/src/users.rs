@@ -1,5 +1,7 @@
 //! `/organization/users`: users of the organization.
 
+pub(crate) mod sessions;
+
 use base::email::email_key;
 use base::ids::{GroupId, Id, KeyId, ProjectId, RoleId, UserId};
 use base::name::Name;
@@ -28,7 +30,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ONE: &str = "/organization/users/{user_id}";
     const UPDATE: &str =
         "Modifies a user's role in the organization, technical level or developer persona.";
-    const DELETE: &str = "Deletes a user with all memberships and keys.";
+    const DELETE: &str = "Deletes a user with all memberships, keys and sessions.";
     operations! {
         GET "users list", ALL, CanRead, "Lists the organization's users.", list;
         GET "users retrieve", ONE, CanRead, "Retrieves a user.", retrieve;
@@ -252,7 +254,7 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
     }
 }
 
-/// Deletes the user with all keys, memberships and role assignments.
+/// Deletes the user with all keys, sessions, memberships and role assignments.
 async fn delete(
     mut cx: Write,
     ScopedId(_, id): ScopedId<Organization, UserId>,
@@ -280,6 +282,10 @@ async fn delete(
     );
     let groups: Vec<GroupId> = cx.fetch_all(groups, |row| row.id("group_id")).await?;
     for text in [
+        tenant_sql!("DELETE FROM sessions WHERE organization_id = $1 AND user_id = $2"),
+        tenant_sql!("DELETE FROM passwords WHERE organization_id = $1 AND user_id = $2"),
+        tenant_sql!("DELETE FROM sign_in_links WHERE organization_id = $1 AND user_id = $2"),
+        tenant_sql!("DELETE FROM identities WHERE organization_id = $1 AND user_id = $2"),
         tenant_sql!(
             "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'user' AND principal_id = $2"
         ),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use access::Directory;
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
+use admin::sessions::SessionLifetimes;
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
@@ -30,6 +31,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
+use crate::console::ConsoleService;
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -63,6 +65,8 @@ pub struct AppOptions {
     pub durability: Durability,
     /// Base URL under which clients reach this server; used in mails.
     pub public_url: String,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// Mail server; without one, mails stay in the outbox.
     pub smtp: Option<Smtp>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -75,6 +79,8 @@ pub struct AppOptions {
     pub tracing: Option<TracingOptions>,
     /// Cross-origin policy for browsers.
     pub cors: Cors,
+    /// True to serve the console.
+    pub has_console: bool,
     /// True if metrics have their own listener, served by [`App::metrics_router`].
     pub has_metrics_apart: bool,
 }
@@ -96,6 +102,7 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
+    has_console: bool,
     authentication: Arc<AuthenticationGuard>,
     following: TaskHandle,
     /// Health of every background task.
@@ -148,6 +155,7 @@ impl App {
             entropy: options.entropy,
             ids: options.ids,
             public_url: options.public_url,
+            session_lifetimes: options.session_lifetimes,
             body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
@@ -174,6 +182,7 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
+            has_console: options.has_console,
             services,
             gateway,
             gateway_task,
@@ -229,6 +238,9 @@ impl App {
             readiness: Readiness::new(self.healths.clone()),
             authentication: Arc::clone(&self.authentication),
             cors: self.cors.clone(),
+            console: self
+                .has_console
+                .then(|| ConsoleService::new(&self.services)),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Configuration of the program. Precedence: flags, environment, file, defaults.
 
 mod bodies;
+mod console;
 mod cors;
 mod database;
 mod gateway;
@@ -9,6 +10,7 @@ mod model;
 mod overrides;
 mod reference;
 mod server;
+mod sign_in;
 mod smtp;
 mod source;
 mod spend;
@@ -25,12 +27,14 @@ use std::time::Duration;
 use ::gateway::{Durability, UnpricedModels};
 use ::telemetry::TracingOptions;
 use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
+use admin::sessions::SessionLifetimes;
 use anyhow::Context;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
+use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
@@ -38,6 +42,7 @@ use metering::MeteringTable;
 pub use overrides::Overrides;
 pub use reference::reference;
 use server::ServerTable;
+use sign_in::SignInTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 pub use source::Source;
@@ -64,6 +69,8 @@ pub struct Config {
     pub database_connections: usize,
     /// Base URL under which clients reach the server.
     pub public_url: String,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
     /// Upstream model servers.
@@ -98,6 +105,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Cross-origin policy for browsers.
     pub cors: Cors,
+    /// True if the console is served.
+    pub has_console: bool,
     /// Contents of the files, to detect changes.
     pub source: Source,
 }
@@ -131,6 +140,8 @@ struct ConfigFile {
     server: ServerTable,
     tls: TlsTable,
     cors: CorsTable,
+    console: ConsoleTable,
+    sign_in: SignInTable,
     upstream: Vec<Upstream>,
     gateway: GatewayTable,
     objects: ObjectsTable,
@@ -197,6 +208,8 @@ impl Config {
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
             cors: file.cors.cors()?,
+            has_console: file.console.is_enabled(),
+            session_lifetimes: file.sign_in.lifetimes()?,
             source,
             tls,
             listen,
@@ -245,6 +258,8 @@ impl Config {
             tls: &'a TlsConfig,
             server: ServerTable,
             cors: CorsTable,
+            console: ConsoleTable,
+            sign_in: SignInTable,
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
@@ -270,6 +285,8 @@ impl Config {
             tls: &self.tls,
             server: ServerTable::shown(self),
             cors: CorsTable::shown(&self.cors),
+            console: ConsoleTable::shown(self.has_console),
+            sign_in: SignInTable::shown(self.session_lifetimes),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 mod connection;
 mod connection_limiter;
+mod console;
 mod cors;
 pub mod demo;
 mod descriptors;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use access::Directory;
 use admin::Services;
 use admin::organization::{self, Bootstrap, NewOrganization};
+use admin::sessions::SessionLifetimes;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{MethodFilter, on};
@@ -290,6 +291,7 @@ fn services(parts: NodeParts) -> Services {
         clock,
         entropy,
         public_url: "https://orgplane.example".to_owned(),
+        session_lifetimes: SessionLifetimes::default(),
         body_memory: Budget::new(BudgetLimits::shared(BODY_MEMORY_BYTES)),
     }
 }

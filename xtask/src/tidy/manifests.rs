@@ -7,6 +7,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
     ("limiter", &[]),
+    ("pages", &["base"]),
     ("tasks", &[]),
     ("websocket", &["base"]),
     ("openid", &["base", "egress"]),
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["base", "egress"]),
+    ("console", &["access", "admin", "base", "pages", "store"]),
     (
         "server",
         &[
@@ -49,9 +51,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "cli",
+            "console",
             "egress",
             "files",
             "gateway",
+            "pages",
             "store",
             "tasks",
             "telemetry",
@@ -67,18 +71,20 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 21] = [
+const OURS: [&str; 23] = [
     "access",
     "admin",
     "base",
     "bodies",
     "cli",
+    "console",
     "egress",
     "files",
     "gateway",
     "limiter",
     "openid",
     "orgplane",
+    "pages",
     "poll",
     "proxy",
     "rollup",

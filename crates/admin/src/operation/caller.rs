@@ -14,7 +14,7 @@ use store::{Connection, sql};
 use super::{Effect, Operation};
 use crate::Services;
 
-/// The sender of a request: a valid key with its owner.
+/// The sender of a request: a valid key or session with its owner.
 #[derive(Clone, Debug)]
 pub struct Caller {
     key: Arc<Key>,
@@ -29,6 +29,14 @@ impl Deref for Caller {
 }
 
 impl Caller {
+    /// Returns the caller with a session, which the directory has found to be valid.
+    pub(crate) fn with_session(session: Arc<Key>, hashes: KeyHashes) -> Self {
+        Self {
+            key: session,
+            hashes,
+        }
+    }
+
     /// Returns the hashes under which the directory may have the key.
     pub(super) fn hashes(&self) -> KeyHashes {
         self.hashes
@@ -40,7 +48,11 @@ impl Caller {
     /// 401: the key was deleted or is no longer valid. The database's.
     pub(super) async fn renew(&self, connection: &mut Connection, now: UnixTime) -> Result<Self> {
         let key = committed_key(connection, &self.organization.id, &self.id).await?;
-        let key = key.ok_or_else(unknown_key)?;
+        let gone = match self.kind {
+            KeyKind::Session => Error::session_ended,
+            _ => unknown_key,
+        };
+        let key = key.ok_or_else(gone)?;
         key.alive(now)?;
         Ok(Self {
             key,
@@ -96,7 +108,7 @@ impl Caller {
         self.user().ok_or_else(|| {
             Error::forbidden(
                 "insufficient_permissions",
-                "This operation needs a key that a user owns.",
+                "This operation needs a user: a session, or a key that a user owns.",
             )
         })
     }
@@ -104,6 +116,9 @@ impl Caller {
 
 /// Returns the `actor` of an audit event.
 pub(super) fn actor_of(key: &Key) -> Value {
+    if let (true, Owner::User { id, email }) = (key.is_session(), &key.owner) {
+        return json!({"type": "session", "session": {"user": {"id": id, "email": email}}});
+    }
     let owner = match &key.owner {
         Owner::User { id, email } => json!({"id": id, "email": email}),
         Owner::ServiceAccount { id } => json!({"id": id}),

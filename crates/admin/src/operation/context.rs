@@ -16,6 +16,7 @@ use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
 use crate::projects::limits_now::RateLimitUsage;
+use crate::sessions::SessionLifetimes;
 
 macro_rules! queries {
     ($context:ident) => {
@@ -36,6 +37,12 @@ macro_rules! queries {
             #[must_use]
             pub fn now(&self) -> UnixTime {
                 self.services.clock.now()
+            }
+
+            /// Returns the lifetimes of sessions.
+            #[must_use]
+            pub fn session_lifetimes(&self) -> SessionLifetimes {
+                self.services.session_lifetimes
             }
 
             /// Returns a statement whose `$1` is the organization's id and whose `$2`, `$3`, … are `values`; see
@@ -262,7 +269,7 @@ impl Write {
     ///
     /// # Errors
     /// 401: the caller's key is no longer valid. 403: the permission was taken away. The database's.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         services: Arc<Services>,
         permit: Permit,
         client: Option<ClientAddress>,
@@ -433,7 +440,7 @@ pub struct Done<T> {
 
 impl<T> Done<T> {
     /// Commits the change, if there is one, and returns the answer.
-    pub(super) async fn commit(self) -> Result<T> {
+    pub(crate) async fn commit(self) -> Result<T> {
         if let Some((write, event)) = self.change {
             write.commit(event).await?;
         }

@@ -90,10 +90,11 @@ pub enum Effect {
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type Running = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
+type KeyedRun = Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>;
 
 /// The handler of an operation, with its steps: for callers with a key, or for anyone with a credential in the body.
 enum Run {
-    Keyed(Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>),
+    Keyed(KeyedRun),
     Open(Box<dyn Fn(IncomingRequest) -> Running + Send + Sync>),
 }
 

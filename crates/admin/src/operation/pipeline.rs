@@ -16,7 +16,7 @@ use super::caller::authenticate;
 use super::receive::{body_memory, read_body};
 use super::revocable::Revocable;
 use super::scope::{Credential, IncomingRequest, Permit, Requirement, ResourcePath, Scope};
-use super::{Caller, Done, Ingest, NoParameters, Operation, Read, Run, Write, parse};
+use super::{Caller, Done, Ingest, KeyedRun, NoParameters, Operation, Read, Run, Write, parse};
 use crate::Services;
 
 /// The longest body of an administrative request.
@@ -45,10 +45,33 @@ impl Operation {
             }
             Run::Keyed(run) => run,
         };
-        let caller = match authenticate(services, self, request.headers()).await {
-            Ok(caller) => caller,
-            Err(error) => return error.response(),
-        };
+        match authenticate(services, self, request.headers()).await {
+            Ok(caller) => self.run_as(run, services, caller, request).await,
+            Err(error) => error.response(),
+        }
+    }
+
+    /// Answers one request of a caller that is authenticated already, by a session. What is in the headers is not looked at.
+    /// An operation that takes a credential in its body has no caller, and is answered as by [`Operation::answer`].
+    pub async fn answer_as(
+        &self,
+        services: &Arc<Services>,
+        caller: Caller,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        match &self.run {
+            Run::Open(_) => self.answer(services, request).await,
+            Run::Keyed(run) => self.run_as(run, services, caller, request).await,
+        }
+    }
+
+    async fn run_as(
+        &self,
+        run: &KeyedRun,
+        services: &Arc<Services>,
+        caller: Caller,
+        request: Request<Body>,
+    ) -> Response<Body> {
         let organization = caller.organization.header.clone();
         let result = match self.incoming(services, request) {
             Ok(request) => run(request, caller).await,

@@ -269,6 +269,15 @@ impl Permit {
         Self::check(connection, caller, project.clone(), *needs).await
     }
 
+    /// Returns the permit of a sign-in: nobody has a permission yet. Whoever takes it checks a proof of identity.
+    pub(crate) fn of_sign_in(organization: &OrganizationId) -> Self {
+        Self {
+            organization_id: organization.clone(),
+            caller: None,
+            checked: None,
+        }
+    }
+
     /// Checks the credential in a body.
     ///
     /// # Errors

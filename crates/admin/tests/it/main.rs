@@ -35,6 +35,7 @@ mod rotation;
 mod search;
 mod service_accounts;
 mod service_tier_settings;
+mod sessions;
 mod slow_mail_server;
 mod spend_alerts;
 mod spend_limit;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use admin::organization::{self, Bootstrap};
+use admin::sessions::SessionLifetimes;
 use anyhow::{Context, bail};
 use axum::body::{Body, to_bytes};
 use base::ids::IdGenerator;
@@ -110,6 +111,7 @@ async fn found(
         facts: ModelFacts::with(Vec::new()),
         durability: Durability::Batched,
         public_url: default_public_url("http", address),
+        session_lifetimes: SessionLifetimes::default(),
         smtp: None,
         keep_bodies_days: 0,
         keep_usage: RetentionPeriods::default(),
@@ -117,6 +119,7 @@ async fn found(
         bounds: Bounds::default(),
         has_metrics_apart: false,
         cors: Cors::default(),
+        has_console: true,
     })
     .await?;
     Ok((app, founded.key))

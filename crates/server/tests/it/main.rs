@@ -5,6 +5,7 @@ mod api;
 mod audit_verify;
 mod authority;
 mod bounds;
+mod browser;
 mod client_script;
 mod command_line;
 mod commands;

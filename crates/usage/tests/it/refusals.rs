@@ -3,8 +3,8 @@
 use base::ids::{Id, OrganizationId, ProjectId};
 use base::time::SECONDS_PER_DAY;
 use base::{Clock, UnixTime};
-use store::Store;
 use store::testing::TestDatabase;
+use store::{Store, sql};
 use usage::{RefusalCount, Refusals, Retention, RetentionPeriods, refusals};
 
 const LIMITED: &str = "rate_limit_exceeded";
@@ -69,13 +69,13 @@ async fn counts_that_cannot_be_written_are_written_later() {
     let refusals = Refusals::new(Clock::fake(UnixTime(START_SECONDS)));
     refusals.count(&organization("a"), &project("a"), SPENT);
     let mut transaction = store.usage().begin().await.expect("a transaction");
-    let rename = "ALTER TABLE refusals RENAME TO away";
-    transaction.batch(rename).await.expect("renamed");
+    let rename = sql!("ALTER TABLE refusals RENAME TO away");
+    transaction.execute(rename).await.expect("renamed");
     transaction.commit().await.expect("a commit");
     assert!(!refusals.write_pending(store.usage()).await);
     let mut transaction = store.usage().begin().await.expect("a transaction");
-    let back = "ALTER TABLE away RENAME TO refusals";
-    transaction.batch(back).await.expect("renamed");
+    let back = sql!("ALTER TABLE away RENAME TO refusals");
+    transaction.execute(back).await.expect("renamed");
     transaction.commit().await.expect("a commit");
     refusals.count(&organization("a"), &project("a"), SPENT);
     assert!(refusals.write_pending(store.usage()).await);
