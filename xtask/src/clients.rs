@@ -1,7 +1,7 @@
 //! Programs of others that the tests are driven with: a Python and a Node that have the official clients, other Pythons that
-//! have the fuzzer and generators of clients, the parsers that servers read requests with, and a model server; and those that
-//! are measured beside ours. All are pinned in `tests/clients/`, `tests/fuzz/`, `tests/generators/`, `tests/readers/`,
-//! `tests/third_party/` and `tests/peers/`.
+//! have the fuzzer and generators of clients, the parsers that servers read requests with, a model server and a browser; and
+//! those that are measured beside ours. All are pinned in `tests/browser/`, `tests/clients/`, `tests/fuzz/`,
+//! `tests/generators/`, `tests/oidc/`, `tests/readers/`, `tests/third_party/` and `tests/peers/`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::browser;
 use crate::environment::{install, is_stamped, program, workshop};
+use crate::identity_providers::{self, IdentityProviders};
 use crate::step::{output, run, say, succeeds};
 
 /// Node for machines that have none, or one too old; a PyPI package that brings npm as well.
@@ -34,10 +36,14 @@ pub struct Clients {
     pub generators: PathBuf,
     /// Starts the model server on a loopback address, with the answers of `tests/clients/models.json`; takes `--port`.
     pub model_server: PathBuf,
+    /// Identity providers.
+    pub identity_providers: IdentityProviders,
     /// Reads requests as servers do, with the packages of `tests/readers`: a line in, a line out.
     pub readers: PathBuf,
     /// Runs the programs of `tests/third_party` that the tests drive: the server's binary and their names in.
     pub third_party: PathBuf,
+    /// Runs a scenario of `tests/browser`: its name and JSON in, lines of JSON out.
+    pub browser: PathBuf,
 }
 
 /// Virtual environments of `tests/third_party`, each with the packages of the file of this name.
@@ -52,8 +58,10 @@ pub fn prepare(root: &Path) -> Result<Clients> {
         generators: python_with("tests/generators/requirements.txt", "generators-venv", root)?,
         node,
         model_server,
+        identity_providers: identity_providers::prepare(root)?,
         readers: readers(root)?,
         third_party: third_party(root, &THIRD_PARTY_ENVIRONMENTS[..1])?,
+        browser: browser::prepare(root)?,
     })
 }
 
@@ -109,7 +117,7 @@ fn text(path: &Path) -> Result<&str> {
 }
 
 /// Makes a Python in a folder of the workshop, with the packages that a file pins.
-fn python_with(requirements: &str, folder: &str, root: &Path) -> Result<PathBuf> {
+pub fn python_with(requirements: &str, folder: &str, root: &Path) -> Result<PathBuf> {
     let pins = read(&root.join(requirements))?;
     let venv = workshop(root).join(folder);
     environment_of(&venv, &pins, &["-r", requirements], root)
@@ -270,7 +278,7 @@ pub fn clickhouse(root: &Path) -> Result<PathBuf> {
 }
 
 /// Installs the Node packages that `source` pins into a folder. Returns the Node that they are for.
-fn install_packages(root: &Path, source: &str, folder: &Path) -> Result<PathBuf> {
+pub fn install_packages(root: &Path, source: &str, folder: &Path) -> Result<PathBuf> {
     let (node, npm) = node(root)?;
     say(&format!(
         "installing the Node packages into {}",
@@ -292,7 +300,7 @@ fn install_packages(root: &Path, source: &str, folder: &Path) -> Result<PathBuf>
 }
 
 /// Writes a program of the shell.
-fn write_program(file: &Path, command: &str) -> Result<()> {
+pub fn write_program(file: &Path, command: &str) -> Result<()> {
     fs::write(file, format!("#!/bin/sh\n{command}\n"))?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
     Ok(())
@@ -335,11 +343,11 @@ fn parent(file: &Path) -> Result<PathBuf> {
 }
 
 /// Returns a path as one word of a shell script.
-fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
-fn read(file: &Path) -> Result<String> {
+pub fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 

@@ -4,6 +4,7 @@
     reason = "a command line tool reports on the terminal"
 )]
 
+mod browser;
 mod ci;
 mod clients;
 mod contract;
@@ -11,6 +12,7 @@ mod deny;
 mod environment;
 mod fuzz;
 mod fuzz_parsers;
+mod identity_providers;
 mod kill;
 mod load;
 mod postgres;
@@ -68,6 +70,8 @@ enum Command {
     RecordUpgrade(record_upgrade::RecordOptions),
     /// Bring the built-in price book and facts up to date with a public price map.
     Prices(prices::PricesOptions),
+    /// Take pictures of every screen of the console, in both themes and two widths.
+    Screenshots(browser::ScreenshotOptions),
     /// Measure the gateway, the Administration API, ingest and reports.
     Load(load::LoadOptions),
 }
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         Command::FreezeMigrations => tidy::migrations::freeze(),
         Command::RecordUpgrade(options) => record_upgrade::run(&options),
         Command::Prices(options) => prices::run(&options),
+        Command::Screenshots(options) => browser::screenshots(&options),
         Command::Load(options) => load::run(&options),
     };
     match outcome {

@@ -133,8 +133,14 @@ fn set_environment(command: &mut Command, environment: &Environment, url: Option
         .env("ORGPLANE_TEST_PYTHON", &clients.python)
         .env("ORGPLANE_TEST_NODE", &clients.node)
         .env("ORGPLANE_TEST_MODEL_SERVER", &clients.model_server)
+        .env("ORGPLANE_TEST_OIDC", &clients.identity_providers.certified)
+        .env(
+            "ORGPLANE_TEST_OIDC_DJANGO",
+            &clients.identity_providers.django,
+        )
         .env("ORGPLANE_TEST_READERS", &clients.readers)
         .env("ORGPLANE_TEST_THIRD_PARTY", &clients.third_party)
+        .env("ORGPLANE_TEST_BROWSER", &clients.browser)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("ORGPLANE_TEST_DATABASE")
         .envs(url.map(|url| ("ORGPLANE_TEST_DATABASE", url)));

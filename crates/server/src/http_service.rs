@@ -17,10 +17,12 @@ use base::{Error, NotOffered};
 use futures_util::FutureExt;
 use gateway::Gateway;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use pages::asset::{ASSETS_PATH, asset_response};
 use telemetry::Tracer;
 use tower::Service;
 
 use crate::authentication::{Attempt, AuthenticationGuard};
+use crate::console::{ConsoleService, is_console};
 use crate::cors::Cors;
 use crate::drain_body::DrainBody;
 use crate::metrics::Metrics;
@@ -45,6 +47,8 @@ pub(crate) struct HttpServiceParts {
     pub(crate) readiness: Readiness,
     pub(crate) authentication: Arc<AuthenticationGuard>,
     pub(crate) cors: Cors,
+    /// The console; absent if it is switched off.
+    pub(crate) console: Option<ConsoleService>,
 }
 
 impl HttpService {
@@ -162,6 +166,14 @@ impl HttpServiceParts {
     /// answers 404.
     async fn unrouted(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
+        if path.starts_with(ASSETS_PATH) {
+            return assets(&request);
+        }
+        if let Some(console) = &self.console
+            && is_console(path)
+        {
+            return console.answer(request).await;
+        }
         if is_administration(path) || !path.starts_with("/v1/") {
             let refusal = NotOffered::check(request.method().as_str(), path).err();
             let refusal = refusal.unwrap_or_else(|| Error::unknown_path(path));
@@ -193,6 +205,14 @@ fn strip_body(response: &mut Response) {
         let entry = response.headers_mut().entry(header::CONTENT_LENGTH);
         entry.or_insert_with(|| HeaderValue::from(length));
     }
+}
+
+/// Answers a request for an asset of pages.
+fn assets(request: &Request<Body>) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return method_not_allowed(request, &HeaderValue::from_static("GET,HEAD"));
+    }
+    asset_response(request.uri().path(), request.headers())
 }
 
 fn json(body: impl Into<Body>) -> Response {

@@ -293,7 +293,11 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
     }
     let part = |of: &mut i64, metric: Metric, name: ItemName| {
         let taken = all.or_zero(metric).min(*of);
-        let taken = if has_price(name) { taken } else { 0 };
+        let taken = if taken > 0 && has_price(name) {
+            taken
+        } else {
+            0
+        };
         *of -= taken;
         (name, taken)
     };
@@ -305,7 +309,7 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
     let mut written = all.or_zero(Metric::InputCacheWriteTokens).min(input);
     input -= written;
     let writes = CACHE_WRITES.map(|(metric, name)| part(&mut written, metric, name));
-    if !has_price(I::InputCacheWriteTokens) {
+    if written > 0 && !has_price(I::InputCacheWriteTokens) {
         input += std::mem::take(&mut written);
     }
     let audio = part(&mut input, Metric::InputAudioTokens, I::InputAudioTokens);
@@ -320,7 +324,7 @@ fn tokens(event: &UsageEvent, has_price: impl Fn(ItemName) -> bool) -> Vec<(Item
         Metric::InputCachedImageTokens,
         I::InputCachedImageTokens,
     );
-    if !has_price(I::InputCachedTokens) {
+    if cached > 0 && !has_price(I::InputCachedTokens) {
         input += std::mem::take(&mut cached);
     }
     let mut output = all.or_zero(Metric::OutputTokens);

@@ -22,8 +22,9 @@ fn base_of_fine_tuned(model: &str) -> Option<&str> {
 /// Returns the name of a model without the date at its end; `None` if there is no date.
 fn undated(model: &str) -> Option<&str> {
     let (name, date) = model.split_at_checked(model.len().checked_sub(10)?)?;
+    let name = name.strip_suffix('-')?;
     date.parse::<Date>().ok()?;
-    name.strip_suffix('-')
+    Some(name)
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("egress", &[]),
     ("limiter", &[]),
+    ("pages", &["base"]),
     ("tasks", &[]),
     ("websocket", &["base"]),
+    ("openid", &["base", "egress"]),
     ("proxy", &["base", "egress", "tasks", "websocket"]),
     ("store", &["base"]),
     ("telemetry", &["base"]),
@@ -40,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["base", "egress"]),
+    ("console", &["access", "admin", "base", "pages", "store"]),
     (
         "server",
         &[
@@ -48,9 +51,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "cli",
+            "console",
             "egress",
             "files",
             "gateway",
+            "pages",
             "store",
             "tasks",
             "telemetry",
@@ -66,17 +71,20 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 20] = [
+const OURS: [&str; 23] = [
     "access",
     "admin",
     "base",
     "bodies",
     "cli",
+    "console",
     "egress",
     "files",
     "gateway",
     "limiter",
+    "openid",
     "orgplane",
+    "pages",
     "poll",
     "proxy",
     "rollup",
@@ -100,8 +108,8 @@ struct Dependency<'text> {
 
 /// The arrows between crates: `base ← store ← { access ← bodies, usage ← files } ← { admin, gateway } ←
 /// server`, and
-/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, proxy ← gateway, server }`; `rollup ← usage`; all but `base`,
-/// `rollup`, `store`, `files`, `telemetry`, `cli` and `egress` know `tasks`.
+/// `base ← telemetry ← { gateway, server }`, and `egress ← { cli, openid, proxy ← gateway, server }`, and `base ← openid`;
+/// `rollup ← usage`; all but `base`, `rollup`, `openid`, `store`, `files`, `telemetry`, `cli` and `egress` know `tasks`.
 pub fn arrows(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, name) in manifests(files) {

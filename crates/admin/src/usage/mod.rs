@@ -4,6 +4,8 @@ mod answer;
 pub mod costs;
 pub mod events;
 mod json;
+mod own;
+pub mod refusals;
 mod report;
 mod reports;
 mod row_writer;
@@ -19,6 +21,9 @@ use crate::operation::Operation;
 pub(crate) fn operations() -> Vec<Operation> {
     let mut operations = reports::operations();
     operations.push(costs::operation());
+    operations.extend(reports::own_operations());
+    operations.push(own::costs());
+    operations.push(refusals::operation());
     operations
 }
 

@@ -145,8 +145,9 @@ pub(super) fn other(name: &str) -> MemberKind {
 
 /// Returns the hosted tool that a top-level member enables, in any provider's API.
 pub(super) fn enabled_tool(name: &str) -> Option<HostedTool> {
+    let is_taken_for = folding(name);
     let mut all = TOOL_SWITCHES.iter();
-    all.find(|(switch, _)| folds_to(name, switch))
+    all.find(|(switch, _)| is_taken_for(switch))
         .map(|(_, tool)| *tool)
 }
 
@@ -188,7 +189,8 @@ const ROUTING: [&str; 19] = [
 /// # Errors
 /// 400.
 pub(super) fn check_routing(name: &str) -> Result<()> {
-    if !ROUTING.iter().any(|routing| folds_to(name, routing)) {
+    let is_taken_for = folding(name);
+    if !ROUTING.iter().any(|routing| is_taken_for(routing)) {
         return Ok(());
     }
     let message = format!(
@@ -261,15 +263,26 @@ pub(super) fn find<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a &'static str>,
 ) -> Result<Option<usize>> {
+    let is_taken_for = folding(name);
     for (index, known) in known.into_iter().enumerate() {
-        if name == *known {
-            return Ok(Some(index));
-        }
-        if folds_to(name, known) {
-            return Err(misspelt(name, known));
+        if is_taken_for(known) {
+            return match name == *known {
+                true => Ok(Some(index)),
+                false => Err(misspelt(name, known)),
+            };
         }
     }
     Ok(None)
+}
+
+/// Returns [`folds_to`] for `name`. Names as clients write them are compared as they are, which takes a fraction of the time.
+fn folding(name: &str) -> impl Fn(&str) -> bool {
+    let folds_to_itself = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    let is_plain = name.bytes().all(folds_to_itself);
+    move |known| match is_plain {
+        true => name == known,
+        false => folds_to(name, known),
+    }
 }
 
 /// True if a server could take `name` for `known`, which is lower-case ASCII. Go folds case, and two characters beyond ASCII;

@@ -14,7 +14,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::credentials::links::{LinkOrigin, NewLink, link_url};
 use admin::organization::{self, Bootstrap, NewOrganization};
+use admin::sessions::SessionLifetimes;
 use anyhow::Context;
 use base::ids::IdGenerator;
 use base::secret::{KeyKind, Pepper, Secret};
@@ -24,11 +26,13 @@ use http::Method;
 use serde_json::json;
 use store::Store;
 use usage::{ModelFacts, PriceBook, RetentionPeriods};
+use zeroize::Zeroizing;
 
 use crate::commands::output::announce;
 use crate::commands::serve::run_until;
 use crate::config::Bounds;
 use crate::descriptors;
+use crate::public_url::default_public_url;
 use crate::reload::{Reload, ReloadSignals};
 use crate::serve::Server;
 use crate::shutdown::{DEFAULT_STOP_TIMEOUT, Shutdown};
@@ -72,7 +76,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let model_server = model_server::start().await?;
     let deployment = Deployment {
         url: format!("sqlite://{}", directory.path().join("demo.db").display()),
-        public_url: format!("http://{}", server.address()),
+        public_url: default_public_url("http", server.address()),
         model_server,
         pepper: Pepper::generate(&Entropy::operating_system()),
     };
@@ -84,7 +88,8 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let _following = signals.follow(Reload::default(), stop.clone(), || {
         tracing::info!("SIGHUP ignored: a demo has no files to reload");
     });
-    announce(&welcome(server.address(), &keys.admin, &keys.search));
+    let link = sign_in_link(&app).await?;
+    announce(&welcome(&deployment.public_url, &link, &keys));
     Ok(run_until(server, app, stop).await)
 }
 
@@ -163,6 +168,7 @@ impl Deployment {
             facts: ModelFacts::with(Vec::new()),
             durability: Durability::Batched,
             public_url: self.public_url.clone(),
+            session_lifetimes: SessionLifetimes::default(),
             smtp: None,
             keep_bodies_days: 0,
             keep_usage: RetentionPeriods::default(),
@@ -170,6 +176,7 @@ impl Deployment {
             bounds: Bounds::default(),
             has_metrics_apart: false,
             cors: Cors::default(),
+            has_console: true,
         })
         .await
     }
@@ -209,10 +216,30 @@ impl Keys {
     }
 }
 
-fn welcome(address: SocketAddr, admin_key: &str, project_key: &str) -> String {
+/// Makes a link that signs in the founder, once.
+async fn sign_in_link(app: &App) -> anyhow::Result<Zeroizing<String>> {
+    let services = app.services();
+    let link = NewLink {
+        store: &services.store,
+        pepper: &services.pepper,
+        ids: &services.ids,
+        clock: &services.clock,
+        entropy: &services.entropy,
+        origin: LinkOrigin::FirstStart,
+    };
+    let made = link.for_address(&timeline::email(FOUNDER), None).await?;
+    Ok(link_url(&services.public_url, &made.token))
+}
+
+fn welcome(url: &str, link: &str, keys: &Keys) -> String {
+    let (admin_key, project_key) = (&keys.admin, &keys.search);
     format!(
         r#"
-orgplane demo: a temporary organization on http://{address}
+orgplane demo: a temporary organization on {url}
+
+  Sign in      {link}
+               as the owner, once, within 15 minutes
+
 A built-in server answers in place of models. Everything else is real: a year with 13 projects, 40 people and their usage.
 All of it is deleted when the demo stops.
 
@@ -222,15 +249,15 @@ All of it is deleted when the demo stops.
 Try, in another terminal:
 
 1. Call a model through the gateway:
-   curl -s http://{address}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
+   curl -s {url}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
      -d '{{"model": "gpt-5.4-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 2. Read the usage of the last day by model, which includes your request a moment later:
-   curl -s "http://{address}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \
+   curl -s "{url}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \
      -H 'Authorization: Bearer {admin_key}'
 
 3. Read the audit log:
-   curl -s "http://{address}/v1/organization/audit_logs?limit=5" -H 'Authorization: Bearer {admin_key}'
+   curl -s "{url}/v1/organization/audit_logs?limit=5" -H 'Authorization: Bearer {admin_key}'
 
 Stop the demo with Ctrl-C.
 "#

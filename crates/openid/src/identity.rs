@@ -1,0 +1,63 @@
+//! The identity that a provider has confirmed.
+
+use base::UnixTime;
+use base::email::Email;
+
+use crate::claims::Claims;
+use crate::settings::ProviderSettings;
+use crate::{EmailPolicy, Reason, Result};
+
+/// Identity that a provider has confirmed. The pair of issuer and subject is the identity, all else is hearsay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderIdentity {
+    /// Issuer.
+    pub issuer: String,
+    /// Subject: the value of the configured claim.
+    pub subject: String,
+    /// Value of the claim `sub`, which logout tokens name.
+    pub sub: String,
+    /// Session at the provider, which logout tokens name.
+    pub session_id: Option<String>,
+    /// Mail address, not necessarily the user's own: see [`ProviderIdentity::own_email`].
+    pub email: Option<Email>,
+    /// Claim of the provider that the address belongs to the user.
+    pub email_verified: Option<bool>,
+    /// Name of the user.
+    pub name: Option<String>,
+    /// Names of the user's groups; `None` if the provider sent none, which is not the same as an empty list.
+    pub groups: Option<Vec<String>>,
+    /// Time at which the user authenticated at the provider.
+    pub authenticated_at: Option<UnixTime>,
+}
+
+impl ProviderIdentity {
+    pub(crate) fn new(issuer: &str, settings: &ProviderSettings, claims: &Claims) -> Result<Self> {
+        let groups_claim = settings.groups_claim.as_deref();
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            subject: claims.identifier(&settings.subject_claim)?.to_owned(),
+            sub: claims.identifier("sub")?.to_owned(),
+            session_id: claims.identifier("sid").ok().map(str::to_owned),
+            email: claims.text("email").and_then(|text| Email::new(text).ok()),
+            email_verified: claims.flag("email_verified"),
+            name: claims.name("name"),
+            groups: groups_claim.and_then(|name| claims.groups(name)),
+            authenticated_at: claims.time("auth_time"),
+        })
+    }
+
+    /// Returns the mail address if the policy lets it stand for the user.
+    ///
+    /// # Errors
+    /// There is no address, or neither the provider nor the policy vouches for the address, or its domain is another one.
+    pub fn own_email(&self, policy: &EmailPolicy) -> Result<&Email> {
+        let email = self.email.as_ref().ok_or(Reason::EmailMissing)?;
+        if self.email_verified != Some(true) && !policy.trust_email {
+            return Err(Reason::EmailNotVerified.into());
+        }
+        if !policy.has_domain_of(email) {
+            return Err(Reason::EmailDomain.into());
+        }
+        Ok(email)
+    }
+}

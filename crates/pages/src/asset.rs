@@ -1,0 +1,205 @@
+//! Assets: files that pages link to, under addresses that contain a hash of their content.
+
+use std::io::Write as _;
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use sha2::{Digest, Sha256};
+
+/// The path that all assets lie below.
+pub const ASSETS_PATH: &str = "/assets/";
+/// Hexadecimal digits of the hash in an address.
+const HASH_LEN: usize = 16;
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// Files by name and media type.
+const FILES: &[(&str, &str, &[u8])] = &[
+    (
+        "pages.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../assets/pages.css"),
+    ),
+    (
+        "console.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../assets/console.js"),
+    ),
+    (
+        "favicon.svg",
+        "image/svg+xml",
+        include_bytes!("../assets/favicon.svg"),
+    ),
+];
+
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    let asset = |&(name, media_type, bytes): &(&'static str, &'static str, &'static [u8])| {
+        Asset::new(name, media_type, bytes)
+    };
+    FILES.iter().map(asset).collect()
+});
+
+/// A file with its address.
+struct Asset {
+    name: &'static str,
+    media_type: HeaderValue,
+    path: String,
+    bytes: Bytes,
+    gzipped: Bytes,
+}
+
+impl Asset {
+    fn new(name: &'static str, media_type: &'static str, bytes: &'static [u8]) -> Self {
+        let hash: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let hash = &hash[..HASH_LEN];
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        Self {
+            name,
+            media_type: HeaderValue::from_static(media_type),
+            path: format!("{ASSETS_PATH}{stem}.{hash}.{extension}"),
+            bytes: Bytes::from_static(bytes),
+            gzipped: gzip(bytes),
+        }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Writing to memory does not fail.
+    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    written.unwrap_or_default().into()
+}
+
+/// Returns the address of the asset `name`, such as `/assets/pages.0123456789abcdef.css`; empty if no asset has the name.
+#[must_use]
+pub fn asset_path(name: &str) -> &'static str {
+    let asset = ASSETS.iter().find(|asset| asset.name == name);
+    asset.map_or("", |asset| &asset.path)
+}
+
+/// Returns the response for a path below [`ASSETS_PATH`]: the asset, compressed if the client accepts gzip, or 404.
+#[must_use]
+pub fn asset_response(path: &str, headers: &HeaderMap) -> Response<Body> {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
+        let mut response = Response::new(Body::from("No such asset.\n"));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        put(&mut response, header::CACHE_CONTROL, "no-store");
+        put(
+            &mut response,
+            header::CONTENT_TYPE,
+            "text/plain; charset=utf-8",
+        );
+        return response;
+    };
+    let is_gzipped = accepts_gzip(headers) && asset.gzipped.len() < asset.bytes.len();
+    let bytes = if is_gzipped {
+        &asset.gzipped
+    } else {
+        &asset.bytes
+    };
+    let mut response = Response::new(Body::from(bytes.clone()));
+    let own = response.headers_mut();
+    own.insert(header::CONTENT_TYPE, asset.media_type.clone());
+    own.insert(header::CACHE_CONTROL, FOREVER);
+    put(&mut response, header::VARY, "accept-encoding");
+    put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // An SVG image can be opened as a document of its own.
+    put(
+        &mut response,
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'",
+    );
+    if is_gzipped {
+        put(&mut response, header::CONTENT_ENCODING, "gzip");
+    }
+    response
+}
+
+fn put(response: &mut Response<Body>, name: HeaderName, value: &'static str) {
+    let value = HeaderValue::from_static(value);
+    response.headers_mut().insert(name, value);
+}
+
+/// Returns true if the client accepts gzip with a weight above 0.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    texts
+        .flat_map(|text| text.split(','))
+        .any(|coding| match coding.split_once(';') {
+            None => coding.trim().eq_ignore_ascii_case("gzip"),
+            Some((name, weight)) => {
+                let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
+                name.trim().eq_ignore_ascii_case("gzip")
+                    && weight.parse::<f32>().is_ok_and(|weight| weight > 0.0)
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn accepting(value: &str) -> HeaderMap {
+        let value = HeaderValue::from_str(value).expect("plain text");
+        HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)])
+    }
+
+    #[tokio::test]
+    async fn every_file_is_served_at_its_address_for_ever() {
+        for &(name, media_type, bytes) in FILES {
+            let path = asset_path(name);
+            let plain = asset_response(path, &HeaderMap::new());
+            assert_eq!(plain.status(), StatusCode::OK, "{path}");
+            assert_eq!(plain.headers()[header::CONTENT_TYPE], media_type);
+            assert_eq!(plain.headers()[header::CACHE_CONTROL], FOREVER);
+            let body = plain
+                .into_body()
+                .collect()
+                .await
+                .expect("a body")
+                .to_bytes();
+            assert_eq!(body, bytes, "{path}");
+            let packed = asset_response(path, &accepting("br, gzip;q=0.8"));
+            if packed.headers().contains_key(header::CONTENT_ENCODING) {
+                let body = packed.into_body().collect().await.expect("a body");
+                let mut unpacked = Vec::new();
+                flate2::read::GzDecoder::new(&body.to_bytes()[..])
+                    .read_to_end(&mut unpacked)
+                    .expect("gzip");
+                assert_eq!(unpacked, bytes, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn style_sheet_and_script_are_compressed_unless_the_client_refuses() {
+        for name in ["pages.css", "console.js"] {
+            let coded = |value: &str| {
+                let response = asset_response(asset_path(name), &accepting(value));
+                response.headers().contains_key(header::CONTENT_ENCODING)
+            };
+            assert!(coded("gzip, deflate, br"));
+            for refusing in ["gzip;q=0", "br", "identity", "gzip;q=x"] {
+                assert!(!coded(refusing), "{refusing}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_address_is_not_found_and_not_cached() {
+        let response = asset_response("/assets/pages.0000000000000000.css", &HeaderMap::new());
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    }
+}

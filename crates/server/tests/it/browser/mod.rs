@@ -1,0 +1,4 @@
+//! The console in a browser: Chromium, driven by the scenarios of `tests/browser`.
+
+mod charts;
+mod scenario;

@@ -1,0 +1,43 @@
+// Pictures of every screen that links lead to, in both themes and all widths, with an index of them.
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+
+import { report } from "../lib/checks.mjs";
+import { crawl } from "../lib/crawl.mjs";
+import { signIn } from "../lib/sign_in.mjs";
+
+/** Paths that have screens. */
+const ROOTS = ["/console", "/account"];
+/** Screens before the sign-in. */
+const OUTSIDE = ["/sign-in", "/sign-in/link", "/sign-in/forgot", "/no-such-page"];
+
+export async function run(browser, { link, out, only = "" }) {
+  const base = new URL(link).origin;
+  const visitor = await browser.visitor({ base });
+  const shots = [];
+  const shoot = async (kind) => {
+    if (!kind.includes(only)) return;
+    const name = kind.replaceAll(/[^A-Za-z0-9]+/g, "-").replaceAll(/^-|-$/g, "") || "root";
+    shots.push([kind, await visitor.photograph(out, name)]);
+    report({ screen: kind });
+  };
+  for (const target of OUTSIDE) {
+    await visitor.page.goto(target);
+    await shoot(target);
+  }
+  await signIn(visitor, link);
+  await crawl(visitor, `${base}/console`, ROOTS, shoot);
+  writeFileSync(path.join(out, "index.html"), index(shots));
+}
+
+function index(shots) {
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+  const picture = (file) => `<a href="${file}"><img loading="lazy" alt="${file}" src="${file}"></a>`;
+  const rows = shots.map(([kind, files]) => `<h2>${escaped(kind)}</h2><p>${files.map(picture).join(" ")}</p>`);
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Screens</title>
+<style>body { font: 14px system-ui; margin: 1rem } img { border: 1px solid #888; height: 360px; vertical-align: top }</style>
+<h1>${shots.length} screens</h1>
+${rows.join("\n")}
+</html>
+`;
+}
