@@ -130,10 +130,10 @@ impl App {
     /// An upstream is misconfigured, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let (patient, pepper, clock) = (options.store, options.pepper, options.clock);
-        let (upstreams, prices) = (options.upstreams, options.prices);
         let store = patient.for_requests();
         let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
-        let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
+        let (spend, recorder, recorder_task) =
+            ledger(&patient, options.prices.clone(), &clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
         let mailer = start_mailer(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
@@ -145,7 +145,7 @@ impl App {
             keep_usage: options.keep_usage,
             store,
             directory,
-            models: known_models(&upstreams, &prices),
+            models: known_models(&options.upstreams, &options.prices),
             facts: options.facts.clone(),
             recorder,
             spend,
@@ -159,18 +159,15 @@ impl App {
             body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
-        let (refusals, refusals_task) =
-            Refusals::start(services.usage.clone(), services.clock.clone());
-        let (gateway, gateway_task) = Gateway::start(GatewayOptions {
-            prices,
-            refusals,
+        let gateway_options = GatewayOptions {
+            prices: options.prices,
             unpriced: options.unpriced,
-            upstreams,
+            upstreams: options.upstreams,
             durability: options.durability,
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
-        })?;
-        limits_now::wire(&services, &gateway);
+        };
+        let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let app = Self {
             retention_task: start_retention(&services),
@@ -369,6 +366,21 @@ fn gateway_options(
         flow,
         body_memory: services.body_memory.clone(),
     }
+}
+
+/// Starts the gateway, and the task that writes the counts of refused requests; the handlers see its rate limits.
+fn start_gateway(
+    services: &Services,
+    options: GatewayOptions,
+) -> anyhow::Result<(Gateway, GatewayTask, TaskHandle)> {
+    let (refusals, refusals_task) = Refusals::start(services.usage.clone(), services.clock.clone());
+    let options = GatewayOptions {
+        refusals,
+        ..options
+    };
+    let (gateway, gateway_task) = Gateway::start(options)?;
+    limits_now::wire(services, &gateway);
+    Ok((gateway, gateway_task, refusals_task))
 }
 
 /// Starts the task that stores bodies, or deletes those past their retention.

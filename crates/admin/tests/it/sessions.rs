@@ -76,7 +76,10 @@ async fn session_has_the_permissions_of_its_user_and_is_the_actor_of_changes() {
     let (status, refusal) = call(&server, &token, &create, Some(name.clone())).await;
     assert_eq!(status, 403, "{refusal}");
     let message = refusal["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("api.organization.projects.write"), "{message}");
+    assert!(
+        message.contains("api.organization.projects.write"),
+        "{message}"
+    );
     let (status, _) = call(&server, &token, &operation("projects list"), None).await;
     assert_eq!(status, 200);
     // The next request in the same session has the new role.
