@@ -38,7 +38,7 @@ pub use identity::ProviderIdentity;
 pub use logout::LogoutNotice;
 pub use pending::{MAX_PENDING_AGE, PendingSignIn};
 pub use provider::Provider;
-pub use settings::ProviderSettings;
+pub use settings::{ProviderSettings, check_issuer};
 
 /// Result of an operation with a provider.
 pub type Result<T> = std::result::Result<T, OpenIdError>;
