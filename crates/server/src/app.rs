@@ -20,6 +20,7 @@ use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
     UpstreamConfig,
 };
+use identity::{Identity, SignInOptions};
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
@@ -36,6 +37,7 @@ use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
+use crate::public_url::PublicOrigin;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
 use crate::routes::Routes;
@@ -67,6 +69,8 @@ pub struct AppOptions {
     pub public_url: String,
     /// Lifetimes of sessions.
     pub session_lifetimes: SessionLifetimes,
+    /// Ways to sign in.
+    pub sign_in: SignInOptions,
     /// Mail server; without one, mails stay in the outbox.
     pub smtp: Option<Smtp>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -104,6 +108,9 @@ pub struct App {
     cors: Cors,
     has_console: bool,
     authentication: Arc<AuthenticationGuard>,
+    identity: Identity,
+    sign_in_task: TaskHandle,
+    public_origin: PublicOrigin,
     following: TaskHandle,
     /// Health of every background task.
     healths: Vec<Health>,
@@ -172,10 +179,14 @@ impl App {
         })?;
         limits_now::wire(&services, &gateway);
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let (identity, sign_in_task) = Identity::start(&services, options.sign_in);
         let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: start_notifier(Arc::clone(&services)),
             authentication: AuthenticationGuard::start(&services, metrics.registry())?,
+            public_origin: PublicOrigin::new(&services.public_url)?,
+            identity,
+            sign_in_task,
             metrics,
             healths: Vec::new(),
             tracer,
@@ -215,6 +226,7 @@ impl App {
             self.mailer_task.health(),
             self.spend_alerts_task.health(),
             self.authentication.health(),
+            self.sign_in_task.health(),
         ];
         let own = own.into_iter().cloned();
         own.chain(self.gateway_task.healths()).collect()
@@ -237,10 +249,12 @@ impl App {
             tracer: self.tracer.clone(),
             readiness: Readiness::new(self.healths.clone()),
             authentication: Arc::clone(&self.authentication),
+            identity: self.identity.clone(),
+            public_origin: self.public_origin.clone(),
             cors: self.cors.clone(),
             console: self
                 .has_console
-                .then(|| ConsoleService::new(&self.services)),
+                .then(|| ConsoleService::new(&self.services, &self.identity)),
         })
     }
 
@@ -263,6 +277,12 @@ impl App {
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// Returns the sign-in of users.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Drains abandoned responses within `deadline`, then writes everything to the database within some seconds. Must
@@ -291,6 +311,7 @@ impl App {
             last(stop, "bodies", self.bodies_task.stop()),
             last(stop, "usage retention", self.retention_task.stop()),
             last(stop, "spend alerts", self.spend_alerts_task.stop()),
+            last(stop, "sign-in", self.sign_in_task.stop()),
             last(stop, "mailer", self.mailer_task.stop()),
             last(stop, "traces", tracer),
         );

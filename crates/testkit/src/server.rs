@@ -13,6 +13,7 @@ use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UnpricedModels, UpstreamConfig};
+use identity::{Identity, SignInOptions};
 use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
 use store::{Store, sql};
@@ -42,6 +43,10 @@ pub struct ServerOptions {
     pub bounds: Bounds,
     /// Cross-origin policy; none by default.
     pub cors: Cors,
+    /// Base URL.
+    pub public_url: String,
+    /// Ways to sign in.
+    pub sign_in: SignInOptions,
 }
 
 impl Default for ServerOptions {
@@ -55,6 +60,11 @@ impl Default for ServerOptions {
             keep_usage: RetentionPeriods::default(),
             bounds: Bounds::default(),
             cors: Cors::default(),
+            public_url: "https://orgplane.example".to_owned(),
+            sign_in: SignInOptions {
+                has_mailed_links: true,
+                ..SignInOptions::default()
+            },
         }
     }
 }
@@ -89,6 +99,8 @@ struct Parts {
     keep_usage: RetentionPeriods,
     bounds: Bounds,
     cors: Cors,
+    public_url: String,
+    sign_in: SignInOptions,
 }
 
 impl Parts {
@@ -104,7 +116,8 @@ impl Parts {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
-            public_url: "https://orgplane.example".to_owned(),
+            public_url: self.public_url.clone(),
+            sign_in: self.sign_in.clone(),
             session_lifetimes: SessionLifetimes::default(),
             smtp: None,
             keep_bodies_days: 0,
@@ -166,6 +179,8 @@ impl Server {
             keep_usage: options.keep_usage,
             bounds: options.bounds,
             cors: options.cors,
+            public_url: options.public_url,
+            sign_in: options.sign_in,
         };
         let app = parts.start(&store).await;
         Self {
@@ -248,6 +263,12 @@ impl Server {
         self.app.services()
     }
 
+    /// Returns the sign-in of users.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.app.identity()
+    }
+
     /// Returns the HTTP service, for a test that serves it itself.
     pub fn http_service(&self) -> HttpService {
         self.front.clone()
@@ -299,6 +320,16 @@ impl Server {
     /// Returns the token of the newest unsent invitation to this address.
     pub async fn token(&self, email: &str) -> String {
         invitation::token(self.app.services(), email).await
+    }
+
+    /// Invites a reader to the foreign organization and returns the token of the invitation.
+    pub async fn stranger_invite(&self, email: &str) -> String {
+        let body = serde_json::json!({"email": email, "role": "reader"});
+        self.stranger()
+            .post("/organization/invites", body)
+            .await
+            .ok();
+        self.token(email).await
     }
 
     /// Signs a user of the organization in, with proof of an identity by a link, and returns the token of the session.

@@ -37,6 +37,7 @@ mod process;
 mod promises;
 mod reports;
 mod secrets;
+mod sign_in;
 mod sign_ins;
 mod signals;
 mod small_disk;
