@@ -34,6 +34,7 @@ pub use callback::Callback;
 pub use email_policy::EmailPolicy;
 pub use error::{OpenIdError, Reason};
 pub use http_client::{HttpClient, TrustError};
+pub use id_token::MAX_CLOCK_SKEW_SECONDS;
 pub use identity::ProviderIdentity;
 pub use logout::LogoutNotice;
 pub use pending::{MAX_PENDING_AGE, PendingSignIn};

@@ -179,7 +179,7 @@ impl App {
         })?;
         limits_now::wire(&services, &gateway);
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
-        let (identity, sign_in_task) = Identity::start(&services, options.sign_in);
+        let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: start_notifier(Arc::clone(&services)),
