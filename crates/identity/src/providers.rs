@@ -86,7 +86,12 @@ impl IdentityProviders {
                     http
                 }
             };
-            let client = Provider::new(option.settings.clone(), http, clock.clone(), entropy.clone());
+            let client = Provider::new(
+                option.settings.clone(),
+                http,
+                clock.clone(),
+                entropy.clone(),
+            );
             providers.push(ConfiguredProvider {
                 client: client.map_err(|error| wrong(&error))?,
                 name: option.name.clone(),
@@ -134,7 +139,10 @@ impl ConfiguredProvider {
     }
 
     /// Returns the organization whose users sign in.
-    pub(crate) async fn organization(&self, services: &Services) -> Result<OrganizationId, Refusal> {
+    pub(crate) async fn organization(
+        &self,
+        services: &Services,
+    ) -> Result<OrganizationId, Refusal> {
         let found = provider_sign_in::organization(services, self.organization.as_ref()).await?;
         found.ok_or_else(|| {
             let id = self.id();

@@ -24,7 +24,7 @@ pub struct Visit {
     /// Path of the request.
     pub(crate) path: String,
     /// Query as it was sent.
-    pub raw_query: String,
+    pub(crate) raw_query: String,
     /// Pairs of the query.
     pub(crate) query: FormData,
     pub(crate) headers: HeaderMap,

@@ -145,7 +145,14 @@ async fn create(
     let insert = tenant_sql!(
         cx,
         INSERT_USER,
-        args![&id, name, email.as_str(), email.key(), role.as_str(), cx.now()],
+        args![
+            &id,
+            name,
+            email.as_str(),
+            email.key(),
+            role.as_str(),
+            cx.now()
+        ],
     );
     cx.execute(insert).await?;
     cx.acted_by(&id, email.as_str());

@@ -48,7 +48,9 @@ fn form(visit: &Visit, entered: &FormData, (token, name): (&str, &str)) -> Html 
     let introduction = "Others in the organization see your name.";
     let notice = (!token.is_empty()).then(|| Notice::failure("The invitation was not accepted."));
     let title = ("Accept your invitation", introduction);
-    visit.card(title, notice.as_ref(), &content).with_outward_forms()
+    visit
+        .card(title, notice.as_ref(), &content)
+        .with_outward_forms()
 }
 
 /// Shows the form. The token is in the fragment; invitations that were mailed by earlier versions have it in the query.

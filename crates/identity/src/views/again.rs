@@ -42,9 +42,8 @@ impl OwnWays {
             let mut linked = linked.iter();
             linked.any(|account| account.issuer == provider.issuer())
         });
-        let pair = |provider: &&ConfiguredProvider| {
-            (provider.id().to_owned(), provider.name.clone())
-        };
+        let pair =
+            |provider: &&ConfiguredProvider| (provider.id().to_owned(), provider.name.clone());
         Ok(Self {
             has_password: has_password(visit, signed_in).await?,
             providers: known.iter().map(pair).collect(),

@@ -43,7 +43,10 @@ async fn page(
     let name_of = |account: &LinkedIdentity| {
         let mut known = known.iter();
         let provider = known.find(|provider| provider.issuer() == account.issuer);
-        provider.map_or_else(|| account.provider.clone(), |provider| provider.name.clone())
+        provider.map_or_else(
+            || account.provider.clone(),
+            |provider| provider.name.clone(),
+        )
     };
     let content = LinkedAccounts {
         providers: known
@@ -122,8 +125,7 @@ async fn has_another_way(
     (issuer, subject): (&str, &str),
 ) -> Result<bool, Refusal> {
     let options = visit.options();
-    if options.has_mailed_links
-        || (options.has_passwords && has_password(visit, signed_in).await?)
+    if options.has_mailed_links || (options.has_passwords && has_password(visit, signed_in).await?)
     {
         return Ok(true);
     }
@@ -133,6 +135,9 @@ async fn has_another_way(
     let known = providers.of_organization(services, organization).await?;
     Ok(linked.iter().any(|account| {
         let is_this = account.issuer == issuer && account.subject == subject;
-        !is_this && known.iter().any(|provider| provider.issuer() == account.issuer)
+        !is_this
+            && known
+                .iter()
+                .any(|provider| provider.issuer() == account.issuer)
     }))
 }

@@ -59,11 +59,7 @@ async fn end_sessions(visit: &Visit, id: &str, token: &str) -> Result<(), Logout
                 "server_error",
                 reason.problem(),
             ),
-            _ => LogoutRefusal(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                reason.problem(),
-            ),
+            _ => LogoutRefusal(StatusCode::BAD_REQUEST, "invalid_request", reason.problem()),
         }
     })?;
     let busy = "The sessions could not be ended now.";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
-use base::ids::{Id, OrganizationId};
+use base::ids::{Id, OrganizationId, parse_path_id};
 use base::permission::OrganizationRole;
 use identity::{
     EmailPolicy, IdentityProviderOptions, ProviderSettings, SignInOptions, check_issuer,
@@ -101,7 +101,9 @@ pub(super) fn checked(providers: Vec<IdentityProvider>) -> anyhow::Result<Vec<Id
     let mut ids = BTreeSet::new();
     for provider in &providers {
         let id = &provider.id;
-        provider.check().with_context(|| format!("identity_provider '{id}'"))?;
+        provider
+            .check()
+            .with_context(|| format!("identity_provider '{id}'"))?;
         ensure!(ids.insert(id), "identity_provider.id '{id}' is given twice");
     }
     Ok(providers)
@@ -132,7 +134,8 @@ impl IdentityProvider {
         ensure!(!self.client_id.is_empty(), "client_id must not be empty");
         if let Some(organization) = &self.organization {
             ensure!(
-                OrganizationId::parse(organization).is_some(),
+                parse_path_id::<OrganizationId>(organization).is_ok()
+                    && organization.starts_with("org-"),
                 "organization must be an id such as org-…"
             );
         }
@@ -189,7 +192,7 @@ impl IdentityProvider {
                 groups_claim: self.groups_claim.clone(),
             },
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),
-            organization: self.organization.as_deref().and_then(OrganizationId::parse),
+            organization: self.organization.clone().map(OrganizationId::from_text),
             email_policy: EmailPolicy {
                 trust_email: self.trust_email,
                 domains: self.domains.clone(),
@@ -230,16 +233,25 @@ mod tests {
         let text = format!("{LEAST}client_secret_file = '{}'", file.display());
         let config = load(&text).expect("loaded");
         let shown = config.show().expect("TOML");
-        assert!(shown.contains("[[identity_provider]]\nid = \"company\""), "{shown}");
+        assert!(
+            shown.contains("[[identity_provider]]\nid = \"company\""),
+            "{shown}"
+        );
         assert!(!shown.contains("hunter2"), "{shown}");
         let options = config.resolve_sign_in().expect("resolved");
         let [provider] = &options.providers[..] else {
             panic!("one provider");
         };
         let settings = &provider.settings;
-        assert_eq!(settings.client_secret.as_ref().map(|it| it.as_str()), Some("hunter2"));
+        assert_eq!(
+            settings.client_secret.as_ref().map(|it| it.as_str()),
+            Some("hunter2")
+        );
         assert_eq!(settings.scopes, ["email", "profile"]);
-        assert_eq!((provider.name.as_str(), provider.create_as), ("company", None));
+        assert_eq!(
+            (provider.name.as_str(), provider.create_as),
+            ("company", None)
+        );
         std::fs::remove_file(&file).expect("removed");
         let error = config.resolve_sign_in().err();
         let error = error.map(|error| format!("{error:#}")).unwrap_or_default();

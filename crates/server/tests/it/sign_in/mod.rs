@@ -4,7 +4,7 @@ pub(crate) mod browser;
 mod links;
 mod pages;
 mod passwords;
-mod providers;
+pub(crate) mod providers;
 mod throttles;
 
 use testkit::{Server, ServerOptions};

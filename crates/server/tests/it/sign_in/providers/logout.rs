@@ -44,7 +44,10 @@ async fn a_logout_at_the_provider_ends_the_session_here() {
         let page = notify(&trial, &token(&trial, id, change)).await;
         assert_eq!(page.status.as_u16(), 200, "{}", page.text);
         assert!(!browser.is_signed_in().await);
-        assert!(unconcerned.is_signed_in().await, "a session of another sign-in");
+        assert!(
+            unconcerned.is_signed_in().await,
+            "a session of another sign-in"
+        );
         let ended = newest(&trial.server, "x.session.ended").await;
         let reason = &ended["x.session.ended"]["reason"];
         assert_eq!(reason, "ended_at_provider", "{ended}");
@@ -75,7 +78,11 @@ async fn a_wrong_logout_token_ends_nothing() {
         &token(&trial, "5", json!({"iss": "https://evil.example"})),
         &token(&trial, "6", json!({"nonce": "x"})),
         &token(&trial, "7", json!({"events": {}})),
-        &token(&trial, "8", json!({"iat": NOW.0 - 3_600, "exp": NOW.0 - 3_000})),
+        &token(
+            &trial,
+            "8",
+            json!({"iat": NOW.0 - 3_600, "exp": NOW.0 - 3_000}),
+        ),
     ] {
         let page = notify(&trial, wrong).await;
         assert_eq!(page.status.as_u16(), 400, "{wrong}: {}", page.text);
@@ -98,11 +105,17 @@ async fn sign_out_leads_to_the_end_of_the_session_at_the_provider() {
     page.says(200, "You are still signed in at");
     let address = format!("href=\"{}/end?client_id=", trial.fake.issuer);
     page.says(200, &address);
-    page.says(200, "post_logout_redirect_uri=https%3A%2F%2Forgplane.example%2Fsign-in%2Fsigned-out");
+    page.says(
+        200,
+        "post_logout_redirect_uri=https%3A%2F%2Forgplane.example%2Fsign-in%2Fsigned-out",
+    );
     assert_eq!(browser.cookie(COOKIE), None);
     assert!(!browser.is_signed_in().await);
     let back = browser.get("/sign-in/signed-out").await;
-    back.says(200, "You are signed out.");
+    browser
+        .get(back.location())
+        .await
+        .says(200, "You are signed out.");
     // Other sessions have nothing to end there, and a provider without the address neither.
     browser.sign_in(&trial.server, OWNER).await;
     let page = browser.post("/sign-out", &[]).await;

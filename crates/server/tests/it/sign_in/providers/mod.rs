@@ -3,7 +3,7 @@
 #[path = "../../../../../openid/tests/it/fake_provider.rs"]
 mod fake_provider;
 #[path = "../../../../../openid/tests/it/provider_process.rs"]
-mod provider_process;
+pub(crate) mod provider_process;
 #[path = "../../../../../openid/tests/it/signer.rs"]
 mod signer;
 #[path = "../../../../../openid/tests/it/browser.rs"]
@@ -24,7 +24,7 @@ use identity::{EmailPolicy, IdentityProviderOptions, ProviderSettings, SignInOpt
 use serde_json::{Value, json};
 use testkit::{NOW, Server, ServerOptions};
 
-use super::browser::{Browser, Page, link};
+use super::browser::{Browser, Page};
 use super::{COOKIE, OWNER, count, newest};
 use fake_provider::{CLIENT_ID, CLIENT_SECRET, FakeProvider};
 
@@ -82,15 +82,12 @@ impl Trial {
 
     /// Sets the user at the provider.
     fn is(&self, subject: &'static str, email: &'static str, is_verified: bool) {
-        self.fake.edit_claims(move |claims| {
-            claims["sub"] = json!(subject);
-            claims["email"] = json!(email);
-            claims["email_verified"] = json!(is_verified);
-        });
+        self.claims(subject, email, json!({ "email_verified": is_verified }));
     }
 
-    /// Changes the claims of the user at the provider.
+    /// Sets the user at the provider, with more claims. The provider has no further information about the user.
     fn claims(&self, subject: &'static str, email: &'static str, more: Value) {
+        self.fake.state().user_info = json!({ "sub": subject });
         self.fake.edit_claims(move |claims| {
             claims["sub"] = json!(subject);
             claims["email"] = json!(email);
@@ -221,7 +218,10 @@ async fn the_state_is_in_a_sealed_cookie_that_works_once() {
     let page = browser.get(&callback).await;
     let cookies = page.set_cookies();
     let session = cookies.iter().find(|text| text.starts_with(COOKIE));
-    assert!(session.is_some_and(|text| text.contains("HttpOnly")), "{cookies:?}");
+    assert!(
+        session.is_some_and(|text| text.contains("HttpOnly")),
+        "{cookies:?}"
+    );
     assert_eq!(browser.cookie(PROVIDER_COOKIE), None);
     browser.get(&callback).await.says(403, "(Code: state)");
     // The provider gives its code away once, should the cookie come back.
@@ -234,13 +234,22 @@ async fn a_provider_that_is_down_leaves_the_other_ways_to_sign_in() {
     let clock = Clock::fake(NOW);
     let server = server(clock, vec![options("down", "http://127.0.0.1:9")]).await;
     let mut browser = Browser::new(&server);
-    browser.get("/sign-in").await.says(200, "/sign-in/provider/down");
+    browser
+        .get("/sign-in")
+        .await
+        .says(200, "/sign-in/provider/down");
     let page = browser.get("/sign-in/provider/down").await;
     page.says(503, "(Code: provider_unavailable)");
     browser.sign_in(&server, OWNER).await;
     assert!(browser.is_signed_in().await);
-    browser.get("/sign-in/provider/other").await.says(404, "does not exist");
-    browser.get("/sign-in/callback/other").await.says(404, "does not exist");
+    browser
+        .get("/sign-in/provider/other")
+        .await
+        .says(404, "does not exist");
+    browser
+        .get("/sign-in/callback/other")
+        .await
+        .says(404, "does not exist");
 }
 
 #[tokio::test]
@@ -254,7 +263,7 @@ async fn a_provider_needs_an_organization_if_there_are_several() {
         (Some("org-unknown"), "There is no organization"),
     ] {
         let mut provider = options("fake", &fake.issuer);
-        provider.organization = organization.map(OrganizationId::from_text);
+        provider.organization = organization.map(|id| OrganizationId::from_text(id.to_owned()));
         server = server.restart_with(sign_in_with(vec![provider])).await;
         let trial = Trial { server, fake };
         let page = trial.sign_in(&mut Browser::new(&trial.server)).await;

@@ -32,7 +32,9 @@ async fn travel(
     page: &Page,
     credentials: Credentials<'_>,
 ) -> Page {
-    let query = there.reach(page.location(), REDIRECT_URI, credentials).await;
+    let query = there
+        .reach(page.location(), REDIRECT_URI, credentials)
+        .await;
     here.get(&format!("/sign-in/callback/real?{query}")).await
 }
 
@@ -54,7 +56,9 @@ async fn certified_provider_signs_in_confirms_and_ends_the_session() {
     let process = ProviderProcess::start("ORGPLANE_TEST_OIDC", &arguments).await;
     let server = server_of(certified(&process)).await;
     let app = server.http_service();
-    let listener = tokio::net::TcpListener::bind(notices).await.expect("the port");
+    let listener = tokio::net::TcpListener::bind(notices)
+        .await
+        .expect("the port");
     let serving = axum::serve(listener, tower::make::Shared::new(app));
     tokio::spawn(async move { serving.await });
 
@@ -77,19 +81,22 @@ async fn certified_provider_signs_in_confirms_and_ends_the_session() {
     let page = here.post("/sign-out", &[]).await;
     page.says(200, "You are still signed in at");
     let (_, address) = page.text.split_once("href=\"http").expect("the address");
-    let address = address.split('"').next().expect("the end").replace("&#38;", "&");
+    let address = address
+        .split('"')
+        .next()
+        .expect("the end")
+        .replace("&#38;", "&");
     let mut second = Browser::at(&server, "192.0.2.2");
     let page = second.get("/sign-in/provider/real?target=%2Finside").await;
     let page = travel(&mut second, &mut there, &page, &[]).await;
     assert_eq!(page.location(), "/inside", "the browser is signed in there");
     assert!(second.is_signed_in().await && !elsewhere.is_signed_in().await);
     let values = [("logout", "yes")];
-    there.reach(&format!("http{address}"), SIGNED_OUT, &values).await;
-    let deadline = tokio::time::Instant::now() + poll::DEFAULT_TIMEOUT;
-    while second.is_signed_in().await {
-        assert!(tokio::time::Instant::now() < deadline, "the session goes on");
-        tokio::task::yield_now().await;
-    }
+    there
+        .reach(&format!("http{address}"), SIGNED_OUT, &values)
+        .await;
+    let is_over = async || !second.clone().is_signed_in().await;
+    poll::until("the end of the session", is_over).await;
 }
 
 #[tokio::test]
@@ -128,8 +135,13 @@ async fn second_provider_signs_in_a_new_user_and_confirms() {
     let page = travel(&mut here, &mut there, &page, GRACE).await;
     assert_eq!(page.location(), "/inside");
     let added = newest(&server, "user.added").await;
-    assert_eq!(added["actor"]["session"]["user"]["email"], "grace@example.com");
-    let page = here.get("/sign-in/provider/real?again=&target=%2Finside").await;
+    assert_eq!(
+        added["actor"]["session"]["user"]["email"],
+        "grace@example.com"
+    );
+    let page = here
+        .get("/sign-in/provider/real?again=&target=%2Finside")
+        .await;
     let page = travel(&mut here, &mut there, &page, GRACE).await;
     assert_eq!(page.location(), "/inside");
 }

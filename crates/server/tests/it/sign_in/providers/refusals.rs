@@ -18,7 +18,11 @@ async fn refused(spoil: impl FnOnce(&FakeProvider), status: u16, code: &str, adv
     page.says(status, "href=\"/sign-in\"");
     assert!(page.headers.contains_key("content-security-policy"));
     assert_eq!(browser.cookie(COOKIE), None);
-    assert_eq!(browser.cookie(PROVIDER_COOKIE), None, "the state is used up");
+    assert_eq!(
+        browser.cookie(PROVIDER_COOKIE),
+        None,
+        "the state is used up"
+    );
     assert_eq!(trial.links().await, 0);
     assert_eq!(count(&trial.server, "login.succeeded").await, 0);
 }
@@ -47,8 +51,9 @@ async fn audience_of_another_client() {
 
 #[tokio::test]
 async fn token_of_another_issuer() {
-    let spoil =
-        |fake: &FakeProvider| fake.edit_claims(|claims| claims["iss"] = json!("https://evil.example"));
+    let spoil = |fake: &FakeProvider| {
+        fake.edit_claims(|claims| claims["iss"] = json!("https://evil.example"))
+    };
     refused(spoil, 403, "issuer", "must copy the issuer exactly").await;
 }
 
@@ -107,12 +112,30 @@ async fn provider_that_fails() {
 }
 
 #[tokio::test]
+async fn provider_that_does_not_respond() {
+    for behaviour in [Behaviour::Hang, Behaviour::HangInBody] {
+        let trial = Trial::start().await;
+        let mut browser = Browser::new(&trial.server);
+        let there = browser.get("/sign-in/provider/fake").await;
+        let callback = trial.callback(&there);
+        trial.fake.state().behaviours.insert("token", behaviour);
+        let waiting = async {
+            poll::until("the request", async || trial.fake.count("token") == 1).await;
+            poll::advance(std::time::Duration::from_secs(10)).await;
+        };
+        let (page, ()) = tokio::join!(browser.get(&callback), waiting);
+        page.says(503, "(Code: provider_timeout)");
+        page.says(503, "in another way");
+    }
+}
+
+#[tokio::test]
 async fn sign_in_that_took_too_long() {
     let trial = Trial::start().await;
     let mut browser = Browser::new(&trial.server);
     let there = browser.get("/sign-in/provider/fake").await;
     let callback = trial.callback(&there);
-    trial.server.clock.advance(std::time::Duration::from_secs(600));
+    trial.server.clock.advance(600);
     let page = browser.get(&callback).await;
     page.says(403, "(Code: sign_in_expired)");
 }
@@ -137,10 +160,17 @@ async fn new_keys_of_the_provider_work_at_once() {
     let trial = Trial::start().await;
     let mut browser = Browser::new(&trial.server);
     assert_eq!(trial.sign_in(&mut browser).await.location(), "/inside");
-    trial.server.clock.advance(std::time::Duration::from_secs(61));
     trial.fake.state().signers.push(Signer::ed25519("second"));
+    // The keys are read again at most once a minute.
+    let page = trial
+        .sign_in(&mut Browser::at(&trial.server, "192.0.2.3"))
+        .await;
+    page.says(403, "(Code: signature)");
+    assert_eq!(trial.fake.count("keys"), 1);
+    poll::advance(std::time::Duration::from_secs(60)).await;
     let mut other = Browser::at(&trial.server, "192.0.2.2");
     assert_eq!(trial.sign_in(&mut other).await.location(), "/inside");
+    assert_eq!(trial.fake.count("keys"), 2);
 }
 
 #[tokio::test]

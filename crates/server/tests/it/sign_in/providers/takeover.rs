@@ -29,7 +29,10 @@ async fn a_verified_address_outside_of_the_domains_signs_nobody_in() {
 #[tokio::test]
 async fn an_address_that_the_provider_has_given_to_somebody_else_signs_nobody_in() {
     let trial = Trial::start().await;
-    trial.sign_in(&mut Browser::new(&trial.server)).await.location();
+    trial
+        .sign_in(&mut Browser::new(&trial.server))
+        .await
+        .location();
     trial.is("successor", OWNER, true);
     let mut browser = Browser::at(&trial.server, "192.0.2.2");
     let page = trial.sign_in(&mut browser).await;
@@ -78,14 +81,20 @@ async fn a_user_of_another_organization_stays_out() {
     let trial = Trial::start().await;
     trial.is("eve", "eve@other.example", true);
     let mut browser = Browser::new(&trial.server);
-    trial.sign_in(&mut browser).await.says(403, "(Code: email_domain)");
+    trial
+        .sign_in(&mut browser)
+        .await
+        .says(403, "(Code: email_domain)");
     let trial = Trial::with(|options| {
         options.email_policy.domains = vec!["other.example".to_owned()];
     });
     let trial = trial.await;
     trial.is("eve", "eve@other.example", true);
     let mut browser = Browser::new(&trial.server);
-    trial.sign_in(&mut browser).await.says(403, "(Code: unknown_user)");
+    trial
+        .sign_in(&mut browser)
+        .await
+        .says(403, "(Code: unknown_user)");
     assert!(!browser.is_signed_in().await);
 }
 
@@ -109,7 +118,9 @@ async fn an_account_is_linked_only_in_the_session_that_asked_for_it() {
     trial.is("subject-9", "somebody@elsewhere.example", false);
     let mut attacker = Browser::at(&trial.server, "198.51.100.1");
     attacker.sign_in(&trial.server, READER).await;
-    let there = attacker.post("/account/providers", &[("link", "fake")]).await;
+    let there = attacker
+        .post("/account/providers", &[("link", "fake")])
+        .await;
     let callback = trial.callback(&there);
     let state = attacker.cookie(PROVIDER_COOKIE).cloned().expect("a cookie");
     let mut victim = Browser::new(&trial.server);
@@ -130,10 +141,15 @@ async fn an_account_is_linked_only_in_the_session_that_asked_for_it() {
 #[tokio::test]
 async fn an_account_of_one_user_cannot_become_that_of_another() {
     let trial = Trial::start().await;
-    trial.sign_in(&mut Browser::new(&trial.server)).await.location();
+    trial
+        .sign_in(&mut Browser::new(&trial.server))
+        .await
+        .location();
     let mut browser = Browser::at(&trial.server, "192.0.2.2");
     browser.sign_in(&trial.server, READER).await;
-    let there = browser.post("/account/providers", &[("link", "fake")]).await;
+    let there = browser
+        .post("/account/providers", &[("link", "fake")])
+        .await;
     let page = trial.travel(&mut browser, &there).await;
     page.says(400, "is linked to another user");
     assert_eq!(trial.links().await, 1);
@@ -142,14 +158,14 @@ async fn an_account_of_one_user_cannot_become_that_of_another() {
 #[tokio::test]
 async fn a_trusted_address_counts_only_in_the_domains() {
     let trial = Trial::with(|options| options.email_policy.trust_email = true).await;
-    trial.fake.edit_claims(|claims| {
-        claims["email"] = json!(OWNER);
-        claims["email_verified"] = Value::Null;
-    });
+    let unknown = json!({ "email_verified": null });
+    trial.claims("subject-1", OWNER, unknown);
     let mut browser = Browser::new(&trial.server);
     assert_eq!(trial.sign_in(&mut browser).await.location(), "/inside");
     trial.is("subject-2", "ada@acme.example.evil.example", true);
-    let page = trial.sign_in(&mut Browser::at(&trial.server, "192.0.2.2")).await;
+    let page = trial
+        .sign_in(&mut Browser::at(&trial.server, "192.0.2.2"))
+        .await;
     page.says(403, "(Code: email_domain)");
 }
 
@@ -169,7 +185,11 @@ async fn a_session_that_was_there_before_the_sign_in_ends_with_it() {
 #[tokio::test]
 async fn a_target_at_another_site_is_not_followed() {
     let trial = Trial::start().await;
-    for target in ["https://evil.example", "%2F%2Fevil.example", "%2F%5Cevil.example"] {
+    for target in [
+        "https://evil.example",
+        "%2F%2Fevil.example",
+        "%2F%5Cevil.example",
+    ] {
         let mut browser = Browser::new(&trial.server);
         let path = format!("/sign-in/provider/fake?target={target}");
         let there = browser.get(&path).await;
@@ -191,5 +211,8 @@ async fn a_password_does_not_help_where_passwords_are_off() {
     page.says(200, "/sign-in/provider/fake");
     assert!(!page.text.contains("type=\"password\""), "{}", page.text);
     let form = [("email", OWNER), ("password", "correct horse battery")];
-    browser.post("/sign-in", &form).await.says(404, "does not exist");
+    browser
+        .post("/sign-in", &form)
+        .await
+        .says(404, "does not exist");
 }
