@@ -221,7 +221,7 @@ fn foreign_page(request: &Request<Body>, foreign: &ForeignOrigin) -> Response {
         link: Link::to_path(&foreign.url),
     };
     let page = ErrorPage {
-        status: StatusCode::MISDIRECTED_REQUEST,
+        status: StatusCode::BAD_REQUEST,
         title: "This page is at another address",
         message: &foreign.message(),
         preferences: &Preferences::of(request.headers()),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use admin::operation::{Effect, Operation, document};
 use admin::operations;
-use base::ids::{Id, UserId};
+use base::ids::{Id, OrganizationId, UserId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -254,11 +254,16 @@ impl<'a> Examples<'a> {
         self.send(&adder, ids, &body).await.ok();
     }
 
-    /// Signs in the user whose sessions are at `collection`: the owner, or the user that paths name.
+    /// Signs in the user whose sessions are at `collection`: the caller, or the user that paths name.
     async fn sign_in(&self, collection: &str, ids: &Ids) {
         self.let_time_pass();
         if collection == OWN_SESSIONS {
-            self.server.sign_in(self.server.owner_id()).await;
+            let me = self.client.get("/organization/me").await.ok();
+            let id = |kind: &str| me[kind]["id"].as_str().expect("an id").to_owned();
+            let (organization, user) = (id("organization"), id("user"));
+            let organization = OrganizationId::from_text(organization);
+            let user = UserId::from_text(user);
+            self.server.sign_in_to(&organization, &user).await;
             return;
         }
         let user = ids.at("/organization/users/{user_id}").id.clone();

@@ -334,13 +334,18 @@ impl Server {
 
     /// Signs a user of the organization in, with proof of an identity by a link, and returns the token of the session.
     pub async fn sign_in(&self, user: &UserId) -> String {
+        self.sign_in_to(self.organization_id(), user).await
+    }
+
+    /// Signs a user of an organization in, like [`Self::sign_in`].
+    pub async fn sign_in_to(&self, organization: &OrganizationId, user: &UserId) -> String {
         let new = NewSession {
             method: SignInMethod::Link,
             provider: None,
             user_agent: Some("Mozilla/5.0 (X11; Linux x86_64)"),
             replaces: None,
         };
-        let (services, organization) = (self.app.services(), self.organization_id());
+        let services = self.app.services();
         let started = sessions::begin(services, organization, user, None, new).await;
         started.expect("a session").token.reveal()
     }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::json;
+use store::sql;
 use testkit::{Server, ServerOptions};
 
 use super::browser::Browser;
@@ -61,6 +62,15 @@ async fn unknown_address_gets_the_same_answer_after_the_same_work_as_a_wrong_pas
     assert_eq!(answers[0], answers[2]);
 }
 
+/// Returns the number of failures that are in no entry of the audit log yet.
+async fn unreported(server: &Server) -> i64 {
+    let counts = sql!("SELECT unreported FROM sign_in_failures");
+    let mut connection = server.store.read().await.expect("a connection");
+    let counts = connection.fetch_all(counts, |row| row.get("unreported"));
+    let counts: Vec<i64> = counts.await.expect("counts");
+    counts.into_iter().sum()
+}
+
 #[tokio::test]
 async fn failures_are_in_the_audit_log_once_a_minute_with_their_number() {
     let server = Server::start().await;
@@ -84,6 +94,8 @@ async fn failures_are_in_the_audit_log_once_a_minute_with_their_number() {
     assert_eq!(event["login.failed"]["error_code"], "wrong_password");
     assert_eq!(event["actor"]["session"]["user"]["email"], OWNER);
     fail(3).await;
+    // The task counts them behind the requests, and at the time of the clock.
+    poll::until("the count", async || unreported(&server).await == 3).await;
     server.clock.advance(60);
     fail(1).await;
     wait_for(2).await;
@@ -141,7 +153,9 @@ async fn weak_passwords_are_refused() {
             .post("/account/password", &[("password", weak)])
             .await;
         page.says(422, words);
-        assert!(weak.is_empty() || !page.text.contains(weak), "never echoed");
+        // The page shows the address anyway.
+        let may_show = weak.is_empty() || weak == OWNER;
+        assert!(may_show || !page.text.contains(weak), "never echoed");
     }
     assert_eq!(count(&server, "x.user.password.set").await, 0);
 }
