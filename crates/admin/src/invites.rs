@@ -14,7 +14,7 @@ use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
-pub use accept::accept_and_sign_in;
+pub use accept::{accept_and_sign_in, accept_with_provider};
 
 use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;

@@ -168,7 +168,7 @@ impl App {
             services.clock.clone(),
             options.smtp,
         );
-        let (identity, sign_in_task) = Identity::start(&services, options.sign_in);
+        let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: start_notifier(Arc::clone(&services)),

@@ -1,4 +1,5 @@
 //! The console in a browser: Chromium, driven by the scenarios of `tests/browser`.
 
 mod charts;
+mod providers;
 mod scenario;
