@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 use crate::cell::Cell;
 use crate::client::Refusal;
 use crate::context::{Context, Outcome};
-use crate::list::{ListSection, section};
+use crate::list::{ListSection, section, section_of};
 use crate::picker::next_cursor;
 use crate::resource::{Column, Extra, Resource, console_path};
-use crate::screens::{reasons, role_permissions};
+use crate::screens::{holders, reasons, role_permissions};
 use crate::table::{Button, row_buttons};
 
 /// The most pages of a list that are read to find an item that has no operation of its own.
@@ -48,9 +48,16 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
         }
     }
     let extra = match resource.extra {
-        Extra::None => String::new(),
-        Extra::Reasons => reasons::section(context, &item).await,
-        Extra::RolePermissions => role_permissions::section(context, resource, &item).await,
+        Extra::None | Extra::LimitsNow | Extra::SpendNow => String::new(),
+        Extra::Reasons => {
+            sections.extend(keys_of(context, &resource.id_of(&item)).await);
+            reasons::section(context, &item).await
+        }
+        Extra::RolePermissions => {
+            let holders = holders::section(context, resource).await;
+            let permissions = role_permissions::section(context, resource, &item).await;
+            format!("{holders}{permissions}")
+        }
     };
     let content = DetailPage {
         singular: resource.singular,
@@ -62,6 +69,13 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
     };
     let trail = trail(context, resource);
     Ok(context.page(&title, &trail, &content).into_response())
+}
+
+/// Returns the section with a person's keys of projects.
+async fn keys_of(context: &Context<'_>, user: &str) -> Option<ListSection> {
+    let keys = crate::resources::find("/organization/api_keys")?;
+    let filter = [("owner_id", user)];
+    Some(section_of(context, keys, "Keys of projects", &filter).await)
 }
 
 /// Returns the buttons of an item's page: those of its row, larger.

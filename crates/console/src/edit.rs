@@ -13,8 +13,12 @@ use crate::delete::{Affected, affected};
 use crate::detail::{item_of, trail};
 use crate::form::{Form, FormPart, ROWS_BUTTON, body_of, names_field, pairs_of, render};
 use crate::registry::KnownOperation;
-use crate::resource::{Action, Resource, console_path};
+use crate::resource::{Action, Extra, Resource, console_path};
+use crate::screens::limits_now;
 use crate::table::Button;
+
+/// Pointer to a secret that is a link, not a key.
+const LINK_POINTER: &str = "/url";
 
 #[derive(Template)]
 #[template(path = "edit.html")]
@@ -32,6 +36,7 @@ struct EditPage<'a> {
     cancel: String,
     command: String,
     state: String,
+    extra: String,
     buttons: Vec<Button>,
     consequences: &'a [&'a str],
     affected: Vec<Affected>,
@@ -41,6 +46,7 @@ struct EditPage<'a> {
 #[template(path = "secret.html")]
 struct SecretPage<'a> {
     secret: &'a str,
+    is_link: bool,
     name: String,
     sample: String,
     done: String,
@@ -178,7 +184,7 @@ pub(crate) async fn action(
     resource: &'static Resource,
     action: &'static Action,
 ) -> Outcome {
-    let known = operation(context, &Method::POST, action.path)?;
+    let known = operation(context, &action.method(), action.path)?;
     let is_in_item = action.is_of_item && action.id_field.is_empty();
     let item = if is_in_item {
         Some(item_of(context, resource).await?)
@@ -239,11 +245,9 @@ impl FormPage<'_> {
             return Ok(context.changed(&Link::to_path(self.done), Change::Unchanged));
         }
         let path = context.fill(self.known.operation.path, &[]);
-        match context
-            .client()
-            .send(&Method::POST, &path, Some(&body))
-            .await
-        {
+        let method = &self.known.operation.method;
+        let body = Some(&body).filter(|_| *method != Method::DELETE);
+        match context.client().send(method, &path, body).await {
             Ok(answer) => Ok(self.done(context, &answer)),
             Err(refusal) if is_about_form(&refusal) => {
                 let page = self.show(context, &context.form, Some(&refusal));
@@ -259,6 +263,7 @@ impl FormPage<'_> {
         if let Some(secret) = secret.filter(|_| !self.secret.is_empty()) {
             let page = SecretPage {
                 secret,
+                is_link: self.secret == LINK_POINTER,
                 name: self.resource.name_of(answer),
                 sample: sample(context, secret),
                 done: self.done.clone(),
@@ -308,6 +313,10 @@ impl FormPage<'_> {
             cancel: self.cancel.clone(),
             command: command_line(context, self.known, &body),
             state: self.state.clone(),
+            extra: match self.resource.extra {
+                Extra::SpendNow => limits_now::spend_section(context).await,
+                _ => String::new(),
+            },
             buttons: self.buttons.clone(),
             consequences: self.consequences,
             affected: affected(context, self.affects).await,

@@ -31,7 +31,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
-use crate::console::ConsoleService;
+use crate::console::{ConsoleService, RunningGateway};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -102,7 +102,7 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
-    has_console: bool,
+    console: Option<Arc<RunningGateway>>,
     authentication: Arc<AuthenticationGuard>,
     following: TaskHandle,
     /// Health of every background task.
@@ -162,7 +162,7 @@ impl App {
         let (refusals, refusals_task) =
             Refusals::start(services.usage.clone(), services.clock.clone());
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
-            prices,
+            prices: prices.clone(),
             refusals,
             unpriced: options.unpriced,
             upstreams,
@@ -182,7 +182,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            has_console: options.has_console,
+            console: options
+                .has_console
+                .then(|| Arc::new(RunningGateway::new(gateway.clone(), prices))),
             services,
             gateway,
             gateway_task,
@@ -238,9 +240,10 @@ impl App {
             readiness: Readiness::new(self.healths.clone()),
             authentication: Arc::clone(&self.authentication),
             cors: self.cors.clone(),
-            console: self
-                .has_console
-                .then(|| ConsoleService::new(&self.services)),
+            console: self.console.as_ref().map(|gateway| {
+                let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
+                ConsoleService::new(&self.services, gateway)
+            }),
         })
     }
 

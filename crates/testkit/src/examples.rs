@@ -26,14 +26,14 @@ use schemas::Alternatives;
 enum Addition {
     /// The operation with this command adds an item.
     Operation(&'static str),
-    /// A sign-in of the user in the path adds a session.
+    /// A sign-in of the user in the path, or else of the caller, adds a session.
     SignIn,
     /// The configuration has the items.
     Configuration,
 }
 
 /// Collections without a `POST` at their path.
-const ADDED_BY: [(&str, Addition); 6] = [
+const ADDED_BY: [(&str, Addition); 7] = [
     // Every change is an entry.
     (
         "/organization/audit_logs",
@@ -57,6 +57,7 @@ const ADDED_BY: [(&str, Addition); 6] = [
         Addition::Configuration,
     ),
     ("/organization/users/{user_id}/sessions", Addition::SignIn),
+    ("/organization/me/sessions", Addition::SignIn),
 ];
 
 /// Operations that need another operation with the same body before them, by the last segments of both paths.
@@ -239,7 +240,7 @@ impl<'a> Examples<'a> {
     /// The item is refused, or nothing adds any.
     pub async fn add(&self, path: &str, ids: &Ids) {
         if addition(path) == Some(Addition::SignIn) {
-            self.sign_in(ids).await;
+            self.sign_in(path, ids).await;
             return;
         }
         let adder = adder(path).unwrap_or_else(|| {
@@ -250,11 +251,15 @@ impl<'a> Examples<'a> {
         self.send(&adder, ids, &body).await.ok();
     }
 
-    /// Signs in the user that paths name.
-    async fn sign_in(&self, ids: &Ids) {
+    /// Signs in the user that a path names, or else the caller.
+    async fn sign_in(&self, path: &str, ids: &Ids) {
         self.let_time_pass();
-        let user = ids.at("/organization/users/{user_id}").id.clone();
-        self.server.sign_in(&UserId::from_text(user)).await;
+        let user = if path.contains("{user_id}") {
+            UserId::from_text(ids.at("/organization/users/{user_id}").id.clone())
+        } else {
+            self.server.owner_id().clone()
+        };
+        self.server.sign_in(&user).await;
     }
 
     /// Advances the clock by a second for every other call.

@@ -149,6 +149,14 @@ const HINTS: &[Hint] = &[
         ..NONE
     },
     Hint {
+        command: "me:api-keys",
+        field: "project_id",
+        label: "Project",
+        help: Some("Usage of the key is reported there, and the limits of the project apply."),
+        control: Some(HintControl::Pick(PickerKind::MyProjects)),
+        ..NONE
+    },
+    Hint {
         command: "projects:api-keys",
         field: "user_id",
         label: "Owner",
@@ -422,6 +430,7 @@ const ORDER: &[&str] = &[
     "role_name",
     "name",
     "email",
+    "project_id",
     "user_id",
     "group_id",
     "role_id",

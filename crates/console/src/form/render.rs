@@ -109,7 +109,7 @@ pub(crate) async fn render(
         values,
         options,
         refusal,
-        is_in_project: context.project.is_some(),
+        is_in_project: context.project.is_some() || form.is_own_key,
         is_update: form.is_update,
     };
     let part = |field: &FormField| renderer.part(field, &field.name);

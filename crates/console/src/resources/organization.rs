@@ -22,6 +22,10 @@ fn is_active_project(item: &Json) -> bool {
     item["status"] == "active"
 }
 
+fn is_not_accepted(item: &Json) -> bool {
+    item["status"] != "accepted"
+}
+
 fn is_inactive(item: &Json) -> bool {
     item["active"] == false
 }
@@ -95,7 +99,10 @@ pub(super) const RESOURCES: &[Resource] = &[
                 Flag("Yes", "No"),
             ),
         ],
-        children: &["/organization/users/{user_id}/roles"],
+        children: &[
+            "/organization/users/{user_id}/roles",
+            "/organization/users/{user_id}/sessions",
+        ],
         delete_verb: "Remove",
         consequences: &[
             "The person is signed out everywhere within a second.",
@@ -141,6 +148,18 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Expires", "/expires_at", Expiry),
         ],
         facts: &[column("Accepted", "/accepted_at", Time)],
+        actions: &[Action {
+            path: "/organization/invites/{invite_id}/link",
+            verb: "New link",
+            about: "For handing the link over yourself, when the mail was not sent or did not arrive.",
+            consequences: &[
+                "The link in the mail does not work any more; a mail that still waits is not sent.",
+                "The new link is shown once, works once, and expires in 7 days.",
+            ],
+            secret: "/url",
+            applies: is_not_accepted,
+            ..Action::EMPTY
+        }],
         create_verb: "Send",
         delete_verb: "Withdraw",
         consequences: &["The link in the mail does not work any more."],
@@ -240,6 +259,13 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Expires", "/expires_at", Expiry),
             column("Created", "/created_at", Date),
         ],
+        actions: &[Action {
+            path: "/organization/admin_api_keys/{key_id}/rotate",
+            verb: "Rotate",
+            about: "A new key with the same name and permissions takes the place of this one.",
+            secret: "/value",
+            ..Action::EMPTY
+        }],
         consequences: &["The key is refused within a second. What uses it stops working."],
         secret: "/value",
         is_sensitive: true,
