@@ -48,7 +48,7 @@ use rights::Rights;
 use route::{PageKind, Route};
 
 pub use gateway_facts::{GatewayFacts, UpstreamFacts};
-pub use unreachable::unreachable_operations;
+pub use unreachable::{operations_elsewhere, unreachable_operations};
 
 /// The path that all pages of the console lie below.
 pub const CONSOLE_PATH: &str = "/console";

@@ -12,6 +12,7 @@ pub(crate) mod search;
 
 use std::pin::Pin;
 
+use http::Method;
 use pages::{Link, redirect};
 
 use crate::context::{Context, Outcome};
@@ -43,7 +44,12 @@ pub(crate) const SCREENS: &[(&str, Screen)] = &[
     }),
 ];
 
-/// Leads to the first screen.
-async fn start(_: &Context<'_>) -> Outcome {
-    Ok(redirect(&Link::new(["console", "projects"]), []))
+/// Leads to the first screen: the projects, or the account of a visitor who may not list them.
+async fn start(context: &Context<'_>) -> Outcome {
+    let projects = "/organization/projects";
+    let screen = match context.missing(&Method::GET, projects) {
+        None => "projects",
+        Some(_) => "me",
+    };
+    Ok(redirect(&Link::new(["console", screen]), []))
 }

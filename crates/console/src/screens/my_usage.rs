@@ -12,6 +12,7 @@ use super::limits_now::amount;
 use crate::cell::text_of;
 use crate::client::Refusal;
 use crate::context::{Context, Outcome};
+use crate::form::humanized;
 
 /// Periods that can be chosen, in days. A page of a report has no more buckets.
 const PERIODS: [(&str, i64); 3] = [("7", 7), ("30", 30), ("1", 1)];
@@ -26,7 +27,26 @@ struct MyUsagePage<'a> {
     total: String,
     costs: Vec<OwnCost>,
     models: Vec<ModelUsage>,
+    others: Vec<OtherUsage>,
 }
+
+/// Usage of another kind: the sum of each of its quantities.
+struct OtherUsage {
+    kind: String,
+    quantities: Vec<String>,
+}
+
+/// Reports on the visitor's usage besides completions.
+const OTHERS: [&str; 8] = [
+    "/organization/me/usage/embeddings",
+    "/organization/me/usage/images",
+    "/organization/me/usage/moderations",
+    "/organization/me/usage/audio_speeches",
+    "/organization/me/usage/audio_transcriptions",
+    "/organization/me/usage/file_search_calls",
+    "/organization/me/usage/web_search_calls",
+    "/organization/me/usage/decisions",
+];
 
 /// Costs of a key in a project.
 struct OwnCost {
@@ -75,6 +95,7 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
         total: number::money(NanoDollars(total)),
         costs: costs.iter().map(shown).collect(),
         models: models(context, &start).await?,
+        others: others(context, &start).await?,
     };
     let trail = [Crumb {
         label: "My account".to_owned(),
@@ -132,6 +153,36 @@ async fn models(context: &Context<'_>, start: &str) -> Result<Vec<ModelUsage>, R
     let mut models: Vec<ModelUsage> = models.into_iter().map(named).collect();
     models.sort_by_key(|usage| std::cmp::Reverse(usage.requests));
     Ok(models)
+}
+
+/// Returns the usage of other kinds, of which there is any.
+async fn others(context: &Context<'_>, start: &str) -> Result<Vec<OtherUsage>, Refusal> {
+    let query = [
+        ("start_time", start),
+        ("bucket_width", "1d"),
+        ("limit", "31"),
+    ];
+    let mut others = Vec::new();
+    for path in OTHERS {
+        let page = context.get(path, &query).await?;
+        let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+        let fields = results(&page).filter_map(Json::as_object).flatten();
+        for (name, value) in fields {
+            *sums.entry(name).or_default() += value.as_i64().unwrap_or_default();
+        }
+        sums.retain(|_, sum| *sum > 0);
+        if !sums.is_empty() {
+            let shown = |(name, sum): (&&str, &i64)| {
+                let name = humanized(name.strip_prefix("num_").unwrap_or(name));
+                format!("{name} {}", number::whole(*sum))
+            };
+            others.push(OtherUsage {
+                kind: humanized(path.rsplit('/').next().unwrap_or_default()),
+                quantities: sums.iter().map(shown).collect(),
+            });
+        }
+    }
+    Ok(others)
 }
 
 /// Names of the visitor's projects and keys, by id.
