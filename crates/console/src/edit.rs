@@ -11,7 +11,7 @@ use crate::command::command_line;
 use crate::context::{Change, Context, Outcome, with_status};
 use crate::delete::{Affected, affected};
 use crate::detail::{item_of, trail};
-use crate::form::{Form, FormPart, ROWS_BUTTON, body_of, names_field, pairs_of, render};
+use crate::form::{Form, FormPart, ROWS_BUTTON, VISITOR, body_of, names_field, pairs_of, render};
 use crate::registry::KnownOperation;
 use crate::resource::{Action, Extra, Resource, console_path};
 use crate::screens::limits_now;
@@ -234,7 +234,7 @@ impl FormPage<'_> {
         }
         let before = pairs_of(&self.form, self.item.as_ref());
         if context.method != Method::POST {
-            let values = preset(&self.form, before, &context.query);
+            let values = preset(context, &self.form, before);
             return Ok(self.show(context, &values, None).await);
         }
         if context.form.has(ROWS_BUTTON) {
@@ -334,11 +334,18 @@ impl FormPage<'_> {
     }
 }
 
-/// Returns the pairs of a new form with those that the query of the page names.
-fn preset(form: &Form, pairs: FormData, query: &FormData) -> FormData {
-    let fields = form.fields.iter().filter(|field| query.has(&field.name));
-    fields.fold(pairs, |pairs, field| {
-        pairs.with(&field.name, query.get(&field.name))
+/// Returns the pairs of a new form with those that the query of the page names, and the visitor where that is the default.
+fn preset(context: &Context<'_>, form: &Form, pairs: FormData) -> FormData {
+    let query = &context.query;
+    form.fields.iter().fold(pairs, |pairs, field| {
+        let name = &*field.name;
+        if query.has(name) {
+            pairs.with(name, query.get(name))
+        } else if pairs.get(name) == Some(VISITOR) {
+            pairs.with(name, Some(&context.visitor.user_id))
+        } else {
+            pairs
+        }
     })
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Resource {
     pub(crate) delete_verb: &'static str,
     /// Sentences that say what a deletion brings about.
     pub(crate) consequences: &'static [&'static str],
-    /// Collections that lose their items in a deletion: a noun in the plural, and a path template.
+    /// Collections that lose their items in a deletion: "Keys that stop", and a path template.
     pub(crate) affects: &'static [(&'static str, &'static str)],
     /// Pointer to the secret in the answer to a creation; empty for none.
     pub(crate) secret: &'static str,

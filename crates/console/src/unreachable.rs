@@ -7,7 +7,7 @@ const UNREACHABLE: &[(&str, &str)] = &[
         "An invitation is accepted on the page that its mail links to, by a person who is not signed in yet.",
     ),
     (
-        "usage events create",
+        "usage:events create",
         "Usage of other gateways is reported by programs, in batches.",
     ),
 ];

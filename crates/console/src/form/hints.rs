@@ -54,6 +54,9 @@ pub(crate) struct Hint {
     pub(crate) is_more: bool,
 }
 
+/// Default of a field that takes the id of a person: the visitor.
+pub(crate) const VISITOR: &str = "@visitor";
+
 const NONE: Hint = Hint {
     command: "",
     field: "",
@@ -162,6 +165,7 @@ const HINTS: &[Hint] = &[
         label: "Owner",
         help: Some("The key can do what this person may do, and stops when the person leaves."),
         control: Some(HintControl::Pick(PickerKind::Users)),
+        default: VISITOR,
         ..NONE
     },
     Hint {

@@ -11,6 +11,7 @@ use crate::schema::{FieldSchema, ValueKind};
 
 pub(crate) use decode::body_of;
 pub(crate) use encode::pairs_of;
+pub(crate) use hints::VISITOR;
 pub(crate) use render::{FormPart, ROWS_BUTTON, names_field, render};
 
 use crate::picker::PickerKind;

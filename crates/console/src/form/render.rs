@@ -15,6 +15,8 @@ use crate::picker::{self, PickerKind, PickerOptions, marked};
 
 /// Name of the button that asks for more rows.
 pub(crate) const ROWS_BUTTON: &str = "_rows";
+/// Beginning of the message about a field without a value, which names the field as the API does.
+const MISSING: &str = "Missing required";
 /// Rows that a list has beside the filled ones.
 const SPARE_ROWS_COUNT: usize = 2;
 
@@ -390,9 +392,13 @@ impl Renderer<'_> {
             let param = refusal.param.as_deref();
             param.is_some_and(is_meant)
         });
-        refusal
-            .map(|refusal| refusal.message.clone())
-            .unwrap_or_default()
+        match refusal {
+            Some(refusal) if refusal.message.starts_with(MISSING) => {
+                "Enter or choose something here.".to_owned()
+            }
+            Some(refusal) => refusal.message.clone(),
+            None => String::new(),
+        }
     }
 }
 

@@ -58,15 +58,15 @@ pub(super) const RESOURCES: &[Resource] = &[
             ],
             affects: &[
                 (
-                    "API keys stop",
+                    "API keys that stop",
                     "/organization/projects/{project_id}/api_keys",
                 ),
                 (
-                    "service accounts stop",
+                    "Service accounts that stop",
                     "/organization/projects/{project_id}/service_accounts",
                 ),
                 (
-                    "people lose access",
+                    "People who lose access",
                     "/organization/projects/{project_id}/users",
                 ),
             ],
@@ -110,7 +110,13 @@ pub(super) const RESOURCES: &[Resource] = &[
             "The person leaves all groups and projects, and loses all roles.",
             "Service accounts stay, and so do usage, costs and the audit log.",
         ],
-        affects: &[("roles are lost", "/organization/users/{user_id}/roles")],
+        affects: &[
+            ("Roles that are lost", "/organization/users/{user_id}/roles"),
+            (
+                "Browsers that are signed out",
+                "/organization/users/{user_id}/sessions",
+            ),
+        ],
         is_sensitive: true,
         empty: "Invite the first person.",
         extra: Extra::Reasons,
@@ -190,11 +196,11 @@ pub(super) const RESOURCES: &[Resource] = &[
         ],
         affects: &[
             (
-                "people lose the roles of the group",
+                "People who lose the roles of the group",
                 "/organization/groups/{group_id}/users",
             ),
             (
-                "roles are not given by it any more",
+                "Roles that it does not give any more",
                 "/organization/groups/{group_id}/roles",
             ),
         ],

@@ -77,7 +77,11 @@ async fn key_is_shown_once_with_a_sample_and_is_not_stored_by_the_browser() {
     let server = Server::start().await;
     let owner = Visitor::owner(&server).await;
     let keys = format!("/console/projects/{}/api_keys", server.default_project_id());
-    let fields = [("name", "Chat"), ("expires_in_seconds", "2592000")];
+    // The visitor is the owner unless another person is chosen.
+    let own = server.owner_id().to_string();
+    let form = owner.get(&format!("{keys}/new")).await.ok();
+    assert!(form.html.contains(&format!("value=\"{own}\" selected")), "{}", form.html);
+    let fields = [("name", "Chat"), ("user_id", own.as_str()), ("expires_in_seconds", "2592000")];
     let page = owner.post(&format!("{keys}/new"), &fields).await.ok();
     page.says("Copy the key now").says("https://orgplane.example/v1/chat/completions");
     assert_eq!(page.header("cache-control"), "no-store");
@@ -106,7 +110,7 @@ async fn deletion_is_confirmed_with_what_dies() {
     let users = format!("/organization/groups/{id}/users");
     server.admin().post(&users, json!({"user_id": server.reader_id()})).await.ok();
     let page = owner.get(&format!("/console/groups/{id}/delete")).await.ok();
-    page.says("Delete Crew").says("1 people lose the roles of the group : Rita");
+    page.says("Delete Crew").says("People who lose the roles of the group: 1 Rita");
     page.says(&format!("orgplane admin:organization:groups delete --group-id {id}"));
     let deleted = owner.post(&format!("/console/groups/{id}/delete"), &[]).await;
     owner.follow(deleted).await.ok().says("Deleted.");

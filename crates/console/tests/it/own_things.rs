@@ -72,7 +72,7 @@ async fn preferences_are_kept_in_the_browser() {
     let cookie = format!("{}; __Host-orgplane={}", cookies.join("; "), visitor.token());
     let page = visitor.request(http::Method::GET, "/console/users", &[("cookie", &cookie)], "").await;
     assert!(page.html.contains("data-theme=\"dark\""), "{}", page.html);
-    assert!(page.html.contains("Asia/Kolkata (+05:30)"), "{}", page.html);
+    assert!(page.html.contains("Asia/Kolkata (UTC+05:30)"), "{}", page.html);
     for evil in ["//evil.example", "https://evil.example", "/\\evil.example"] {
         let page = visitor.post(path, &[("theme", "dark"), ("target", evil)]).await;
         assert_eq!(page.header("location"), "/console/me", "{evil}");
