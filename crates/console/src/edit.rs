@@ -28,6 +28,7 @@ struct EditPage<'a> {
     path: &'a str,
     verb: &'a str,
     is_danger: bool,
+    is_wide: bool,
     main: Vec<FormPart>,
     more: Vec<FormPart>,
     is_more_open: bool,
@@ -301,6 +302,10 @@ impl FormPage<'_> {
             path: &context.path,
             verb: self.verb,
             is_danger: self.is_danger,
+            is_wide: parts
+                .main
+                .iter()
+                .any(|part| matches!(part, FormPart::Permissions(_))),
             main: parts.main,
             more: parts.more,
             is_more_open: parts.is_more_open,

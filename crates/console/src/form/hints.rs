@@ -259,6 +259,11 @@ const HINTS: &[Hint] = &[
         ..NONE
     },
     Hint {
+        field: "description",
+        help: Some(""),
+        ..NONE
+    },
+    Hint {
         field: "scopes",
         label: "Permissions",
         help: Some(

@@ -259,7 +259,7 @@ impl Renderer<'_> {
         // A row is required only once it is filled in, which the operation checks.
         if field.is_required && !is_checkbox && !name.contains('[') && self.is_single(field) {
             made.required()
-        } else if !field.is_required && !is_checkbox && !self.is_update && !name.contains('[') {
+        } else if !field.is_required && !is_checkbox && !self.is_update && !has_choice(field, name) {
             made.optional()
         } else {
             made
@@ -280,7 +280,7 @@ impl Renderer<'_> {
             FormControl::Checkbox => Control::Checkbox {
                 is_checked: self.values.has(name),
             },
-            FormControl::Choice(words) => self.choice(field, words, value),
+            FormControl::Choice(words) => self.choice(field, words, value, name.contains('[')),
             FormControl::Span(presets) => self.span(presets, value),
             FormControl::Some(words) => Control::Checkboxes(self.checked(words, name)),
             FormControl::AllOr(words) => {
@@ -307,7 +307,19 @@ impl Renderer<'_> {
         }
     }
 
-    fn choice(&self, field: &FormField, words: &[(String, String)], value: &str) -> Control {
+    /// Returns the control for one of some words: buttons with the meanings if there are few, and they are not in a row.
+    fn choice(
+        &self,
+        field: &FormField,
+        words: &[(String, String)],
+        value: &str,
+        is_in_row: bool,
+    ) -> Control {
+        let value = if is_in_row && value.is_empty() {
+            &*field.default
+        } else {
+            value
+        };
         let is_described = words.iter().any(|(_, meaning)| !meaning.is_empty());
         let mut choices: Vec<Choice> = words
             .iter()
@@ -317,7 +329,7 @@ impl Renderer<'_> {
                     .chosen(word == value)
             })
             .collect();
-        if is_described && words.len() <= 4 && (field.is_required || !value.is_empty()) {
+        if !is_in_row && is_described && words.len() <= 4 && (field.is_required || !value.is_empty()) {
             return Control::Radio(choices);
         }
         if value.is_empty() {
@@ -400,6 +412,11 @@ impl Renderer<'_> {
             None => String::new(),
         }
     }
+}
+
+/// True if a field always has a choice, or is one of several in a row, so that "optional" would say nothing.
+fn has_choice(field: &FormField, name: &str) -> bool {
+    matches!(field.control, FormControl::Pick(_) | FormControl::Span(_)) || name.contains('[')
 }
 
 /// Returns a control for one line.

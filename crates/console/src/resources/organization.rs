@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
+use crate::cell::Cell;
 use crate::resource::ColumnForm::{
-    Badge, Cents, Count, Date, Expiry, Flag, Name, NameWith, Since, Tags, Text, Time,
+    Badge, Cents, Count, Date, Expiry, Flag, Made, Name, NameWith, Since, Tags, Text, Time,
 };
 use crate::resource::{Action, Extra, Resource, column};
 
@@ -74,6 +75,10 @@ pub(super) const RESOURCES: &[Resource] = &[
             applies: is_active_project,
             ..Action::EMPTY
         }],
+        children: &[
+            "/organization/projects/{project_id}/api_keys",
+            "/organization/projects/{project_id}/users",
+        ],
         empty: "Create the first project, then a key in it.",
         ..Resource::EMPTY
     },
@@ -90,7 +95,6 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Added", "/added_at", Date),
         ],
         facts: &[
-            column("E-mail", "/email", Text),
             column("Developer persona", "/developer_persona", Text),
             column("Technical level", "/technical_level", Text),
             column(
@@ -368,9 +372,19 @@ pub(super) const ROLE_COLUMNS: &[crate::resource::Column] = &[
     column("Permissions", "/permissions", Count),
 ];
 
+/// Returns how a role is given: directly, or by groups.
+fn assignment_source(role: &Json) -> Cell {
+    let sources = role["assignment_sources"].as_array();
+    Cell::Text(match sources.map_or(0, Vec::len) {
+        0 => "directly".to_owned(),
+        1 => "by a group".to_owned(),
+        count => format!("by {count} groups"),
+    })
+}
+
 pub(super) const ASSIGNED_ROLE_COLUMNS: &[crate::resource::Column] = &[
     column("Name", "/name", NameWith("/description")),
     column("Permissions", "/permissions", Count),
-    column("By a group", "/assignment_sources", Count),
+    column("Given", "/assignment_sources", Made(assignment_source)),
     column("Since", "/created_at", Date),
 ];
