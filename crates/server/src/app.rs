@@ -32,7 +32,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
-use crate::console::ConsoleService;
+use crate::console::{ConsoleService, RunningGateway};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -106,7 +106,7 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
-    has_console: bool,
+    console: Option<Arc<RunningGateway>>,
     authentication: Arc<AuthenticationGuard>,
     identity: Identity,
     sign_in_task: TaskHandle,
@@ -153,7 +153,7 @@ impl App {
         let keep_days = options.keep_bodies_days;
         let (bodies, bodies_task) = start_bodies(&options.store, &services, keep_days)?;
         let gateway_options = GatewayOptions {
-            prices: options.prices,
+            prices: options.prices.clone(),
             unpriced: options.unpriced,
             upstreams: options.upstreams,
             durability: options.durability,
@@ -182,7 +182,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            has_console: options.has_console,
+            console: options
+                .has_console
+                .then(|| Arc::new(RunningGateway::new(gateway.clone(), options.prices))),
             services,
             gateway,
             gateway_task,
@@ -241,9 +243,10 @@ impl App {
             identity: self.identity.clone(),
             public_origin: self.public_origin.clone(),
             cors: self.cors.clone(),
-            console: self
-                .has_console
-                .then(|| ConsoleService::new(&self.services, &self.identity)),
+            console: self.console.as_ref().map(|gateway| {
+                let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
+                ConsoleService::new(&self.services, &self.identity, gateway)
+            }),
         })
     }
 

@@ -1,12 +1,18 @@
 //! Screens with code of their own.
 
+pub(crate) mod catalogue;
+pub(crate) mod holders;
+pub(crate) mod identity_providers;
+pub(crate) mod limits_now;
 pub(crate) mod me;
+pub(crate) mod my_usage;
 pub(crate) mod reasons;
 pub(crate) mod role_permissions;
 pub(crate) mod search;
 
 use std::pin::Pin;
 
+use http::Method;
 use pages::{Link, redirect};
 
 use crate::context::{Context, Outcome};
@@ -23,13 +29,27 @@ pub(crate) const SCREENS: &[(&str, Screen)] = &[
     ("/console/search", |context| {
         Box::pin(search::answer(context))
     }),
+    ("/console/catalogue", |context| {
+        Box::pin(catalogue::answer(context))
+    }),
+    ("/console/identity_providers", |context| {
+        Box::pin(identity_providers::answer(context))
+    }),
     ("/console/me", |context| Box::pin(me::account(context))),
+    ("/console/me/usage", |context| {
+        Box::pin(my_usage::answer(context))
+    }),
     ("/console/me/preferences", |context| {
         Box::pin(me::preferences(context))
     }),
 ];
 
-/// Leads to the first screen.
-async fn start(_: &Context<'_>) -> Outcome {
-    Ok(redirect(&Link::new(["console", "projects"]), []))
+/// Leads to the first screen: the projects, or the account of a visitor who may not list them.
+async fn start(context: &Context<'_>) -> Outcome {
+    let projects = "/organization/projects";
+    let screen = match context.missing(&Method::GET, projects) {
+        None => "projects",
+        Some(_) => "me",
+    };
+    Ok(redirect(&Link::new(["console", screen]), []))
 }
