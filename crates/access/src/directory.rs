@@ -1,4 +1,4 @@
-//! The directory: a snapshot of keys, their permissions and the settings, which follows the database.
+//! The directory: a snapshot of keys, sessions, their permissions and the settings, which follows the database.
 //!
 //! The Administration API and the gateway identify callers by the snapshot, so a request needs no query for that. A
 //! commit of this process settles once the snapshot includes it; commits of other processes are found by polling every
@@ -164,11 +164,12 @@ impl Directory {
         self.shard(hash).load().get(hash).cloned()
     }
 
-    /// Returns the key with these hashes if it was removed from the snapshot recently, because the key or its owner was
+    /// Returns the API key with these hashes if it was removed from the snapshot recently, because the key or its owner was
     /// deleted.
     #[must_use]
     pub fn find_revoked(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
-        hashes.iter().find_map(|hash| self.revoked.find(&hash))
+        let revoked = self.revoked.find_any(hashes);
+        revoked.filter(|key| !key.is_session())
     }
 
     /// Returns the settings of an organization and its projects.

@@ -47,6 +47,8 @@ const GRANTS: &str = "\
     WHERE g.organization_id = $1 AND g.principal_type = $2 AND g.principal_id = $3 \
       AND (g.project_id = '' OR g.project_id = $4)";
 
+/// A session has the permissions of its user in the organization, as an admin key has.
+///
 /// Two joins on one column each let SQLite find the keys of a grant by an index; one join on either column would not.
 const GRANTS_OF_KEYS: &str = "\
     SELECT k.hash, g.role_id, r.permissions \
@@ -58,7 +60,13 @@ const GRANTS_OF_KEYS: &str = "\
     SELECT k.hash, g.role_id, NULL \
     FROM effective_grants g \
     JOIN api_keys k ON k.organization_id = g.organization_id AND k.service_account_id = g.principal_id \
-    WHERE g.organization_id = $1 AND g.principal_type = 'service_account' AND g.project_id = k.project_id";
+    WHERE g.organization_id = $1 AND g.principal_type = 'service_account' AND g.project_id = k.project_id \
+    UNION ALL \
+    SELECT s.hash, g.role_id, r.permissions \
+    FROM effective_grants g \
+    JOIN sessions s ON s.organization_id = g.organization_id AND s.user_id = g.principal_id \
+    LEFT JOIN roles r ON r.organization_id = g.organization_id AND r.id = g.role_id \
+    WHERE g.organization_id = $1 AND g.principal_type = 'user' AND g.project_id = ''";
 
 /// Reads the permissions of `principal` in the organization or in one of its projects. They result from the roles in the
 /// organization and in the project, the principal's own and those of its groups.
@@ -83,7 +91,7 @@ pub async fn permissions(
         .fold(PermissionSet::default(), PermissionSet::union))
 }
 
-/// Reads the permissions of the owners of all keys of the organization, in each key's project. A key that is missing in the
+/// Reads the permissions of the owners of all keys and sessions of the organization, in each key's project. A key that is missing in the
 /// result has an owner without roles.
 ///
 /// # Errors

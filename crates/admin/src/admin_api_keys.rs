@@ -3,12 +3,13 @@
 use base::ids::{KeyId, UserId};
 use base::name::Name;
 use base::permission::OrganizationRole;
-use base::{Permission, Result, UnixTime};
+use base::{Error, Permission, Result, UnixTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Order, Row};
 
+use crate::keys::rotate::{ReplacedKey, RotateKey, Rotation};
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, List, list_item, page_after};
 use crate::literal::literals;
@@ -23,6 +24,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{AdminApiKeysRead as CanRead, AdminApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/admin_api_keys";
     const ONE: &str = "/organization/admin_api_keys/{key_id}";
+    const ROTATE: &str = "/organization/admin_api_keys/{key_id}/rotate";
+    const REPLACE: &str = "Replaces an admin key of the caller by a new one. The old one works for some time beside it.";
     const CREATE: &str =
         "Creates an admin key for the owner of the calling key. The secret is shown once.";
     const DELETE: &str = "Deletes an admin key, which is refused from then on.";
@@ -31,6 +34,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         POST "admin-api-keys create", ALL, CanWrite, CREATE, create;
         GET "admin-api-keys retrieve", ONE, CanRead, "Retrieves an admin key, without its secret.", retrieve;
         DELETE "admin-api-keys delete", ONE, CanWrite, DELETE, delete;
+        POST "admin-api-keys rotate", ROTATE, CanWrite, REPLACE, rotate, extension;
     }
 }
 
@@ -180,4 +184,47 @@ async fn delete(
     keep_administrable(&mut cx, before).await?;
     let answer = Deleted::new(AdminApiKeyDeleted, &id);
     Ok(cx.done(Event::new(EventType::ApiKeyDeleted, &id, json!({})), answer))
+}
+
+/// A new key with its secret, which is shown only once, and the key that it replaces.
+#[derive(Serialize, JsonSchema)]
+struct RotatedAdminKey {
+    #[serde(flatten)]
+    key: AdminApiKey,
+    /// The secret. It is shown only here, and is not stored.
+    value: String,
+    replaces: ReplacedKey,
+}
+
+/// Rotates an admin key of the caller. With that of another user, the caller could act as this user.
+async fn rotate(
+    mut cx: Write,
+    ScopedId(_, id): ScopedId<Organization, KeyId>,
+    body: RotateKey,
+) -> Result<Done<RotatedAdminKey>> {
+    let old = keys::one(tenant_sql!(cx, KEYS, args![]), &id);
+    let old = cx.find(&id, old, AdminApiKey::read).await?;
+    let owner = cx.permit().user()?.clone();
+    if old.owner.id != owner {
+        let message = format!(
+            "The key '{id}' belongs to '{}', who alone can rotate it.",
+            old.owner.id
+        );
+        return Err(Error::refused("not_your_key", message));
+    }
+    let before = administrable_until(&mut cx).await?;
+    let rotated = keys::rotate::rotate(&mut cx, &id, NewOwner::Admin(&owner), body).await?;
+    keep_administrable(&mut cx, before).await?;
+    let Rotation {
+        issued,
+        replaced,
+        event,
+    } = rotated;
+    let key = keys::one(tenant_sql!(cx, KEYS, args![]), &issued.id);
+    let answer = RotatedAdminKey {
+        key: cx.find(&issued.id, key, AdminApiKey::read).await?,
+        value: issued.value.reveal(),
+        replaces: replaced,
+    };
+    Ok(cx.done(event, answer))
 }

@@ -79,6 +79,7 @@ impl JsonSchema for AuditLog {
                     "api_key": { "type": "object", "properties": {
                         "id": text(),
                         "type": { "type": "string", "enum": ["user", "service_account"] },
+                        "ip_address": text(),
                         "user": user,
                         "service_account": account,
                     } },

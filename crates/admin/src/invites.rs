@@ -14,6 +14,8 @@ use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
+pub use accept::accept_and_sign_in;
+
 use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::mail::{self, Mail};

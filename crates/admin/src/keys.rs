@@ -1,5 +1,7 @@
 //! Operations that are common to keys of all kinds.
 
+pub(crate) mod rotate;
+
 use access::Principal;
 use base::ids::{KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
@@ -68,6 +70,12 @@ inline_schema!(Lifetime, "Lifetime", |_| json_schema!({
 pub struct Scopes(PermissionList);
 
 impl Scopes {
+    /// Parses a JSON array of names, as the table has it.
+    #[must_use]
+    pub fn from_json(json: &str) -> Self {
+        Self(PermissionList::from_json(json))
+    }
+
     /// Returns the names as a JSON array, for the table.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -1,10 +1,12 @@
 //! The Administration API: the operations of all resources.
 
 pub mod admin_api_keys;
+pub mod api_keys;
 pub mod audit_logs;
 pub mod bodies;
 pub mod certificates;
 mod column;
+pub mod credentials;
 pub mod data_retention;
 pub mod groups;
 pub mod invites;
@@ -13,12 +15,15 @@ pub mod list;
 mod literal;
 pub mod lockout;
 pub mod mail;
+pub mod me;
 pub mod operation;
 pub mod organization;
 pub mod projects;
 mod role_scope;
 pub mod roles;
+pub mod search;
 mod services;
+pub mod sessions;
 mod setting;
 pub mod sign_ins;
 pub mod spend;
@@ -36,8 +41,12 @@ use operation::Operation;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     [
+        me::operations(),
+        me::api_keys::operations(),
         admin_api_keys::operations(),
+        api_keys::operations(),
         users::operations(),
+        users::sessions::operations(),
         invites::operations(),
         groups::operations(),
         groups::users::operations(),

@@ -1,7 +1,7 @@
 //! Services that the handlers share.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ::usage::{LastUsed, ModelFacts, Recorder, Reports, RetentionPeriods, Spend};
 use access::Directory;
@@ -9,6 +9,9 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
+
+use crate::projects::limits_now::RateLimitUsage;
+use crate::sessions::SessionLifetimes;
 
 /// Shared services of the program, as far as the Administration API needs them.
 pub struct Services {
@@ -30,10 +33,14 @@ pub struct Services {
     pub keep_bodies_days: u32,
     /// Retention of usage data.
     pub keep_usage: RetentionPeriods,
+    /// Use of rate limits on this node, once the gateway has started; none on a node without one.
+    pub rate_limit_usage: OnceLock<Box<dyn RateLimitUsage>>,
     /// Spend by month, from the ledger.
     pub spend: Spend,
     /// Times of the last activity of keys and users.
     pub last_used: LastUsed,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// Pepper for hashing keys.
     pub pepper: Pepper,
     /// Wall clock.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use access::Key;
-use base::Result;
+use base::{ClientAddress, Result};
 
 use crate::Services;
 use crate::operation::{Actor, AuditEntry, ChainHead, Event, append};
@@ -45,7 +45,7 @@ pub async fn record(services: &Services, refused: &RefusedKey) -> Result<()> {
         organization_id: key.organization.id.clone(),
         effective_at: services.clock.now(),
         project: head.default_project.take(),
-        actor: Actor::of(key),
+        actor: Actor::of(key).at(Some(ClientAddress(*address))),
         event: Event::sign_in_failed(reason, &message),
     };
     append(&mut transaction, &head, entry).await?;

@@ -1,5 +1,7 @@
 //! `/organization/users`: users of the organization.
 
+pub(crate) mod sessions;
+
 use base::email::email_key;
 use base::ids::{GroupId, Id, KeyId, ProjectId, RoleId, UserId};
 use base::name::Name;
@@ -19,6 +21,7 @@ use crate::operation::{
 };
 use crate::roles::Role;
 use crate::roles::grant::may_grant;
+use crate::search::Search;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -27,7 +30,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     const ONE: &str = "/organization/users/{user_id}";
     const UPDATE: &str =
         "Modifies a user's role in the organization, technical level or developer persona.";
-    const DELETE: &str = "Deletes a user with all memberships and keys.";
+    const DELETE: &str = "Deletes a user with all memberships, keys and sessions.";
     operations! {
         GET "users list", ALL, CanRead, "Lists the organization's users.", list;
         GET "users retrieve", ONE, CanRead, "Retrieves a user.", retrieve;
@@ -95,6 +98,8 @@ struct ListUsers {
     /// Only users with one of these e-mail addresses, in any case.
     #[serde(default)]
     emails: Separated<String>,
+    /// Only users whose name or e-mail address contains this text, in any case.
+    search: Option<Search>,
     /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
@@ -109,6 +114,9 @@ async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<Us
         let keys = query.emails.iter().map(|email| email_key(email));
         list.push(" AND u.email_key IN ").bind_list(keys);
     }
+    if let Some(search) = query.search {
+        search.within(&mut list, &["u.name", "u.email"]);
+    }
     let request = oldest_first(query.limit.0, query.after);
     cx.list(&request, list, whole, "u.id", User::read).await
 }
@@ -118,9 +126,17 @@ async fn retrieve(
     ScopedId(_, id): ScopedId<Organization, UserId>,
     _: NoParameters,
 ) -> Result<User> {
-    let mut one = tenant_sql!(cx, USERS, args![]);
-    one.push(" AND u.id = ").bind(&id);
-    cx.find(&id, one, User::read).await
+    one(&mut cx, &id).await
+}
+
+/// Returns the user with this id.
+///
+/// # Errors
+/// 404 if the user does not exist; the database's.
+pub(crate) async fn one(cx: &mut Read, id: &UserId) -> Result<User> {
+    let mut user = tenant_sql!(cx, USERS, args![]);
+    user.push(" AND u.id = ").bind(id);
+    cx.find(id, user, User::read).await
 }
 
 /// Finds the user with this id.
@@ -238,7 +254,7 @@ async fn base_role(cx: &mut Write, id: &RoleId) -> Result<OrganizationRole> {
     }
 }
 
-/// Deletes the user with all keys, memberships and role assignments.
+/// Deletes the user with all keys, sessions, memberships and role assignments.
 async fn delete(
     mut cx: Write,
     ScopedId(_, id): ScopedId<Organization, UserId>,
@@ -266,6 +282,10 @@ async fn delete(
     );
     let groups: Vec<GroupId> = cx.fetch_all(groups, |row| row.id("group_id")).await?;
     for text in [
+        tenant_sql!("DELETE FROM sessions WHERE organization_id = $1 AND user_id = $2"),
+        tenant_sql!("DELETE FROM passwords WHERE organization_id = $1 AND user_id = $2"),
+        tenant_sql!("DELETE FROM sign_in_links WHERE organization_id = $1 AND user_id = $2"),
+        tenant_sql!("DELETE FROM identities WHERE organization_id = $1 AND user_id = $2"),
         tenant_sql!(
             "DELETE FROM role_assignments WHERE organization_id = $1 AND principal_type = 'user' AND principal_id = $2"
         ),

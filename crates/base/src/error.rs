@@ -63,6 +63,13 @@ impl Error {
         Self::new(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), message)
     }
 
+    /// Returns 401: the session is unknown, has ended, or its user was deleted.
+    #[must_use]
+    pub fn session_ended() -> Self {
+        let message = "The session has ended. Sign in again.";
+        Self::new(StatusCode::UNAUTHORIZED, Some("session_ended"), message)
+    }
+
     /// Returns 401: the key is valid, but a client certificate is required and was not presented.
     #[must_use]
     pub fn no_client_certificate(message: impl Into<Cow<'static, str>>) -> Self {

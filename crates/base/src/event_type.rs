@@ -40,6 +40,8 @@ pub enum EventSubject {
     ArchivedProject,
     /// The organization itself, with all its keys and settings.
     Organization,
+    /// The sessions of the user that is the event's resource.
+    Sessions,
     /// Memberships and roles: the permissions of every key of the organization may have changed.
     Permissions,
     /// A setting of the organization, or of the event's project.
@@ -61,6 +63,14 @@ event_types! {
     }
     ArchivedProject {
         ProjectArchived = "project.archived",
+    }
+    Sessions {
+        LoginSucceeded = "login.succeeded",
+        LogoutSucceeded = "logout.succeeded",
+        SessionEnded = "x.session.ended",
+        UserSessionsEnded = "x.user.sessions.ended",
+        UserPasswordSet = "x.user.password.set",
+        UserPasswordRemoved = "x.user.password.removed",
     }
     Permissions {
         UserAdded = "user.added",
@@ -108,6 +118,9 @@ event_types! {
         SpendAlertUpdated = "x.spend_alert.updated",
         SpendAlertDeleted = "x.spend_alert.deleted",
         LoginFailed = "login.failed",
+        SignInLinkCreated = "x.sign_in_link.created",
+        UserIdentityLinked = "x.user.identity.linked",
+        UserIdentityUnlinked = "x.user.identity.unlinked",
         BodiesRead = "x.bodies.read",
     }
 }

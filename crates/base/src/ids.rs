@@ -119,6 +119,10 @@ ids! {
     RateLimitId = "rl-", "rate limit";
     /// An API key of any kind.
     KeyId = "key_", "API key";
+    /// A session of a user who has signed in.
+    SessionId = "sess_", "session";
+    /// A link that signs a user in once.
+    SignInLinkId = "link_", "sign-in link";
     /// An entry of the audit log.
     AuditLogId = "audit_log-", "audit log entry";
     /// A queued or sent email.

@@ -1,6 +1,7 @@
 //! Vocabulary of the domain: ids, permissions, audit event types, errors, time, money, secrets. No I/O, no async.
 
 pub mod budget;
+mod client_address;
 mod coding;
 pub mod email;
 mod entropy;
@@ -23,6 +24,7 @@ mod text_mark;
 pub mod time;
 
 pub use budget::{Budget, BudgetLimits, BudgetPermit, Exhausted};
+pub use client_address::ClientAddress;
 pub use coding::{Coding, MAX_ZSTD_WINDOW_LOG};
 pub use entropy::Entropy;
 pub use error::{Error, Result};

@@ -15,12 +15,16 @@ pub enum KeyKind {
     User,
     /// `sk-svcacct-…`: the gateway, for a service account.
     ServiceAccount,
+    /// `session-…`: the token in the cookie of a user who has signed in; neither the Administration API nor the gateway
+    /// accepts it.
+    Session,
 }
 
 names! { KeyKind {
     Admin = "admin",
     User = "user",
     ServiceAccount = "service_account",
+    Session = "session",
 }}
 
 impl KeyKind {
@@ -31,6 +35,7 @@ impl KeyKind {
             Self::Admin => "sk-admin-",
             Self::User => "sk-proj-",
             Self::ServiceAccount => "sk-svcacct-",
+            Self::Session => "session-",
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::budget::SpendBudget;
 use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
-use crate::limits::RateLimiter;
+use crate::limits::{RateLimitCounters, RateLimiter};
 use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
@@ -46,7 +46,11 @@ impl Gateway {
     /// The configuration of an upstream is invalid.
     pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
-        let metrics = Arc::new(GatewayMetrics::new(&options.upstreams, &options.models)?);
+        let metrics = Arc::new(GatewayMetrics::new(
+            &options.upstreams,
+            &options.models,
+            options.refusals.clone(),
+        )?);
         let drains = Drains::new(metrics.undrained.clone());
         tokens::prepare(upstreams.target_model_names());
         let upstream_tasks = upstreams.start_tasks();
@@ -83,6 +87,12 @@ impl Gateway {
     /// The metrics are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         self.0.metrics.register(registry)
+    }
+
+    /// Returns a view of the counters of rate limits.
+    #[must_use]
+    pub fn rate_limit_counters(&self) -> RateLimitCounters {
+        RateLimitCounters::of(&self.0.rate_limits.limiter)
     }
 
     /// Returns the number of answers that are drained in the background because their clients hung up.

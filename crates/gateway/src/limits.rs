@@ -8,9 +8,11 @@ mod status;
 use std::sync::Arc;
 
 use access::{LimitField, ModelLimits, Project};
-use base::ids::Id;
+use base::ids::{Id, ProjectId};
 use base::time::Stopwatch;
 use limiter::{Category, Descriptor, Limiter, Quantity, Request, Reservation, Window};
+
+pub use limiter::WindowUsage;
 
 pub(crate) use status::{RateLimitRefusal, RateLimitStatus};
 
@@ -78,7 +80,8 @@ impl From<Amounts> for RequestedAmounts {
     }
 }
 
-/// The limiter of all projects and models.
+/// The limiter of all projects and models. Clones share the counters.
+#[derive(Clone)]
 pub(crate) struct RateLimiter {
     limiter: Arc<Limiter<FIELD_COUNT>>,
     clock: Stopwatch,
@@ -115,6 +118,32 @@ impl RateLimiter {
         let reservation =
             reservation.map(|reservation| RateLimitReservation { reservation, clock });
         (reservation, status)
+    }
+}
+
+/// A view of the counters of rate limits, which changes nothing. Clones share the counters.
+#[derive(Clone)]
+pub struct RateLimitCounters(RateLimiter);
+
+impl RateLimitCounters {
+    pub(crate) fn of(limiter: &RateLimiter) -> Self {
+        Self(limiter.clone())
+    }
+
+    /// Returns the use of the windows of a project, by the name of the model, on this node. Models with empty windows are
+    /// left out.
+    #[must_use]
+    pub fn usage(&self, project: &ProjectId) -> Vec<(Arc<str>, Vec<(LimitField, WindowUsage)>)> {
+        let RateLimiter { limiter, clock } = &self.0;
+        let models = limiter.usage(clock.milliseconds(), project.as_str());
+        let fields = |windows: [WindowUsage; FIELD_COUNT]| {
+            let fields = LimitField::ALL.iter().copied();
+            fields.zip(windows).collect()
+        };
+        let models = models.into_iter();
+        models
+            .map(|(model, windows)| (model, fields(windows)))
+            .collect()
     }
 }
 

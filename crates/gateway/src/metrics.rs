@@ -4,13 +4,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
+use access::Key;
 use http::Uri;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 use proxy::UpstreamConfig;
-use usage::Outcome;
+use usage::{Outcome, Refusals};
 
 use crate::dialect::DIALECTS;
 
@@ -104,6 +105,7 @@ pub(crate) struct GatewayMetrics {
     /// Handles by endpoint, end and status class, created on first use.
     request_counters: Vec<OnceLock<IntCounter>>,
     refusals: IntCounterVec,
+    refusals_of_projects: Refusals,
     tokens: IntCounterVec,
     token_counters: HashMap<String, OnceLock<[IntCounter; 2]>>,
     /// Latency that the gateway added to a request.
@@ -119,6 +121,7 @@ impl GatewayMetrics {
     pub(crate) fn new(
         upstreams: &[UpstreamConfig],
         models: &BTreeSet<String>,
+        refusals_of_projects: Refusals,
     ) -> prometheus::Result<Self> {
         let first_chunks = histograms(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
@@ -161,6 +164,7 @@ impl GatewayMetrics {
                 "Requests refused by the gateway, by error code.",
                 &["code"],
             )?,
+            refusals_of_projects,
             tokens: counters(
                 "orgplane_tokens_total",
                 "Tokens metered by the gateway, by the upstream's name of the model.",
@@ -219,9 +223,16 @@ impl GatewayMetrics {
         counter.get_or_init(make).inc();
     }
 
-    /// Counts a refusal with this error code.
-    pub(crate) fn count_refusal(&self, code: &'static str) {
+    /// Counts a refusal with this error code, for the project of the key if it is known.
+    pub(crate) fn count_refusal(&self, key: Option<&Key>, code: &'static str) {
         self.refusals.with_label_values(&[code]).inc();
+        if let Some(key) = key
+            && let Some(project) = &key.project
+        {
+            let organization = &key.organization.id;
+            self.refusals_of_projects
+                .count(organization, &project.id, code);
+        }
     }
 
     /// Counts input and output tokens of a model, by the upstream's name of the model.

@@ -10,7 +10,7 @@ use base::{Budget, Clock};
 use bodies::Bodies;
 use proxy::{UpstreamConfig, UpstreamConfigError};
 use telemetry::Tracer;
-use usage::{DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, Spend};
+use usage::{DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, Refusals, Spend};
 
 use crate::budget::UnpricedModels;
 use crate::flow::FlowLimits;
@@ -44,6 +44,8 @@ pub struct GatewayOptions {
     pub facts: ModelFacts,
     /// Durable reservations of money for what outlives a request.
     pub reservations: DurableReservations,
+    /// Counter of refused requests by project.
+    pub refusals: Refusals,
     /// Recorder of the last use of keys.
     pub last_used: LastUsed,
     /// Store of request and response bodies, if bodies are kept.

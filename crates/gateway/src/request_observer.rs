@@ -158,7 +158,8 @@ impl RequestObserver {
             Ok(status) => (RequestEnd::Answered, status, None),
             Err(error) => {
                 let code = error.code.unwrap_or("internal_error");
-                observation.metrics.count_refusal(code);
+                let key = observation.key.as_deref();
+                observation.metrics.count_refusal(key, code);
                 (RequestEnd::Refused, error.status, Some(code))
             }
         };

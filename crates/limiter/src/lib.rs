@@ -96,6 +96,17 @@ pub struct LimitUsage {
     pub reset: u64,
 }
 
+/// The use of a quantity's window under one name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowUsage {
+    /// The amount in the window, what is reserved included.
+    pub used: i64,
+    /// The part of `used` that is reserved for requests under way.
+    pub reserved: i64,
+    /// The milliseconds until the window is empty, if nothing else is taken.
+    pub reset: u64,
+}
+
 /// The tightest limit of each category, after a request was admitted or refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -144,6 +155,12 @@ impl<const N: usize> Limiter<N> {
         (reservation, status)
     }
 
+    /// Returns the use of the windows of a tenant, by name. Names with empty windows are left out.
+    #[must_use]
+    pub fn usage(&self, now: u64, tenant: &str) -> Vec<(Arc<str>, [WindowUsage; N])> {
+        self.shard(tenant).usage(&self.quantities, now, tenant)
+    }
+
     fn shard(&self, tenant: &str) -> impl std::ops::DerefMut<Target = Shard<N>> {
         // Tenant ids end in random characters, so the sum of the bytes spreads them as well as a hash would.
         let sum: usize = tenant.bytes().map(usize::from).sum();
@@ -170,7 +187,7 @@ impl<const N: usize> Reservation<N> {
 
     /// Leaves the reserved amounts counted, for a request whose consumption will never be known.
     pub fn forfeit(mut self) {
-        self.taken = None;
+        self.release(0, &Amounts::default());
     }
 
     fn release(&mut self, now: u64, consumed: &Amounts<N>) {

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use crate::amounts::{Amounts, Request};
 use crate::window::Counter;
-use crate::{Category, Denial, Descriptor, Exceeded, LimitUsage, Quantity, Status};
+use crate::{Category, Denial, Descriptor, Exceeded, LimitUsage, Quantity, Status, WindowUsage};
 
 /// The most names that are counted for a tenant at a time.
 pub const MAX_NAMES_PER_TENANT: usize = 1024;
@@ -80,6 +80,20 @@ impl<const N: usize> Shard<N> {
                 counters.settle(quantities, taken.at, now, amounts, consumed);
             }
         }
+    }
+
+    /// Returns the use of the windows of a tenant's names that are not empty.
+    pub(crate) fn usage(
+        &mut self,
+        quantities: &[Quantity; N],
+        now: u64,
+        tenant: &str,
+    ) -> Vec<(Arc<str>, [WindowUsage; N])> {
+        let now = self.advance(now);
+        let counters = self.tenants.get_mut(tenant).into_iter().flatten();
+        let busy = counters.filter(|(_, counters)| !counters.is_idle(quantities, now));
+        busy.map(|(name, counters)| (Arc::clone(name), counters.usage(quantities, now)))
+            .collect()
     }
 
     /// Returns the later of `now` and the latest time that was seen.
@@ -175,7 +189,7 @@ fn take<const N: usize>(
     for (descriptor, amounts) in descriptors.iter().zip(admitted) {
         if let Some((name, counters)) = tenant.get_key_value_mut(descriptor.name) {
             taken.push((Arc::clone(name), amounts));
-            counters.add(quantities, now, &amounts);
+            counters.reserve(quantities, now, &amounts);
         }
     }
     Ok(taken)
@@ -281,13 +295,25 @@ impl<const N: usize> Counters<N> {
         worst.map_or(Ok(amounts), Err)
     }
 
-    fn add(&mut self, quantities: &[Quantity; N], now: u64, amounts: &Amounts<N>) {
+    fn reserve(&mut self, quantities: &[Quantity; N], now: u64, amounts: &Amounts<N>) {
         let counters = self.0.iter_mut().zip(quantities).enumerate();
         for (index, (counter, quantity)) in counters {
             if let Some(amount) = amounts.get(index) {
-                counter.add(quantity.window, now, amount);
+                counter.reserve(quantity.window, now, amount);
             }
         }
+    }
+
+    /// Returns the use of each window.
+    fn usage(&mut self, quantities: &[Quantity; N], now: u64) -> [WindowUsage; N] {
+        std::array::from_fn(|index| {
+            let (counter, window) = (&mut self.0[index], quantities[index].window);
+            WindowUsage {
+                used: counter.sum(window, now),
+                reserved: counter.reserved(),
+                reset: counter.time_until(window, now, 0),
+            }
+        })
     }
 
     /// Corrects amounts that were taken at `at` to those that were consumed, as far as they are known: a surplus is refunded to
@@ -302,12 +328,12 @@ impl<const N: usize> Counters<N> {
     ) {
         let counters = self.0.iter_mut().zip(quantities).enumerate();
         for (index, (counter, Quantity { window, .. })) in counters {
-            let (Some(taken), Some(consumed)) = (taken.get(index), consumed.get(index)) else {
+            let Some(taken) = taken.get(index) else {
                 continue;
             };
-            if consumed < taken {
-                counter.refund(*window, at, taken - consumed);
-            } else if consumed > taken {
+            let consumed = consumed.get(index).unwrap_or(taken);
+            counter.release(*window, at, taken, (taken - consumed).max(0));
+            if consumed > taken {
                 counter.add(*window, now, consumed - taken);
             }
         }

@@ -184,6 +184,58 @@ fn idle_counters_are_removed_and_a_tenant_cannot_fill_the_memory() {
     assert_eq!(shard.pairs, 1);
 }
 
+#[test]
+fn usage_has_what_is_reserved_until_it_is_settled_and_never_beyond_the_window() {
+    let limiter = Limiter::new(QUANTITIES);
+    let descriptor = |name| Descriptor {
+        name,
+        limits: [None; QUANTITY_COUNT],
+    };
+    let usage = |now: u64, quantity: usize| {
+        let names = limiter.usage(now, TENANT);
+        let found = names.iter().find(|(name, _)| &**name == "m");
+        found.map(|(_, windows)| {
+            let window = windows[quantity];
+            (window.used, window.reserved, window.reset)
+        })
+    };
+    let reserve = |now: u64, amount: i64| {
+        let (reserved, _) = limiter.reserve(now, TENANT, &[descriptor("m")], &tokens(amount));
+        reserved.expect("there is no limit")
+    };
+    assert_eq!(usage(0, TOKENS_PER_MINUTE), None);
+    let (first, second) = (reserve(0, 10), reserve(500, 20));
+    let third = reserve(2_000, 30);
+    assert_eq!(usage(2_000, TOKENS_PER_MINUTE), Some((60, 60, 61_000)));
+    assert_eq!(usage(2_000, IMAGES_PER_MINUTE), Some((0, 0, 0)));
+    first.settle(2_000, &Amounts::default().with(TOKENS_PER_MINUTE, 4));
+    assert_eq!(usage(2_000, TOKENS_PER_MINUTE), Some((54, 50, 61_000)));
+    // What was consumed is not known: it stays counted, and may no longer change.
+    second.forfeit();
+    assert_eq!(usage(2_000, TOKENS_PER_MINUTE), Some((54, 30, 61_000)));
+    assert_eq!(
+        usage(2_000, REQUESTS_PER_DAY).map(|(used, reserved, _)| (used, reserved)),
+        Some((3, 1))
+    );
+    // The reservation is older than the window of a minute, and within that of a day.
+    assert_eq!(usage(2 * MINUTE_LEN, TOKENS_PER_MINUTE), Some((0, 0, 0)));
+    third.settle(
+        2 * MINUTE_LEN,
+        &Amounts::default().with(TOKENS_PER_MINUTE, 35),
+    );
+    assert_eq!(
+        usage(2 * MINUTE_LEN, TOKENS_PER_MINUTE),
+        Some((5, 0, 61_000))
+    );
+    let of_day = usage(2 * MINUTE_LEN, REQUESTS_PER_DAY);
+    assert_eq!(
+        of_day.map(|(used, reserved, _)| (used, reserved)),
+        Some((3, 0))
+    );
+    assert_eq!(usage(3 * DAY_LEN, TOKENS_PER_MINUTE), None);
+    assert_eq!(limiter.usage(0, "proj_2"), []);
+}
+
 /// The admitted amounts: the time, the name, and the amount of each quantity.
 type Admitted = Vec<(u64, usize, [i64; QUANTITY_COUNT])>;
 
@@ -325,6 +377,22 @@ impl Compared {
         Ok(())
     }
 
+    /// Checks that what is reserved is that of the open reservations within the window.
+    fn check_reserved(&mut self, now: u64) -> Result<(), TestCaseError> {
+        for (name, windows) in self.shard.usage(&QUANTITIES, now, TENANT) {
+            for (quantity, (window, bucket)) in LENGTHS.into_iter().enumerate() {
+                let is_within = |at: u64| (at / bucket + 1) * bucket + window > now;
+                let open = self.open.iter().filter(|(taken, _)| is_within(taken.at));
+                let of_name = open.flat_map(|(taken, _)| &taken.names);
+                let of_name = of_name.filter(|(taken, _)| *taken == name);
+                let reserved: i64 = of_name.filter_map(|(_, all)| all.get(quantity)).sum();
+                prop_assert_eq!(windows[quantity].reserved, reserved);
+                prop_assert!(windows[quantity].used >= reserved);
+            }
+        }
+        Ok(())
+    }
+
     fn settle(&mut self, now: u64, which: Index, consumed: &Amounts<QUANTITY_COUNT>) {
         if self.open.is_empty() {
             return;
@@ -375,6 +443,7 @@ proptest! {
                 Step::Refund(which) => compared.settle(now, which, &Amounts::zero()),
                 Step::Limit(name, quantity, limit) => compared.limits[name][quantity] = Some(limit),
             }
+            compared.check_reserved(now)?;
         }
     }
 }

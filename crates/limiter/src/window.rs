@@ -33,44 +33,76 @@ impl Window {
 /// The amounts in a window, by bucket. Times never run backwards.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter {
-    /// The number and the amount of each bucket in which anything was taken, oldest first.
-    buckets: VecDeque<(u64, i64)>,
+    /// The buckets in which anything was taken, oldest first.
+    buckets: VecDeque<Bucket>,
     sum: i64,
+}
+
+/// A part of a window.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    number: u64,
+    amount: i64,
+    /// The part of the amount that is reserved, and may still change.
+    reserved: i64,
 }
 
 impl Counter {
     /// Returns the sum of the window that ends at `now`, and removes the buckets that have left it.
     pub(crate) fn sum(&mut self, window: Window, now: u64) -> i64 {
-        while let Some((bucket, amount)) = self.buckets.front().copied()
-            && window.expiry(bucket) <= now
+        while let Some(bucket) = self.buckets.front().copied()
+            && window.expiry(bucket.number) <= now
         {
             self.buckets.pop_front();
-            self.sum -= amount;
+            self.sum -= bucket.amount;
         }
         self.sum
     }
 
-    /// Adds an amount at `now`.
+    /// Returns the part of the sum that is reserved. Must be called after [`Counter::sum`].
+    pub(crate) fn reserved(&self) -> i64 {
+        self.buckets.iter().map(|bucket| bucket.reserved).sum()
+    }
+
+    /// Adds a consumed amount at `now`.
     pub(crate) fn add(&mut self, window: Window, now: u64, amount: i64) {
-        let current = now / window.bucket;
+        self.insert(window, now, amount, 0);
+    }
+
+    /// Adds a reserved amount at `now`.
+    pub(crate) fn reserve(&mut self, window: Window, now: u64, amount: i64) {
+        self.insert(window, now, amount, amount);
+    }
+
+    fn insert(&mut self, window: Window, now: u64, amount: i64, reserved: i64) {
+        let number = now / window.bucket;
         // Removing old buckets here bounds their number.
         self.sum(window, now);
         match self.buckets.back_mut() {
-            Some((bucket, sum)) if *bucket == current => *sum += amount,
-            _ => self.buckets.push_back((current, amount)),
+            Some(bucket) if bucket.number == number => {
+                bucket.amount += amount;
+                bucket.reserved += reserved;
+            }
+            _ => self.buckets.push_back(Bucket {
+                number,
+                amount,
+                reserved,
+            }),
         }
         self.sum += amount;
     }
 
-    /// Refunds a part of what was added at the time `at`, unless its bucket has left the window.
-    pub(crate) fn refund(&mut self, window: Window, at: u64, amount: i64) {
+    /// Ends a reservation of the time `at`, and refunds a part of it, unless its bucket has left the window.
+    pub(crate) fn release(&mut self, window: Window, at: u64, reserved: i64, refund: i64) {
         let number = at / window.bucket;
         let found = self
             .buckets
-            .binary_search_by_key(&number, |(bucket, _)| *bucket);
+            .binary_search_by_key(&number, |bucket| bucket.number);
         if let Ok(index) = found {
-            self.buckets[index].1 -= amount;
-            self.sum -= amount;
+            let bucket = &mut self.buckets[index];
+            bucket.reserved -= reserved;
+            bucket.amount -= refund;
+            self.sum -= refund;
         }
     }
 
@@ -80,10 +112,10 @@ impl Counter {
         let mut buckets = self.buckets.iter();
         let mut end = now;
         while sum > target
-            && let Some((bucket, amount)) = buckets.next()
+            && let Some(bucket) = buckets.next()
         {
-            sum -= amount;
-            end = window.expiry(*bucket);
+            sum -= bucket.amount;
+            end = window.expiry(bucket.number);
         }
         end.saturating_sub(now)
     }
@@ -91,6 +123,6 @@ impl Counter {
     /// True if the window at `now` holds nothing.
     pub(crate) fn is_idle(&self, window: Window, now: u64) -> bool {
         let newest = self.buckets.back();
-        newest.is_none_or(|(bucket, _)| window.expiry(*bucket) <= now)
+        newest.is_none_or(|bucket| window.expiry(bucket.number) <= now)
     }
 }

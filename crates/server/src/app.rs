@@ -1,12 +1,13 @@
 //! The application: store, ledger recorder, Administration API and gateway.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use access::Directory;
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
+use admin::sessions::SessionLifetimes;
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
@@ -24,14 +25,16 @@ use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
-    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Reports,
-    Retention, RetentionPeriods, Spend,
+    DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
+    Reports, Retention, RetentionPeriods, Spend,
 };
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
+use crate::console::ConsoleService;
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
+use crate::limits_now;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
@@ -62,6 +65,8 @@ pub struct AppOptions {
     pub durability: Durability,
     /// Base URL under which clients reach this server; used in mails.
     pub public_url: String,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// Mail server; without one, mails stay in the outbox.
     pub smtp: Option<Smtp>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -74,6 +79,8 @@ pub struct AppOptions {
     pub tracing: Option<TracingOptions>,
     /// Cross-origin policy for browsers.
     pub cors: Cors,
+    /// True to serve the console.
+    pub has_console: bool,
     /// True if metrics have their own listener, served by [`App::metrics_router`].
     pub has_metrics_apart: bool,
 }
@@ -85,6 +92,7 @@ pub struct App {
     gateway_task: GatewayTask,
     recorder_task: RecorderTask,
     last_used_task: TaskHandle,
+    refusals_task: TaskHandle,
     bodies_task: BodiesTask,
     retention_task: TaskHandle,
     mailer_task: TaskHandle,
@@ -94,6 +102,7 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
+    has_console: bool,
     authentication: Arc<AuthenticationGuard>,
     following: TaskHandle,
     /// Health of every background task.
@@ -129,6 +138,7 @@ impl App {
         let mailer = start_mailer(store.clone(), pepper.clone(), clock.clone(), options.smtp);
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
         let services = Arc::new(Services {
+            rate_limit_usage: OnceLock::new(),
             usage: patient.usage().for_background(),
             reports: Reports::new(patient.usage().for_reports()),
             keep_bodies_days: options.keep_bodies_days,
@@ -145,17 +155,22 @@ impl App {
             entropy: options.entropy,
             ids: options.ids,
             public_url: options.public_url,
+            session_lifetimes: options.session_lifetimes,
             body_memory: options.bounds.body_memory(),
         });
         let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
+        let (refusals, refusals_task) =
+            Refusals::start(services.usage.clone(), services.clock.clone());
         let (gateway, gateway_task) = Gateway::start(GatewayOptions {
             prices,
+            refusals,
             unpriced: options.unpriced,
             upstreams,
             durability: options.durability,
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         })?;
+        limits_now::wire(&services, &gateway);
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let app = Self {
             retention_task: start_retention(&services),
@@ -167,11 +182,13 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
+            has_console: options.has_console,
             services,
             gateway,
             gateway_task,
             recorder_task,
             last_used_task,
+            refusals_task,
             bodies_task,
             mailer_task: mailer,
             following,
@@ -192,6 +209,7 @@ impl App {
             self.following.health(),
             self.recorder_task.health(),
             self.last_used_task.health(),
+            self.refusals_task.health(),
             self.bodies_task.health(),
             self.retention_task.health(),
             self.mailer_task.health(),
@@ -220,6 +238,9 @@ impl App {
             readiness: Readiness::new(self.healths.clone()),
             authentication: Arc::clone(&self.authentication),
             cors: self.cors.clone(),
+            console: self
+                .has_console
+                .then(|| ConsoleService::new(&self.services)),
         })
     }
 
@@ -266,6 +287,7 @@ impl App {
         };
         tokio::join!(
             last(stop, "last uses", self.last_used_task.stop()),
+            last(stop, "refusals", self.refusals_task.stop()),
             last(stop, "bodies", self.bodies_task.stop()),
             last(stop, "usage retention", self.retention_task.stop()),
             last(stop, "spend alerts", self.spend_alerts_task.stop()),
@@ -334,6 +356,7 @@ fn gateway_options(
             Arc::clone(&services.ids),
             services.clock.clone(),
         ),
+        refusals: Refusals::new(services.clock.clone()),
         last_used: services.last_used.clone(),
         bodies: None,
         pepper: services.pepper.clone(),

@@ -13,12 +13,11 @@ use access::{Key, KeyHashes};
 use admin::Services;
 use admin::sign_ins::RefusedKey;
 use base::secret::bearer;
-use base::{Error, LogSampler};
+use base::{ClientAddress, Error, LogSampler};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::client_address::ClientAddress;
 use failure_recorder::FailureRecorder;
 use tasks::Health;
 use throttle::Throttle;

@@ -1,4 +1,4 @@
-//! Address of the client of a request: the peer, or the client reported by a trusted proxy.
+//! Address of the client of a request: the peer, or the client that a trusted proxy reports.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,10 +27,6 @@ impl ClientNetwork {
         })
     }
 }
-
-/// Address of the client of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// Proxies whose `x-forwarded-for` or `forwarded` headers are trusted. Clones share the list.
 #[derive(Clone, Debug, Default)]

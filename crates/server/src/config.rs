@@ -1,6 +1,7 @@
 //! Configuration of the program. Precedence: flags, environment, file, defaults.
 
 mod bodies;
+mod console;
 mod cors;
 mod database;
 mod gateway;
@@ -9,6 +10,7 @@ mod model;
 mod overrides;
 mod reference;
 mod server;
+mod sign_in;
 mod smtp;
 mod source;
 mod spend;
@@ -25,12 +27,14 @@ use std::time::Duration;
 use ::gateway::{Durability, UnpricedModels};
 use ::telemetry::TracingOptions;
 use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
+use admin::sessions::SessionLifetimes;
 use anyhow::Context;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
+use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
@@ -38,6 +42,7 @@ use metering::MeteringTable;
 pub use overrides::Overrides;
 pub use reference::reference;
 use server::ServerTable;
+use sign_in::SignInTable;
 pub use smtp::SmtpServer;
 use smtp::SmtpTable;
 pub use source::Source;
@@ -49,6 +54,7 @@ pub use upstream::Upstream;
 use usage::UsageTable;
 
 use crate::cors::Cors;
+use crate::public_url::{self, default_public_url};
 
 /// Configuration file read if no other is named and this one exists.
 const DEFAULT_FILE: &str = "orgplane.toml";
@@ -63,6 +69,8 @@ pub struct Config {
     pub database_connections: usize,
     /// Base URL under which clients reach the server.
     pub public_url: String,
+    /// Lifetimes of sessions.
+    pub session_lifetimes: SessionLifetimes,
     /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
     /// Upstream model servers.
@@ -97,6 +105,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Cross-origin policy for browsers.
     pub cors: Cors,
+    /// True if the console is served.
+    pub has_console: bool,
     /// Contents of the files, to detect changes.
     pub source: Source,
 }
@@ -115,8 +125,9 @@ struct ConfigFile {
     /// Maximum number of connections of a node to PostgreSQL; 6 to 1000.
     #[schemars(extend("x-default" = "12"))]
     database_connections: Option<usize>,
-    /// Base URL under which clients reach this server; used in mails.
-    #[schemars(extend("x-default" = "`http://` or `https://` and `listen`"))]
+    /// Base URL under which clients reach this server; used in mails and by the pages for browsers, which work under no other
+    /// address.
+    #[schemars(extend("x-default" = "`http://localhost:` and the port of `listen`; `https://` with `tls.certificate`"))]
     public_url: Option<String>,
     /// File with the secret that keys are hashed with; created with mode 0600.
     #[schemars(extend("x-default" = "`orgplane.secret` beside the database"))]
@@ -129,6 +140,8 @@ struct ConfigFile {
     server: ServerTable,
     tls: TlsTable,
     cors: CorsTable,
+    console: ConsoleTable,
+    sign_in: SignInTable,
     upstream: Vec<Upstream>,
     gateway: GatewayTable,
     objects: ObjectsTable,
@@ -172,11 +185,10 @@ impl Config {
         let connections = overrides.database_connections.or(file.database_connections);
         Ok(Self {
             database_connections: database::connections(connections)?,
-            public_url: overrides
-                .public_url
-                .clone()
-                .or(file.public_url)
-                .unwrap_or_else(|| format!("{}://{listen}", tls.scheme())),
+            public_url: match overrides.public_url.clone().or(file.public_url) {
+                Some(url) => public_url::checked(url)?,
+                None => default_public_url(tls.scheme(), listen),
+            },
             secret_file: secret_file.unwrap_or_else(|| beside(&database)),
             prices: prices.with_overrides(PriceBook::from_entries(file.price)),
             unpriced: file.spend.unpriced(),
@@ -196,11 +208,22 @@ impl Config {
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
             cors: file.cors.cors()?,
+            has_console: file.console.is_enabled(),
+            session_lifetimes: file.sign_in.lifetimes()?,
             source,
             tls,
             listen,
             database,
         })
+    }
+
+    /// Returns the base URL, with the port of `bound` in place of port 0.
+    pub(crate) fn public_url_at(&self, bound: SocketAddr) -> String {
+        let default = default_public_url(self.tls.scheme(), self.listen);
+        if self.listen.port() == 0 && self.public_url == default {
+            return default_public_url(self.tls.scheme(), bound);
+        }
+        self.public_url.clone()
     }
 
     /// Returns the URL of the database without its password.
@@ -235,6 +258,8 @@ impl Config {
             tls: &'a TlsConfig,
             server: ServerTable,
             cors: CorsTable,
+            console: ConsoleTable,
+            sign_in: SignInTable,
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
@@ -260,6 +285,8 @@ impl Config {
             tls: &self.tls,
             server: ServerTable::shown(self),
             cors: CorsTable::shown(&self.cors),
+            console: ConsoleTable::shown(self.has_console),
+            sign_in: SignInTable::shown(self.session_lifetimes),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)
@@ -342,7 +369,7 @@ mod tests {
         .expect("loaded");
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.secret_file, Path::new("/a/orgplane.secret"));
-        assert_eq!(config.public_url, "http://127.0.0.1:2");
+        assert_eq!(config.public_url, "http://localhost:2");
     }
 
     #[test]
@@ -350,12 +377,31 @@ mod tests {
         let text =
             "[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\nclient_certificate_header_from = ['::1']";
         let config = load(text).expect("loaded");
-        assert_eq!(config.public_url, "https://127.0.0.1:8080");
+        assert_eq!(config.public_url, "https://localhost:8080");
         let shown = config.show().expect("TOML");
         assert!(
             shown.contains(&text.replace('\'', "\"").replace("::1", "::1/128")),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn base_url_has_the_port_that_the_system_chose_unless_it_is_configured() {
+        let bound = SocketAddr::from(([127, 0, 0, 1], 4321));
+        for (text, expected) in [
+            ("listen = '127.0.0.1:0'", "http://localhost:4321"),
+            ("listen = '127.0.0.1:1'", "http://localhost:1"),
+            (
+                "listen = '127.0.0.1:0'\npublic_url = 'https://plane.example'",
+                "https://plane.example",
+            ),
+        ] {
+            let config = load(text).expect("loaded");
+            assert_eq!(config.public_url_at(bound), expected);
+        }
+        let error = load("public_url = 'plane.example'").err();
+        let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.contains("http:// or https://"), "{error}");
     }
 
     #[test]

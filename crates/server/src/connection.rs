@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::BoxError;
 use axum::response::Response;
-use base::Error;
+use base::{ClientAddress, Error};
 use gateway::{PeerCertificates, UpgradeSlot};
 use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use tower::{Service, service_fn};
 
 use crate::activity::{ActiveRequest, Activity, FIRST_REQUEST_TIMEOUT};
-use crate::client_address::{ClientAddress, TrustedProxies};
+use crate::client_address::TrustedProxies;
 use crate::connection_limiter::ConnectionPermit;
 use crate::protocol_detect::ProtocolDetectTimeout;
 use crate::stream_executor::{ResponseBody, StreamExecutor};
@@ -46,8 +46,13 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum time that a closing connection stays open without a running request.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Headers of W3C trace context.
-const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+/// Headers that only trusted proxies may set: W3C trace context, and the origin that the client asked for.
+const PROXY_HEADERS: [&str; 4] = [
+    "traceparent",
+    "tracestate",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
 
 #[cfg(test)]
 mod tests;
@@ -335,8 +340,7 @@ impl Peer {
         let address = if self.proxies.contains(self.address) {
             self.proxies.client(self.address, request.headers())
         } else {
-            // Only trusted proxies may set the trace context.
-            for name in TRACE_HEADERS {
+            for name in PROXY_HEADERS {
                 request.headers_mut().remove(name);
             }
             self.address

@@ -22,6 +22,7 @@ use telemetry::Tracer;
 use tower::Service;
 
 use crate::authentication::{Attempt, AuthenticationGuard};
+use crate::console::{ConsoleService, is_console};
 use crate::cors::Cors;
 use crate::drain_body::DrainBody;
 use crate::metrics::Metrics;
@@ -46,6 +47,8 @@ pub(crate) struct HttpServiceParts {
     pub(crate) readiness: Readiness,
     pub(crate) authentication: Arc<AuthenticationGuard>,
     pub(crate) cors: Cors,
+    /// The console; absent if it is switched off.
+    pub(crate) console: Option<ConsoleService>,
 }
 
 impl HttpService {
@@ -165,6 +168,11 @@ impl HttpServiceParts {
         let path = request.uri().path();
         if path.starts_with(ASSETS_PATH) {
             return assets(&request);
+        }
+        if let Some(console) = &self.console
+            && is_console(path)
+        {
+            return console.answer(request).await;
         }
         if is_administration(path) || !path.starts_with("/v1/") {
             let refusal = NotOffered::check(request.method().as_str(), path).err();

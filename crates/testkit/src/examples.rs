@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use admin::operation::{Effect, Operation, document};
 use admin::operations;
+use base::ids::{Id, UserId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -20,19 +21,42 @@ pub use schemas::{entry, is_list, query_parameters, resolved};
 
 use schemas::Alternatives;
 
-/// Collections without a `POST` at their path, with the operations that add items, if any.
-const ADDED_BY: [(&str, Option<&str>); 4] = [
+/// The addition of items to a collection without a `POST` at its path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Addition {
+    /// The operation with this command adds an item.
+    Operation(&'static str),
+    /// A sign-in of the user in the path adds a session.
+    SignIn,
+    /// The configuration has the items.
+    Configuration,
+}
+
+/// Collections without a `POST` at their path.
+const ADDED_BY: [(&str, Addition); 6] = [
     // Every change is an entry.
-    ("/organization/audit_logs", Some("groups create")),
+    (
+        "/organization/audit_logs",
+        Addition::Operation("groups create"),
+    ),
+    // Keys of all projects.
+    (
+        "/organization/api_keys",
+        Addition::Operation("me:api-keys create"),
+    ),
     // A user joins by an invitation.
-    ("/organization/users", Some("invites accept")),
+    ("/organization/users", Addition::Operation("invites accept")),
     // A project lists the certificates of its organization.
     (
         "/organization/projects/{project_id}/certificates",
-        Some("certificates create"),
+        Addition::Operation("certificates create"),
     ),
     // Models come from the configuration.
-    ("/organization/projects/{project_id}/rate_limits", None),
+    (
+        "/organization/projects/{project_id}/rate_limits",
+        Addition::Configuration,
+    ),
+    ("/organization/users/{user_id}/sessions", Addition::SignIn),
 ];
 
 /// Operations that need another operation with the same body before them, by the last segments of both paths.
@@ -52,18 +76,25 @@ pub fn operation(command: &str) -> Operation {
 /// Returns the operation that adds an item to the collection at `path`.
 #[must_use]
 pub fn adder(path: &str) -> Option<Operation> {
-    match ADDED_BY.iter().find(|(collection, _)| *collection == path) {
-        Some((_, command)) => command.map(operation),
+    match addition(path) {
+        Some(Addition::Operation(command)) => Some(operation(command)),
+        Some(Addition::SignIn | Addition::Configuration) => None,
         None => operations()
             .into_iter()
             .find(|operation| operation.method == Method::POST && operation.path == path),
     }
 }
 
-/// Returns true if no operation adds to the collection at `path`.
+fn addition(path: &str) -> Option<Addition> {
+    let mut all = ADDED_BY.iter();
+    let found = all.find(|(collection, _)| *collection == path);
+    found.map(|(_, addition)| *addition)
+}
+
+/// Returns true if nothing adds to the collection at `path`.
 #[must_use]
 pub fn is_fixed(path: &str) -> bool {
-    ADDED_BY.contains(&(path, None))
+    addition(path) == Some(Addition::Configuration)
 }
 
 /// The fields of a body that are filled in.
@@ -200,6 +231,30 @@ impl<'a> Examples<'a> {
                 self.client.post(&path, body.clone()).await.ok();
             }
         }
+    }
+
+    /// Adds an item to the collection at `path`.
+    ///
+    /// # Panics
+    /// The item is refused, or nothing adds any.
+    pub async fn add(&self, path: &str, ids: &Ids) {
+        if addition(path) == Some(Addition::SignIn) {
+            self.sign_in(ids).await;
+            return;
+        }
+        let adder = adder(path).unwrap_or_else(|| {
+            panic!("say in ADDED_BY of testkit/src/examples.rs what adds to {path}")
+        });
+        let body = self.body(&adder, ids, Fill::Required).await;
+        self.let_time_pass();
+        self.send(&adder, ids, &body).await.ok();
+    }
+
+    /// Signs in the user that paths name.
+    async fn sign_in(&self, ids: &Ids) {
+        self.let_time_pass();
+        let user = ids.at("/organization/users/{user_id}").id.clone();
+        self.server.sign_in(&UserId::from_text(user)).await;
     }
 
     /// Advances the clock by a second for every other call.

@@ -1,11 +1,12 @@
 //! An organization that operations of the Administration API set up and change, on any store of the test's process.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use access::Directory;
 use admin::Services;
 use admin::organization::{self, Bootstrap, NewOrganization};
+use admin::sessions::SessionLifetimes;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{MethodFilter, on};
@@ -273,6 +274,7 @@ fn services(parts: NodeParts) -> Services {
     let (clock, entropy) = (parts.clock, Entropy::operating_system());
     let (last_used, _) = LastUsed::start(parts.store.clone(), clock.clone());
     Services {
+        rate_limit_usage: OnceLock::new(),
         usage: parts.store.usage().for_background(),
         reports: Reports::new(parts.store.usage().for_reports()),
         keep_bodies_days: 0,
@@ -289,6 +291,7 @@ fn services(parts: NodeParts) -> Services {
         clock,
         entropy,
         public_url: "https://orgplane.example".to_owned(),
+        session_lifetimes: SessionLifetimes::default(),
         body_memory: Budget::new(BudgetLimits::shared(BODY_MEMORY_BYTES)),
     }
 }

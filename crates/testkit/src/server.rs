@@ -8,6 +8,7 @@ use access::{Directory, Settings};
 use admin::Services;
 use admin::mail::QueuedMail;
 use admin::organization::NewOrganization;
+use admin::sessions::{self, NewSession, SessionLifetimes, SignInMethod};
 use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
@@ -104,6 +105,7 @@ impl Parts {
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
             public_url: "https://orgplane.example".to_owned(),
+            session_lifetimes: SessionLifetimes::default(),
             smtp: None,
             keep_bodies_days: 0,
             keep_usage: self.keep_usage,
@@ -111,6 +113,7 @@ impl Parts {
             bounds: self.bounds.clone(),
             has_metrics_apart: false,
             cors: self.cors.clone(),
+            has_console: true,
         });
         app.await.expect("the application starts")
     }
@@ -296,6 +299,19 @@ impl Server {
     /// Returns the token of the newest unsent invitation to this address.
     pub async fn token(&self, email: &str) -> String {
         invitation::token(self.app.services(), email).await
+    }
+
+    /// Signs a user of the organization in, with proof of an identity by a link, and returns the token of the session.
+    pub async fn sign_in(&self, user: &UserId) -> String {
+        let new = NewSession {
+            method: SignInMethod::Link,
+            provider: None,
+            user_agent: Some("Mozilla/5.0 (X11; Linux x86_64)"),
+            replaces: None,
+        };
+        let (services, organization) = (self.app.services(), self.organization_id());
+        let started = sessions::begin(services, organization, user, None, new).await;
+        started.expect("a session").token.reveal()
     }
 
     /// Waits until all recorded usage is in the ledger.

@@ -170,6 +170,7 @@ async fn reports(reports: &Reports) -> Result<(), Box<dyn Error>> {
             limit: 180,
             group_by: vec![CostDimension::LineItem, CostDimension::ProjectId],
             project_ids: Vec::new(),
+            user_ids: Vec::new(),
             api_key_ids: Vec::new(),
             line_items: Vec::new(),
         };

@@ -1,10 +1,10 @@
-//! The times at which keys and their owners were last used, recorded without a write on the request path.
+//! The times at which keys, their owners and sessions were last used, recorded without a write on the request path.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::ids::{KeyId, OrganizationId, UserId};
+use base::ids::{Id, KeyId, OrganizationId, SessionId, UserId};
 use base::{Clock, UnixTime};
 use store::{Store, sql};
 use tasks::{Task, TaskHandle};
@@ -59,7 +59,7 @@ impl LastUsed {
         (last_used, task)
     }
 
-    /// Records that `key`, and its `user` if it has one, was used just now.
+    /// Records that `key`, which may be a session, was used just now, and its `user` if it has one.
     pub fn touch(&self, organization: &OrganizationId, key: &KeyId, user: Option<&UserId>) {
         let at = self.clock.now();
         let mut pending = self.lock();
@@ -138,19 +138,24 @@ impl LastUsed {
     }
 }
 
-/// Writes the last uses of keys, which must be sorted, and of their users. Every node locks rows in the same order,
-/// keys by id, then users by id, so that no two deadlock.
+const KEY_USED: &str = "\
+    UPDATE api_keys SET last_used_at = $1 \
+    WHERE organization_id = $2 AND id = $3 AND (last_used_at IS NULL OR last_used_at < $1)";
+const SESSION_USED: &str = "\
+    UPDATE sessions SET last_seen_at = $1 WHERE organization_id = $2 AND id = $3 AND last_seen_at < $1";
+
+/// Writes the last uses of keys and sessions, which must be sorted, and of their users. Every node locks rows in the same
+/// order, keys and sessions by id, then users by id, so that no two deadlock.
 async fn write(store: &Store, batch: &[(KeyId, LastUse)]) -> store::Result<()> {
     let mut users: BTreeMap<(&OrganizationId, &UserId), UnixTime> = BTreeMap::new();
     let mut transaction = store.begin_untracked().await?;
     for (key, used) in batch {
-        let update = sql!(
-            "UPDATE api_keys SET last_used_at = $1 \
-             WHERE organization_id = $2 AND id = $3 AND (last_used_at IS NULL OR last_used_at < $1)",
-            used.at,
-            &used.organization,
-            key
-        );
+        let update = if key.as_str().starts_with(SessionId::PREFIX) {
+            SESSION_USED
+        } else {
+            KEY_USED
+        };
+        let update = sql!(update, used.at, &used.organization, key);
         transaction.execute(update).await?;
     }
     for (_, used) in batch {

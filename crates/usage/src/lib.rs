@@ -18,6 +18,7 @@ mod price;
 mod quantities;
 mod rebuild;
 pub mod recorder;
+mod refusals;
 pub mod report;
 pub mod reported;
 mod reprice;
@@ -52,6 +53,7 @@ pub use price::{
 };
 pub use rebuild::rebuild;
 pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
+pub use refusals::{RefusalCount, Refusals, refusals};
 pub use report::{
     Bucket, Buckets, CostDimension, CostQuery, CostResult, GroupSums, ReportPart, ReportStream,
     Reports, UsageQuery, UsageResult, costs, usage,

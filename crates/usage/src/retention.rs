@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::allowance;
 use crate::ledger::partition;
+use crate::refusals::{self, REFUSALS_DAYS};
 use crate::rollups::delete_before;
 use periods::{MIN_LEDGER_DAYS, RetentionPeriods, first_day};
 
@@ -130,6 +131,8 @@ impl Retention {
         transaction
             .execute(allowance::delete_before(oldest))
             .await?;
+        let oldest = first_day(then.min(now), REFUSALS_DAYS);
+        transaction.execute(refusals::delete_before(oldest)).await?;
         transaction.commit().await
     }
 

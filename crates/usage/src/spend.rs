@@ -102,6 +102,19 @@ impl Spend {
         self.in_month(Month::of(self.0.clock.now()), organization, project)
     }
 
+    /// Returns the current month, and the money of an organization, or of one of its projects, in this month: the sum in
+    /// the ledger, and the sum that is reserved for requests under way.
+    #[must_use]
+    pub fn current(
+        &self,
+        organization: &OrganizationId,
+        project: Option<&ProjectId>,
+    ) -> (Month, NanoDollars, NanoDollars) {
+        let month = Month::of(self.0.clock.now());
+        let account = self.account(month, organization, project);
+        (month, account.spent, account.reserved)
+    }
+
     /// Reserves the maximum cost of a request; `None` if there is no limit.
     ///
     /// # Errors

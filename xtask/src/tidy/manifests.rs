@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["base", "egress"]),
+    ("console", &["access", "admin", "base", "pages", "store"]),
     (
         "server",
         &[
@@ -50,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "cli",
+            "console",
             "egress",
             "files",
             "gateway",
@@ -69,12 +71,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 21] = [
+const OURS: [&str; 23] = [
     "access",
     "admin",
     "base",
     "bodies",
     "cli",
+    "console",
     "egress",
     "files",
     "gateway",

@@ -1,6 +1,6 @@
 //! Invalidation of the snapshot: the audit log says which keys and settings a change may have touched.
 
-use base::ids::{Id, KeyId, OrganizationId, ProjectId, ServiceAccountId};
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, ServiceAccountId, UserId};
 use base::{EventSubject, EventType};
 use store::{Connection, Result, Row, sql};
 
@@ -9,10 +9,10 @@ use super::{Key, Owner};
 /// The number of events from which on everything is reloaded at once.
 const MAX_EVENTS: i64 = 100;
 
-/// A selection of an organization's keys.
+/// A selection of an organization's keys and sessions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeySelection {
-    /// All keys.
+    /// All keys and sessions.
     All,
     /// A single key.
     Key(KeyId),
@@ -20,6 +20,8 @@ pub(super) enum KeySelection {
     ServiceAccount(ServiceAccountId),
     /// Keys of a project.
     Project(ProjectId),
+    /// Sessions of a user.
+    Sessions(UserId),
 }
 
 impl KeySelection {
@@ -32,6 +34,7 @@ impl KeySelection {
                 matches!(&key.owner, Owner::ServiceAccount { id } if id == account)
             }
             Self::Project(project) => key.project.as_ref().is_some_and(|own| own.id == *project),
+            Self::Sessions(user) => key.is_session() && key.user() == Some(user),
         }
     }
 }
@@ -125,6 +128,9 @@ impl Invalidation {
                 let account = ServiceAccountId::from_text(id);
                 self.add_keys(KeySelection::ServiceAccount(account));
             }
+            (Some(EventSubject::Sessions), Some(id)) => {
+                self.add_keys(KeySelection::Sessions(UserId::from_text(id)));
+            }
             (Some(EventSubject::ArchivedProject), Some(id)) => {
                 self.add_keys(KeySelection::Project(ProjectId::from_text(id)));
                 self.add_settings(SettingsSelection::of(event.project));
@@ -134,7 +140,10 @@ impl Invalidation {
             }
             (
                 Some(
-                    EventSubject::Permissions | EventSubject::ApiKey | EventSubject::ServiceAccount,
+                    EventSubject::Permissions
+                    | EventSubject::ApiKey
+                    | EventSubject::ServiceAccount
+                    | EventSubject::Sessions,
                 ),
                 _,
             ) => self.add_keys(KeySelection::All),

@@ -1,4 +1,4 @@
-//! A key with its owner and its permissions.
+//! A key, or a session, with its owner and its permissions.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use base::secret::KeyKind;
 use base::{Error, PermissionSet, UnixTime};
 use http::HeaderValue;
 
-/// An API key with its owner and its permissions.
+/// An API key, or the session of a user who has signed in, with its owner and its permissions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Id of the key.
+    /// Id of the key or session.
     pub id: KeyId,
-    /// Kind of the key: for administration, or for a project.
+    /// Kind of the key: for administration, for a project, or a session.
     pub kind: KeyKind,
     /// Organization of the key.
     pub organization: Arc<Organization>,
-    /// Project of the key; `None` for an admin key.
+    /// Project of the key; `None` for an admin key or a session.
     pub project: Option<Arc<Project>>,
     /// Owner of the key.
     pub owner: Owner,
@@ -77,19 +77,29 @@ impl Key {
         }
     }
 
-    /// Checks that the key can be used at `now`.
+    /// Returns true if this is a session.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        self.kind == KeyKind::Session
+    }
+
+    /// Checks that the key can be used at `now`. A session may have ended earlier, because it was not used for long.
     ///
     /// # Errors
     /// 401 with the reason if the key has expired, or its owner or project is gone.
     pub fn alive(&self, now: UnixTime) -> Result<(), Error> {
-        let reason = if self.expires_at.is_some_and(|end| end <= now) {
+        let has_expired = self.expires_at.is_some_and(|end| end <= now);
+        if self.is_session() && (has_expired || !self.owner_exists) {
+            return Err(Error::session_ended());
+        }
+        let reason = if has_expired {
             "The API key has expired."
         } else if !self.owner_exists {
             "The owner of the API key does not exist any more."
         } else {
             match &self.project {
                 Some(project) if project.is_archived => "The project of the API key is archived.",
-                None if self.kind != KeyKind::Admin => {
+                None if !matches!(self.kind, KeyKind::Admin | KeyKind::Session) => {
                     "The project of the API key does not exist any more."
                 }
                 _ => return Ok(()),

@@ -1,11 +1,11 @@
-//! Loading of keys from the database.
+//! Loading of keys and sessions from the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::PermissionSet;
 use base::UnixTime;
-use base::ids::{Id, KeyId, OrganizationId, ProjectId};
+use base::ids::{Id, KeyId, OrganizationId, ProjectId, SessionId};
 use base::permission::OrganizationRole;
 use base::secret::{KeyHash, KeyKind};
 use http::HeaderValue;
@@ -25,8 +25,17 @@ const KEYS: &str = "\
         ON s.organization_id = k.organization_id AND s.project_id = k.project_id AND s.id = k.service_account_id \
     WHERE ";
 
-/// Reads a key from the database, bypassing the directory's snapshot. Returns `None` if the key does not exist any more.
-/// Within a transaction that holds the organization's lock, the key cannot change before the transaction ends.
+/// Sessions, in the columns of [`KEYS`].
+const SESSIONS: &str = "\
+    SELECT s.hash, s.id, 'session' AS kind, s.user_id, CAST(NULL AS TEXT) AS service_account_id, '[]' AS scopes, \
+           s.expires_at, CAST(NULL AS TEXT) AS known_project_id, CAST(NULL AS BIGINT) AS archived_at, \
+           u.id AS known_owner_id, u.email, u.role \
+    FROM sessions s \
+    LEFT JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id \
+    WHERE ";
+
+/// Reads a key or a session from the database, bypassing the directory's snapshot. Returns `None` if it does not exist any
+/// more. Within a transaction that holds the organization's lock, the key cannot change before the transaction ends.
 ///
 /// # Errors
 /// The database's.
@@ -35,21 +44,26 @@ pub async fn committed_key(
     organization: &OrganizationId,
     id: &KeyId,
 ) -> Result<Option<Arc<Key>>> {
-    let statement = statement(organization, &KeySelection::Key(id.clone()));
-    let rows = connection.fetch_all(statement, KeyRow::read).await?;
+    let mut rows = Vec::new();
+    for statement in statements(organization, &KeySelection::Key(id.clone())) {
+        rows.extend(connection.fetch_all(statement, KeyRow::read).await?);
+    }
     let keys = with_permissions(connection, organization, rows).await?;
     Ok(keys.into_iter().map(|(_, key)| key).next())
 }
 
-/// Loads the selected keys of an organization.
+/// Loads the selected keys and sessions of an organization.
 pub(super) async fn load_keys(
-    read: Read,
+    mut read: Read,
     organization: &OrganizationId,
     selection: &KeySelection,
 ) -> Result<(Read, Vec<(KeyHash, Arc<Key>)>)> {
-    let (mut read, rows) = read
-        .fetch_all_blocking(statement(organization, selection), KeyRow::read)
-        .await?;
+    let mut rows = Vec::new();
+    for statement in statements(organization, selection) {
+        let (returned, more) = read.fetch_all_blocking(statement, KeyRow::read).await?;
+        read = returned;
+        rows.extend(more);
+    }
     if *selection == KeySelection::All {
         return with_all_permissions(read, organization, rows).await;
     }
@@ -57,16 +71,26 @@ pub(super) async fn load_keys(
     Ok((read, keys))
 }
 
-fn statement(organization: &OrganizationId, selection: &KeySelection) -> Statement {
-    let mut statement = sql!(KEYS);
-    statement.push("k.organization_id = ").bind(organization);
+/// Returns the statements that read the selected keys and sessions.
+fn statements(organization: &OrganizationId, selection: &KeySelection) -> Vec<Statement> {
+    let (mut keys, mut sessions) = (sql!(KEYS), sql!(SESSIONS));
+    keys.push("k.organization_id = ").bind(organization);
+    sessions.push("s.organization_id = ").bind(organization);
     match selection {
-        KeySelection::All => &mut statement,
-        KeySelection::Key(id) => statement.push(" AND k.id = ").bind(id),
-        KeySelection::ServiceAccount(id) => statement.push(" AND k.service_account_id = ").bind(id),
-        KeySelection::Project(id) => statement.push(" AND k.project_id = ").bind(id),
+        KeySelection::All => return vec![keys, sessions],
+        KeySelection::Key(id) if id.as_str().starts_with(SessionId::PREFIX) => {
+            sessions.push(" AND s.id = ").bind(id);
+            return vec![sessions];
+        }
+        KeySelection::Sessions(user) => {
+            sessions.push(" AND s.user_id = ").bind(user);
+            return vec![sessions];
+        }
+        KeySelection::Key(id) => keys.push(" AND k.id = ").bind(id),
+        KeySelection::ServiceAccount(id) => keys.push(" AND k.service_account_id = ").bind(id),
+        KeySelection::Project(id) => keys.push(" AND k.project_id = ").bind(id),
     };
-    statement
+    vec![keys]
 }
 
 /// Resolves the permissions of all owners by one query.

@@ -1,5 +1,5 @@
-//! Migration of keys from the previous pepper to the current one: a key is found by its hash under either, and is
-//! rehashed when it is used.
+//! Look-up of keys and sessions by their hashes, and their migration from the previous pepper to the current one: a key is
+//! found by its hash under either, and is rehashed when it is used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,11 @@ use base::secret::{KeyHash, Pepper};
 use store::{Error, Result, sql};
 
 use super::{Directory, Key, Shard};
+
+const REHASH_KEY: &str =
+    "UPDATE api_keys SET hash = $1 WHERE organization_id = $2 AND id = $3 AND hash = $4";
+const REHASH_SESSION: &str =
+    "UPDATE sessions SET hash = $1 WHERE organization_id = $2 AND id = $3 AND hash = $4";
 
 /// The most keys that are rehashed in one transaction. Further ones are queued again by their next use.
 const MAX_REHASHES: usize = 500;
@@ -42,6 +47,7 @@ pub(super) struct PendingRehashes(Mutex<HashMap<KeyHash, Rehash>>);
 struct Rehash {
     organization: OrganizationId,
     key: KeyId,
+    is_session: bool,
     to: KeyHash,
 }
 
@@ -56,6 +62,7 @@ impl PendingRehashes {
             pending.entry(from).or_insert_with(|| Rehash {
                 organization: key.organization.id.clone(),
                 key: key.id.clone(),
+                is_session: key.is_session(),
                 to,
             });
         }
@@ -63,9 +70,20 @@ impl PendingRehashes {
 }
 
 impl Directory {
-    /// Returns the key with these hashes. Both hashes are always looked up, so that the response time reveals nothing.
+    /// Returns the API key with these hashes; a session is never found. Both hashes are always looked up, so that the
+    /// response time reveals nothing.
     #[must_use]
     pub fn find_by(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
+        self.find_any(hashes).filter(|key| !key.is_session())
+    }
+
+    /// Returns the session with these hashes; an API key is never found.
+    #[must_use]
+    pub fn find_session(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
+        self.find_any(hashes).filter(|key| key.is_session())
+    }
+
+    fn find_any(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
         let KeyHashes { current, previous } = *hashes;
         let before = previous.and_then(|from| Some((from, self.find(&from)?)));
         self.find(&current).or_else(|| {
@@ -75,24 +93,38 @@ impl Directory {
         })
     }
 
-    /// Returns the key with these hashes, even if another process has created it a moment ago: the snapshot is refreshed
+    /// Returns the API key with these hashes, even if another process has created it a moment ago: the snapshot is refreshed
     /// before a key is reported as unknown. All concurrent look-ups share one refresh, and there are at most 20 a second.
     ///
     /// # Errors
     /// The database's; [`Error::Busy`] if too many look-ups wait.
     pub async fn look_up(&self, hashes: &KeyHashes) -> Result<Option<Arc<Key>>> {
-        if let Some(key) = self.find_by(hashes) {
+        let found = self.look_up_any(hashes).await?;
+        Ok(found.filter(|key| !key.is_session()))
+    }
+
+    /// Returns the session with these hashes as [`Self::look_up`] returns an API key.
+    ///
+    /// # Errors
+    /// As [`Self::look_up`].
+    pub async fn look_up_session(&self, hashes: &KeyHashes) -> Result<Option<Arc<Key>>> {
+        let found = self.look_up_any(hashes).await?;
+        Ok(found.filter(|key| key.is_session()))
+    }
+
+    async fn look_up_any(&self, hashes: &KeyHashes) -> Result<Option<Arc<Key>>> {
+        if let Some(key) = self.find_any(hashes) {
             return Ok(Some(key));
         }
         // A deleted key is never restored.
-        if self.find_revoked(hashes).is_some() {
+        if self.revoked.find_any(hashes).is_some() {
             return Ok(None);
         }
         if !self.is_fresh() {
             return Err(Error::Timeout);
         }
         self.refreshes.wait().await?;
-        Ok(self.find_by(hashes))
+        Ok(self.find_any(hashes))
     }
 
     /// Stores pending hashes. The organizations' revisions do not change: other nodes find the keys under either hash.
@@ -110,12 +142,16 @@ impl Directory {
             Rehash {
                 organization,
                 key,
+                is_session,
                 to,
             },
         ) in &pending
         {
-            let update = "UPDATE api_keys SET hash = $1 \
-                          WHERE organization_id = $2 AND id = $3 AND hash = $4";
+            let update = if *is_session {
+                REHASH_SESSION
+            } else {
+                REHASH_KEY
+            };
             let update = sql!(update, *to, organization, key, *from);
             transaction.execute(update).await?;
         }

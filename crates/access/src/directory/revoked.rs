@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base::secret::KeyHash;
 
-use super::Key;
+use super::{Key, KeyHashes};
 
 /// The most keys that are remembered; the oldest are evicted first.
 const MAX_KEYS: usize = 4_096;
@@ -33,7 +33,12 @@ impl RevokedKeys {
         }
     }
 
-    pub(super) fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+    /// Returns the key or session with these hashes.
+    pub(super) fn find_any(&self, hashes: &KeyHashes) -> Option<Arc<Key>> {
+        hashes.iter().find_map(|hash| self.find(&hash))
+    }
+
+    fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.keys.get(hash).cloned()
     }

@@ -16,6 +16,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, OrderBy, Organization, Read,
     ResourcePath, Scope, Write, absent, operations,
 };
+use crate::search::Search;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -109,6 +110,8 @@ pub(crate) async fn named(cx: &mut Write, id: &GroupId) -> Result<Group> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListGroups {
+    /// Only groups whose name contains this text, in any case.
+    search: Option<Search>,
     /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<100, 0, 1000>,
@@ -119,11 +122,14 @@ struct ListGroups {
 }
 
 async fn list(mut cx: Read, _: Organization, query: ListGroups) -> Result<NextList<Group>> {
-    let list = tenant_sql!(cx, GROUPS, args![]);
+    let whole = tenant_sql!(cx, GROUPS, args![]);
+    let mut list = whole.clone();
+    if let Some(search) = query.search {
+        search.within(&mut list, &["name"]);
+    }
     let order = query.order.map_or(Order::Ascending, Order::from);
     let request = page_after(query.limit.0, query.after, order);
-    cx.list(&request, list.clone(), list, "id", Group::read)
-        .await
+    cx.list(&request, list, whole, "id", Group::read).await
 }
 
 #[derive(Deserialize, JsonSchema)]

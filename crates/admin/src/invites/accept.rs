@@ -1,20 +1,23 @@
 //! `/organization/invites/accept`: acceptance of an invitation with the token of its email.
 
+use std::sync::Arc;
+
 use base::email::email_key;
 use base::ids::{Id, OrganizationId, UserId};
 use base::name::Name;
 use base::secret::{MAX_LENGTH, Pepper};
-use base::{Error, Result};
+use base::{ClientAddress, Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use store::{Connection, sql};
 
 use super::{INVITES, Invite, InviteStatus};
-use crate::operation::{Credential, Done, Event, EventType, Write};
+use crate::operation::{Credential, Done, Event, EventType, Permit, Write};
 use crate::projects::users::add;
+use crate::sessions::{NewSession, StartedSession, start};
 use crate::users::{self, User};
-use crate::{args, tenant_sql};
+use crate::{Services, args, tenant_sql};
 
 /// The acceptance of an invitation.
 #[derive(Deserialize, JsonSchema)]
@@ -32,16 +35,25 @@ impl Credential for AcceptInvite {
         connection: &mut Connection,
         pepper: &Pepper,
     ) -> Result<OrganizationId> {
-        if self.token.len() > MAX_LENGTH {
-            return Err(invalid_token());
-        }
-        let mut statement = sql!("SELECT organization_id FROM invites WHERE token_hash IN ");
-        statement.bind_list(pepper.hashes(&self.token));
-        let found = connection
-            .fetch_optional(statement, |row| row.id("organization_id"))
-            .await?;
-        found.ok_or_else(invalid_token)
+        organization_of(connection, pepper, &self.token).await
     }
+}
+
+/// Returns the organization of the invitation with this token.
+async fn organization_of(
+    connection: &mut Connection,
+    pepper: &Pepper,
+    token: &str,
+) -> Result<OrganizationId> {
+    if token.len() > MAX_LENGTH {
+        return Err(invalid_token());
+    }
+    let mut statement = sql!("SELECT organization_id FROM invites WHERE token_hash IN ");
+    statement.bind_list(pepper.hashes(token));
+    let found = connection
+        .fetch_optional(statement, |row| row.id("organization_id"))
+        .await?;
+    found.ok_or_else(invalid_token)
 }
 
 /// Returns 400, identical for unknown, accepted, deleted and expired invitations.
@@ -51,18 +63,43 @@ fn invalid_token() -> Error {
 }
 
 pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<User>> {
+    let (event, user) = accept_in(&mut cx, &body.token, &body.name).await?;
+    Ok(cx.done(event, user))
+}
+
+/// Accepts an invitation, and signs the new user in.
+///
+/// # Errors
+/// As of the operation; the database's.
+pub async fn accept_and_sign_in(
+    services: &Arc<Services>,
+    token: &str,
+    name: &Name,
+    client: Option<ClientAddress>,
+    new: NewSession<'_>,
+) -> Result<StartedSession> {
+    let mut connection = services.store.read().await?;
+    let organization = organization_of(&mut connection, &services.pepper, token).await?;
+    drop(connection);
+    let permit = Permit::of_sign_in(&organization);
+    let mut cx = Write::begin(Arc::clone(services), permit, client).await?;
+    let (event, user) = accept_in(&mut cx, token, name).await?;
+    let (login, started) = start(&mut cx, &user, new).await?;
+    cx.also(login);
+    cx.done(event, started).commit().await
+}
+
+/// Accepts an invitation in a transaction. Returns the event of the acceptance, and the new user.
+async fn accept_in(cx: &mut Write, token: &str, name: &Name) -> Result<(Event, User)> {
     let mut one = tenant_sql!(cx, INVITES, args![]);
     one.push(" AND token_hash IN ")
-        .bind_list(cx.pepper().hashes(&body.token));
+        .bind_list(cx.pepper().hashes(token));
     let invite = cx.fetch_optional(one, Invite::read).await?;
     let invite = invite.ok_or_else(invalid_token)?.at(cx.now());
     if invite.status != InviteStatus::Pending {
         return Err(invalid_token());
     }
-    if users::find_by_email(&mut cx, &invite.email)
-        .await?
-        .is_some()
-    {
+    if users::find_by_email(cx, &invite.email).await?.is_some() {
         let message = format!(
             "A user with the address '{}' already exists in the organization.",
             invite.email
@@ -76,7 +113,7 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![
             &id,
-            body.name.as_str(),
+            name.as_str(),
             invite.email.as_str(),
             email_key(&invite.email),
             invite.role.as_str(),
@@ -84,7 +121,7 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
         ],
     );
     cx.execute(insert).await?;
-    let projects = join(&mut cx, &invite, &id).await?;
+    let projects = join(cx, &invite, &id).await?;
     let update = tenant_sql!(
         cx,
         "UPDATE invites SET accepted_at = $3 WHERE organization_id = $1 AND id = $2",
@@ -92,12 +129,12 @@ pub(super) async fn accept(mut cx: Write, body: AcceptInvite) -> Result<Done<Use
     );
     cx.execute(update).await?;
     cx.acted_by(&id, &invite.email);
-    let user = users::find(&mut cx, &id).await?;
+    let user = users::find(cx, &id).await?;
     let details = json!({"user_id": id, "data": {"role": invite.role, "projects": projects}});
     let event = Event::new(EventType::InviteAccepted, &invite.id, details);
     let details = json!({"data": {"role": invite.role}});
     cx.also(Event::new(EventType::UserAdded, &id, details));
-    Ok(cx.done(event, user))
+    Ok((event, user))
 }
 
 /// Adds the new user to the projects of the invitation, except archived ones.

@@ -11,10 +11,10 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use store::{Connection, sql};
 
-use super::Effect;
+use super::{Effect, Operation};
 use crate::Services;
 
-/// The sender of a request: a valid key with its owner.
+/// The sender of a request: a valid key or session with its owner.
 #[derive(Clone, Debug)]
 pub struct Caller {
     key: Arc<Key>,
@@ -29,6 +29,14 @@ impl Deref for Caller {
 }
 
 impl Caller {
+    /// Returns the caller with a session, which the directory has found to be valid.
+    pub(crate) fn with_session(session: Arc<Key>, hashes: KeyHashes) -> Self {
+        Self {
+            key: session,
+            hashes,
+        }
+    }
+
     /// Returns the hashes under which the directory may have the key.
     pub(super) fn hashes(&self) -> KeyHashes {
         self.hashes
@@ -40,7 +48,11 @@ impl Caller {
     /// 401: the key was deleted or is no longer valid. The database's.
     pub(super) async fn renew(&self, connection: &mut Connection, now: UnixTime) -> Result<Self> {
         let key = committed_key(connection, &self.organization.id, &self.id).await?;
-        let key = key.ok_or_else(unknown_key)?;
+        let gone = match self.kind {
+            KeyKind::Session => Error::session_ended,
+            _ => unknown_key,
+        };
+        let key = key.ok_or_else(gone)?;
         key.alive(now)?;
         Ok(Self {
             key,
@@ -96,7 +108,7 @@ impl Caller {
         self.user().ok_or_else(|| {
             Error::forbidden(
                 "insufficient_permissions",
-                "This operation needs a key that a user owns.",
+                "This operation needs a user: a session, or a key that a user owns.",
             )
         })
     }
@@ -104,6 +116,9 @@ impl Caller {
 
 /// Returns the `actor` of an audit event.
 pub(super) fn actor_of(key: &Key) -> Value {
+    if let (true, Owner::User { id, email }) = (key.is_session(), &key.owner) {
+        return json!({"type": "session", "session": {"user": {"id": id, "email": email}}});
+    }
     let owner = match &key.owner {
         Owner::User { id, email } => json!({"id": id, "email": email}),
         Owner::ServiceAccount { id } => json!({"id": id}),
@@ -122,7 +137,7 @@ pub(super) fn actor_of(key: &Key) -> Value {
 /// kind.
 pub(crate) async fn authenticate(
     services: &Services,
-    effect: Effect,
+    operation: &Operation,
     headers: &HeaderMap,
 ) -> Result<Caller> {
     let Some(token) = bearer(headers.get(http::header::AUTHORIZATION)) else {
@@ -136,7 +151,7 @@ pub(crate) async fn authenticate(
     let key = key.ok_or_else(unknown_key)?;
     let caller = Caller { key, hashes };
     caller.alive(services.clock.now())?;
-    if caller.kind != KeyKind::Admin && effect != Effect::Ingest {
+    if caller.kind != KeyKind::Admin && !takes_project_key(operation, caller.kind) {
         return Err(Error::forbidden(
             "admin_key_required",
             "The Administration API needs an admin key (sk-admin-…); this is a project key.",
@@ -146,6 +161,15 @@ pub(crate) async fn authenticate(
     let last_used = &services.last_used;
     last_used.touch(&caller.organization.id, &caller.id, caller.user());
     Ok(caller)
+}
+
+/// True if the operation takes project keys of this kind: to report usage, or to read what belongs to the key's owner.
+fn takes_project_key(operation: &Operation, kind: KeyKind) -> bool {
+    match operation.effect {
+        Effect::Ingest => true,
+        Effect::Read => operation.own.is_some() && kind == KeyKind::User,
+        Effect::Write | Effect::Open => false,
+    }
 }
 
 /// Returns 401: the key is unknown or was deleted.

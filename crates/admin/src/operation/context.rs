@@ -5,19 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::usage::{
-    LedgerPage, LedgerQuery, ModelFacts, Recorder, Reports, RetentionPeriods, Unpriced,
-    UnpricedKey, unpriced,
+    LedgerPage, LedgerQuery, ModelFacts, Recorder, RefusalCount, Reports, RetentionPeriods, Spend,
+    Unpriced, UnpricedKey, unpriced,
 };
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
-use base::{Entropy, Error, PermissionSet, Result, UnixTime};
+use base::{ClientAddress, Entropy, Error, PermissionSet, Result, UnixTime};
 use store::{Page, PageRequest, Row, SortKey, Transaction, Value};
 
 use super::event::{self, Actor, ChainHead};
 use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
+use crate::projects::limits_now::RateLimitUsage;
+use crate::sessions::SessionLifetimes;
 
 macro_rules! queries {
     ($context:ident) => {
@@ -38,6 +40,12 @@ macro_rules! queries {
             #[must_use]
             pub fn now(&self) -> UnixTime {
                 self.services.clock.now()
+            }
+
+            /// Returns the lifetimes of sessions.
+            #[must_use]
+            pub fn session_lifetimes(&self) -> SessionLifetimes {
+                self.services.session_lifetimes
             }
 
             /// Returns a statement whose `$1` is the organization's id and whose `$2`, `$3`, … are `values`; see
@@ -142,10 +150,62 @@ impl Read {
         Ok(connection.fetch_optional(statement, read).await?)
     }
 
+    /// Returns the refused requests of the organization, by day and error code: of one project, or of all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn refusals(
+        &mut self,
+        project: Option<&str>,
+        start: UnixTime,
+        end: UnixTime,
+    ) -> Result<Vec<RefusalCount>> {
+        let mut connection = self.services.usage.read().await?;
+        let organization = self.permit.organization();
+        Ok(::usage::refusals(&mut connection, organization, project, start, end).await?)
+    }
+
     /// Returns the number of days for which bodies are stored; 0 if none are.
     #[must_use]
     pub fn keep_bodies_days(&self) -> u32 {
         self.services.keep_bodies_days
+    }
+
+    /// Returns the caller's permissions in the organization: the owner's, limited by the scopes of the key.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions(&mut self) -> Result<PermissionSet> {
+        match self.permit.caller() {
+            Some(caller) => caller.permissions_in(&mut self.connection, None).await,
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
+    /// Returns the caller's permissions in a project, those in the organization among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn permissions_in(&mut self, project: &ProjectId) -> Result<PermissionSet> {
+        match self.permit.caller() {
+            Some(caller) => {
+                let connection = &mut self.connection;
+                caller.permissions_in(connection, Some(project)).await
+            }
+            None => Ok(PermissionSet::default()),
+        }
+    }
+
+    /// Returns the use of rate limits on this node; `None` on a node without a gateway.
+    #[must_use]
+    pub(crate) fn rate_limit_usage(&self) -> Option<&dyn RateLimitUsage> {
+        self.services.rate_limit_usage.get().map(Box::as_ref)
+    }
+
+    /// Returns the spend by month.
+    #[must_use]
+    pub(crate) fn spend(&self) -> &Spend {
+        &self.services.spend
     }
 
     /// Returns the usage reports.
@@ -227,6 +287,7 @@ pub struct Write {
     permit: Permit,
     services: Arc<Services>,
     head: ChainHead,
+    client: Option<ClientAddress>,
     actor: Actor,
     project: Option<(ProjectId, String)>,
     /// The events after the first.
@@ -243,15 +304,20 @@ impl Write {
     ///
     /// # Errors
     /// 401: the caller's key is no longer valid. 403: the permission was taken away. The database's.
-    pub(super) async fn begin(services: Arc<Services>, permit: Permit) -> Result<Self> {
+    pub(crate) async fn begin(
+        services: Arc<Services>,
+        permit: Permit,
+        client: Option<ClientAddress>,
+    ) -> Result<Self> {
         let mut connection = services.store.begin().await?;
         let head = ChainHead::advance(&mut connection, permit.organization()).await?;
         let permit = permit.renew(&mut connection, services.clock.now()).await?;
         let actor = permit
             .caller()
-            .map_or_else(Actor::default, |caller| Actor::of(caller));
+            .map_or_else(Actor::default, |caller| Actor::of(caller).at(client));
         Ok(Self {
             connection,
+            client,
             actor,
             permit,
             services,
@@ -299,9 +365,15 @@ impl Write {
         Ok(access::permissions(&mut self.connection, organization, principal, project).await?)
     }
 
+    /// Returns the address of the client; `None` if the request came over no connection.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientAddress> {
+        self.client
+    }
+
     /// Sets the actor of a request without a key.
     pub(crate) fn acted_by(&mut self, user: &UserId, email: &str) {
-        self.actor = Actor::in_session(user, email);
+        self.actor = Actor::in_session(user, email).at(self.client);
     }
 
     /// Records a further event of the same change, after the one that [`Write::done`] takes.
@@ -403,7 +475,7 @@ pub struct Done<T> {
 
 impl<T> Done<T> {
     /// Commits the change, if there is one, and returns the answer.
-    pub(super) async fn commit(self) -> Result<T> {
+    pub(crate) async fn commit(self) -> Result<T> {
         if let Some((write, event)) = self.change {
             write.commit(event).await?;
         }

@@ -12,7 +12,8 @@ use super::{Effect, Operation};
 /// The introduction of the document.
 const ABOUT: &str = "\
 The Administration API of a self-hosted organization for language-model APIs, as OpenAI publishes it, with extensions that are \
-marked `x-orgplane`. Requests carry an admin key as bearer token; `x-permission` is what its owner needs. Every refusal is \
+marked `x-orgplane`. Requests carry an admin key as bearer token; `x-permission` is what its owner needs; with `x-own` \
+the owner needs no permission, and a restricted key this scope. Every refusal is \
 `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`. Lists are read page by page with `limit` and `after`. In query strings, \
 lists of ids and words may be repeated parameters or one value with commas.";
 
@@ -103,7 +104,7 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
         "operationId": operation.command.replace([':', ' '], "-"),
         "summary": operation.about,
         "tags": [tags::tag(operation)],
-        "security": security(operation.effect),
+        "security": security(operation),
         "parameters": parameters(operation, input),
         "responses": {
             "200": { "description": "Done.", "headers": headers(Some(operation)), "content": answers(operation, &reply) },
@@ -113,6 +114,9 @@ fn entry(operation: &Operation, input: &mut SchemaGenerator, output: &mut Schema
     });
     if let Some(needs) = operation.needs {
         entry["x-permission"] = json!(needs.as_str());
+    }
+    if let Some(scope) = operation.own {
+        entry["x-own"] = json!(scope.as_str());
     }
     if let Some(body) = operation.body {
         let schema = body(input);
@@ -155,8 +159,11 @@ fn headers(succeeded: Option<&Operation>) -> Json {
     headers
 }
 
-fn security(effect: Effect) -> Json {
-    match effect {
+fn security(operation: &Operation) -> Json {
+    match operation.effect {
+        Effect::Read if operation.own.is_some() => {
+            json!([{ "AdminApiKey": [] }, { "ProjectApiKey": [] }])
+        }
         Effect::Ingest => json!([{ "AdminApiKey": [] }, { "ProjectApiKey": [] }]),
         Effect::Open => json!([]),
         Effect::Read | Effect::Write => json!([{ "AdminApiKey": [] }]),

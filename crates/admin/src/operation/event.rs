@@ -1,8 +1,8 @@
 //! Audit events, written in the transaction of the change that they describe, and chained by hashes.
 
 use base::email::email_key;
-use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, UserId};
-use base::{EventType, Result, UnixTime};
+use base::ids::{AuditLogId, Id, OrganizationId, ProjectId, SessionId, UserId};
+use base::{ClientAddress, EventType, Result, UnixTime};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::{Row, Transaction, sql};
@@ -44,6 +44,21 @@ impl Event {
         self
     }
 
+    /// Returns an event of a user's session. It is found by the ids of both, and has all sessions of the user loaded again.
+    pub(crate) fn of_session(
+        kind: EventType,
+        user: &UserId,
+        session: &SessionId,
+        payload: Json,
+    ) -> Self {
+        Self {
+            kind,
+            target: Some(user.to_string()),
+            more_targets: vec![session.to_string()],
+            payload: fields(payload),
+        }
+    }
+
     /// Returns the event of a refused key. The contract's payload names no resource, so the event is found by its actor only.
     pub(crate) fn sign_in_failed(code: &str, message: &str) -> Self {
         let payload = [("error_code", code), ("error_message", message)];
@@ -69,11 +84,15 @@ impl Event {
             kind,
             target: None,
             more_targets: ids.map(|id| id.as_str().to_owned()).collect(),
-            payload: match payload {
-                Json::Object(payload) => payload,
-                _ => Map::new(),
-            },
+            payload: fields(payload),
         }
+    }
+}
+
+fn fields(payload: Json) -> Map<String, Json> {
+    match payload {
+        Json::Object(payload) => payload,
+        _ => Map::new(),
     }
 }
 
@@ -87,7 +106,7 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// Returns the actor of a request with a key.
+    /// Returns the actor of a request with a key or a session.
     pub(crate) fn of(key: &Key) -> Self {
         let (id, email) = match &key.owner {
             Owner::User { id, email } => (id.to_string(), Some(email.to_lowercase())),
@@ -109,6 +128,16 @@ impl Actor {
             email: Some(email_key(email)),
             shown: json!({"type": "session", "session": {"user": {"id": user, "email": email}}}),
         }
+    }
+
+    /// Adds the address of the client. The contract has it for sessions; for keys it is an extension.
+    pub(crate) fn at(mut self, client: Option<ClientAddress>) -> Self {
+        for kind in ["session", "api_key"] {
+            if let (Some(client), Some(Json::Object(shown))) = (client, self.shown.get_mut(kind)) {
+                shown.insert("ip_address".to_owned(), json!(client.to_string()));
+            }
+        }
+        self
     }
 }
 

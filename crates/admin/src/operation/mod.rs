@@ -39,7 +39,9 @@ pub use event::Event;
 pub(crate) use event::{Actor, AuditEntry, ChainHead, append, chain, heading};
 pub use limit::Limit;
 pub use parse::{NoParameters, OrderBy, Patch, refuse};
-pub use scope::{Credential, Organization, Permit, ProjectRef, ResourcePath, Scope, ScopedId};
+pub use scope::{
+    Credential, Needs, Organization, Permit, ProjectRef, ResourcePath, Scope, ScopedId,
+};
 pub(crate) use scope::{IncomingRequest, PROJECT_ARCHIVED, Requirement, absent, missing};
 pub use separated::Separated;
 pub use statement::{TenantSql, TenantStatement};
@@ -53,8 +55,12 @@ pub struct Operation {
     pub method: Method,
     /// The path below `/v1`, with its parameters in braces.
     pub path: &'static str,
-    /// The permission that the caller needs; `None` if the body is the credential.
+    /// The permission that the caller needs; `None` if the operation is on the caller's own things, or the body is the
+    /// credential.
     pub needs: Option<Permission>,
+    /// The scope that a restricted key needs for the caller's own things; `None` if the operation needs a permission, or
+    /// the body is the credential.
+    pub own: Option<Permission>,
     /// The description, in a sentence.
     pub about: &'static str,
     /// True if the operation is an extension of the contract.
@@ -84,10 +90,11 @@ pub enum Effect {
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type Running = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
+type KeyedRun = Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>;
 
 /// The handler of an operation, with its steps: for callers with a key, or for anyone with a credential in the body.
 enum Run {
-    Keyed(Box<dyn Fn(IncomingRequest, Caller) -> Running + Send + Sync>),
+    Keyed(KeyedRun),
     Open(Box<dyn Fn(IncomingRequest) -> Running + Send + Sync>),
 }
 
@@ -95,7 +102,7 @@ enum Run {
 pub fn read<S, Q, T, H, F>(
     command: &'static str,
     path: &'static str,
-    needs: Permission,
+    needs: impl Into<Needs>,
     about: &'static str,
     handler: H,
 ) -> Operation
@@ -106,12 +113,14 @@ where
     H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
+    let needs = needs.into();
     let required = Requirement::new(path, needs);
     let run = move |request, caller| -> Running {
         Box::pin(pipeline::run_read(request, caller, required, handler))
     };
     Operation {
-        needs: Some(needs),
+        needs: needs.permission(),
+        own: needs.own(),
         query: Q::json_schema,
         ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
     }
@@ -121,7 +130,7 @@ where
 pub fn stream<T, S, Q, H, F>(
     command: &'static str,
     path: &'static str,
-    needs: Permission,
+    needs: impl Into<Needs>,
     about: &'static str,
     other_types: &'static [&'static str],
     handler: H,
@@ -133,12 +142,14 @@ where
     H: Fn(Read, S, Q) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response<Body>>> + Send + 'static,
 {
+    let needs = needs.into();
     let required = Requirement::new(path, needs);
     let run = move |request, caller| -> Running {
         Box::pin(pipeline::run_stream(request, caller, required, handler))
     };
     Operation {
-        needs: Some(needs),
+        needs: needs.permission(),
+        own: needs.own(),
         query: Q::json_schema,
         other_types,
         ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
@@ -150,7 +161,7 @@ pub fn write<S, B, T, H, F>(
     command: &'static str,
     method: Method,
     path: &'static str,
-    needs: Permission,
+    needs: impl Into<Needs>,
     about: &'static str,
     handler: H,
 ) -> Operation
@@ -161,13 +172,15 @@ where
     H: Fn(Write, S, B) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Done<T>>> + Send + 'static,
 {
+    let needs = needs.into();
     let required = Requirement::new(path, needs);
     let run = move |request, caller| -> Running {
         Box::pin(pipeline::run_write(request, caller, required, handler))
     };
     Operation {
         method,
-        needs: Some(needs),
+        needs: needs.permission(),
+        own: needs.own(),
         effect: Effect::Write,
         body: Some(SchemaGenerator::subschema_for::<B>),
         ..Operation::new::<T>(command, path, about, Run::Keyed(Box::new(run)))
@@ -250,6 +263,7 @@ impl Operation {
             method: Method::GET,
             path,
             needs: None,
+            own: None,
             about,
             extension: false,
             effect: Effect::Read,

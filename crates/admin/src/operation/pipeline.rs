@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use axum::body::Body;
-use base::{Error, Permission, Result};
+use base::{ClientAddress, Error, Permission, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use percent_encoding::percent_decode_str;
@@ -16,7 +16,7 @@ use super::caller::authenticate;
 use super::receive::{body_memory, read_body};
 use super::revocable::Revocable;
 use super::scope::{Credential, IncomingRequest, Permit, Requirement, ResourcePath, Scope};
-use super::{Caller, Done, Ingest, NoParameters, Operation, Read, Run, Write, parse};
+use super::{Caller, Done, Ingest, KeyedRun, NoParameters, Operation, Read, Run, Write, parse};
 use crate::Services;
 
 /// The longest body of an administrative request.
@@ -45,10 +45,33 @@ impl Operation {
             }
             Run::Keyed(run) => run,
         };
-        let caller = match authenticate(services, self.effect, request.headers()).await {
-            Ok(caller) => caller,
-            Err(error) => return error.response(),
-        };
+        match authenticate(services, self, request.headers()).await {
+            Ok(caller) => self.run_as(run, services, caller, request).await,
+            Err(error) => error.response(),
+        }
+    }
+
+    /// Answers one request of a caller that is authenticated already, by a session. What is in the headers is not looked at.
+    /// An operation that takes a credential in its body has no caller, and is answered as by [`Operation::answer`].
+    pub async fn answer_as(
+        &self,
+        services: &Arc<Services>,
+        caller: Caller,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        match &self.run {
+            Run::Open(_) => self.answer(services, request).await,
+            Run::Keyed(run) => self.run_as(run, services, caller, request).await,
+        }
+    }
+
+    async fn run_as(
+        &self,
+        run: &KeyedRun,
+        services: &Arc<Services>,
+        caller: Caller,
+        request: Request<Body>,
+    ) -> Response<Body> {
         let organization = caller.organization.header.clone();
         let result = match self.incoming(services, request) {
             Ok(request) => run(request, caller).await,
@@ -75,6 +98,7 @@ impl Operation {
             path,
             uri: parts.uri,
             headers: parts.headers,
+            client: parts.extensions.get().copied(),
             body,
         })
     }
@@ -120,7 +144,7 @@ async fn authorize<S: Scope>(
     caller: Caller,
     required: Requirement,
 ) -> Result<(store::Read, S, Permit)> {
-    let (project, needs) = (required.project_in(path), required.permission());
+    let (project, needs) = (required.project_in(path), required.needs());
     let permit = Permit::check(&mut connection, caller, project, needs).await?;
     let mut path = ResourcePath::new(&mut connection, permit.organization(), path);
     let scope = S::resolve(&mut path).await?;
@@ -133,9 +157,10 @@ async fn begin<S: Scope>(
     services: Arc<Services>,
     path: &[String],
     permit: Permit,
+    client: Option<ClientAddress>,
 ) -> Result<(Write, S)> {
     let organization = permit.organization().clone();
-    let mut write = Write::begin(services, permit).await?;
+    let mut write = Write::begin(services, permit, client).await?;
     let mut path = ResourcePath::new(write.connection(), &organization, path);
     let scope = S::resolve(&mut path).await?;
     let project = scope.project();
@@ -218,6 +243,7 @@ where
         uri,
         body,
         headers,
+        client,
     } = request;
     let memory = body_memory(&services, Some(&caller))?;
     // The connection returns to the pool before the body is read, so that a slow sender occupies only its socket.
@@ -225,7 +251,7 @@ where
     let (_, _, permit) = authorize::<S>(connection, &path, caller, required).await?;
     parse::query::<NoParameters>(uri.query())?;
     let body = parse::body(&read_body(&headers, body, MAX_BODY_BYTES, memory).await?.0)?;
-    let (write, scope) = begin::<S>(services, &path, permit).await?;
+    let (write, scope) = begin::<S>(services, &path, permit, client).await?;
     json_response(&handler(write, scope, body).await?.commit().await?)
 }
 
@@ -245,6 +271,7 @@ where
         uri,
         body,
         headers,
+        client,
         ..
     } = request;
     parse::query::<NoParameters>(uri.query())?;
@@ -253,7 +280,7 @@ where
     let mut connection = services.store.read().await?;
     let permit = Permit::redeem(&mut connection, &services.pepper, &body).await?;
     drop(connection);
-    let write = Write::begin(services, permit).await?;
+    let write = Write::begin(services, permit, client).await?;
     json_response(&handler(write, body).await?.commit().await?)
 }
 
@@ -280,7 +307,7 @@ where
     let mut connection = services.store.read().await?;
     let project = caller.project_id().cloned();
     let memory = body_memory(&services, Some(&caller))?;
-    let permit = Permit::check(&mut connection, caller, project, needs).await?;
+    let permit = Permit::check(&mut connection, caller, project, needs.into()).await?;
     drop(connection);
     parse::query::<NoParameters>(uri.query())?;
     let lines = is_ndjson(&headers)?;

@@ -22,6 +22,7 @@ const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Revocable {
     services: Arc<Services>,
     key: KeyHashes,
+    is_session: bool,
     /// The required permission, if the owner has it in the organization; `None` if a project's role gives it.
     needs: Option<Permission>,
     began: Stopwatch,
@@ -35,6 +36,7 @@ impl Revocable {
         Some(Self {
             services: Arc::clone(services),
             key: caller.hashes(),
+            is_session: caller.is_session(),
             needs: permit
                 .permission()
                 .filter(|needs| caller.permissions.contains(*needs)),
@@ -45,7 +47,13 @@ impl Revocable {
 
     /// True if the key is valid and its owner has the permission.
     fn is_valid(&mut self) -> bool {
-        let Some(key) = self.services.directory.find_by(&self.key) else {
+        let directory = &self.services.directory;
+        let found = if self.is_session {
+            directory.find_session(&self.key)
+        } else {
+            directory.find_by(&self.key)
+        };
+        let Some(key) = found else {
             return !self.is_known && self.began.elapsed() < DIRECTORY_TIMEOUT;
         };
         self.is_known = true;
@@ -80,7 +88,8 @@ impl http_body::Body for Guarded {
         let this = self.get_mut();
         if !this.revocable.is_valid() {
             tracing::info!("answer aborted: key revoked");
-            let error = Error::unauthenticated("The API key was revoked.");
+            let error =
+                Error::unauthenticated("The API key was revoked, or the session has ended.");
             return Poll::Ready(Some(Err(error.into())));
         }
         let frame = Pin::new(&mut this.body).poll_frame(context);

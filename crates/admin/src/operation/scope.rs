@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use base::ids::{Id, OrganizationId, ProjectId, UserId, parse_path_id};
 use base::secret::Pepper;
-use base::{Error, Permission, Result, UnixTime};
+use base::{ClientAddress, Error, Permission, Result, UnixTime};
 use http::{HeaderMap, Uri};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -22,6 +22,8 @@ pub(crate) struct IncomingRequest {
     pub(crate) path: Vec<String>,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// The address of the client; `None` if the request came over no connection.
+    pub(crate) client: Option<ClientAddress>,
     pub(crate) body: Body,
 }
 
@@ -150,27 +152,61 @@ pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     ) -> impl Future<Output = Result<OrganizationId>> + Send;
 }
 
-/// The permission that an operation requires, and the position of the project in its path.
+/// What an operation requires of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The permission, in the organization or in the project that the path names.
+    Permission(Permission),
+    /// No permission, since the operation concerns only what belongs to the caller: the caller must be a user. A key that
+    /// is restricted to scopes must have this one.
+    Own(Permission),
+}
+
+impl From<Permission> for Needs {
+    fn from(permission: Permission) -> Self {
+        Self::Permission(permission)
+    }
+}
+
+impl Needs {
+    /// Returns the permission that the caller needs.
+    pub(crate) fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Permission(permission) => Some(permission),
+            Self::Own(_) => None,
+        }
+    }
+
+    /// Returns the scope that a restricted key needs for what belongs to its owner.
+    pub(crate) fn own(self) -> Option<Permission> {
+        match self {
+            Self::Permission(_) => None,
+            Self::Own(scope) => Some(scope),
+        }
+    }
+}
+
+/// The requirement of an operation, and the position of the project in its path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requirement {
-    permission: Permission,
+    needs: Needs,
     /// The index of `{project_id}` among the path's parameters.
     project_at: Option<usize>,
 }
 
 impl Requirement {
     /// Returns the requirement of an operation at `path`.
-    pub(crate) fn new(path: &str, permission: Permission) -> Self {
+    pub(crate) fn new(path: &str, needs: Needs) -> Self {
         let mut parameters = path.split('/').filter(|segment| segment.starts_with('{'));
         Self {
-            permission,
+            needs,
             project_at: parameters.position(|parameter| parameter == "{project_id}"),
         }
     }
 
-    /// Returns the permission.
-    pub(crate) fn permission(self) -> Permission {
-        self.permission
+    /// Returns what the caller needs.
+    pub(crate) fn needs(self) -> Needs {
+        self.needs
     }
 
     /// Returns the project id in the path; the project need not exist.
@@ -183,8 +219,8 @@ impl Requirement {
 pub struct Permit {
     organization_id: OrganizationId,
     caller: Option<Caller>,
-    /// The permission and the project that were checked; `None` if a credential was.
-    checked: Option<(Permission, Option<ProjectId>)>,
+    /// The requirement and the project that were checked; `None` if a credential was.
+    checked: Option<(Needs, Option<ProjectId>)>,
 }
 
 impl Permit {
@@ -192,16 +228,25 @@ impl Permit {
     /// nobody has a role.
     ///
     /// # Errors
-    /// 403 naming the permission that is missing.
+    /// 403 naming the permission or the scope that is missing, or because the caller is no user.
     pub(crate) async fn check(
         connection: &mut Connection,
         caller: Caller,
         project: Option<ProjectId>,
-        needs: Permission,
+        needs: Needs,
     ) -> Result<Self> {
-        let permissions = caller.permissions(connection, project.as_ref()).await?;
-        if !permissions.contains(needs) {
-            return Err(missing(needs));
+        let (allowed, needed) = match needs {
+            Needs::Permission(permission) => {
+                let allowed = caller.permissions(connection, project.as_ref()).await?;
+                (allowed, permission)
+            }
+            Needs::Own(scope) => {
+                caller.person()?;
+                (caller.scopes, scope)
+            }
+        };
+        if !allowed.contains(needed) {
+            return Err(missing(needed));
         }
         Ok(Self {
             organization_id: caller.organization.id.clone(),
@@ -222,6 +267,15 @@ impl Permit {
         };
         let caller = caller.renew(connection, now).await?;
         Self::check(connection, caller, project.clone(), *needs).await
+    }
+
+    /// Returns the permit of a sign-in: nobody has a permission yet. Whoever takes it checks a proof of identity.
+    pub(crate) fn of_sign_in(organization: &OrganizationId) -> Self {
+        Self {
+            organization_id: organization.clone(),
+            caller: None,
+            checked: None,
+        }
     }
 
     /// Checks the credential in a body.
@@ -252,9 +306,10 @@ impl Permit {
         self.caller.as_ref()
     }
 
-    /// Returns the permission that was checked; `None` if a credential was.
+    /// Returns the permission that was checked; `None` if another requirement was.
     pub(crate) fn permission(&self) -> Option<Permission> {
-        self.checked.as_ref().map(|(permission, _)| *permission)
+        let (needs, _) = self.checked.as_ref()?;
+        needs.permission()
     }
 
     /// Returns the user who owns the caller's key.

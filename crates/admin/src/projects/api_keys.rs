@@ -1,6 +1,8 @@
 //! `/organization/projects/{project_id}/api_keys`: keys of a project, of users and service accounts.
 
-use base::ids::{KeyId, ServiceAccountId, UserId};
+mod rotate;
+
+use base::ids::{KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
@@ -22,6 +24,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     use Permission::{ProjectApiKeysRead as CanRead, ProjectApiKeysWrite as CanWrite};
     const ALL: &str = "/organization/projects/{project_id}/api_keys";
     const ONE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
+    const ROTATE: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}/rotate";
+    const REPLACE: &str =
+        "Replaces a key by a new one of the same owner. The old one works for some time beside it.";
     const CREATE: &str = "Creates a key for a user. The secret is shown once.";
     const DELETE: &str = "Deletes a user's key, which is refused from then on.";
     operations! {
@@ -30,6 +35,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         GET "projects:api-keys retrieve", ONE, CanRead, "Retrieves a key, without its secret.", retrieve;
         POST "projects:api-keys update", ONE, CanWrite, "Modifies the scopes or the expiry of a key.", update;
         DELETE "projects:api-keys delete", ONE, CanWrite, DELETE, delete;
+        POST "projects:api-keys rotate", ROTATE, CanWrite, REPLACE, rotate::rotate, extension;
     }
 }
 
@@ -70,6 +76,18 @@ enum ProjectApiKeyOwner {
     ServiceAccount {
         service_account: OwningServiceAccount,
     },
+}
+
+impl ProjectApiKeyOwner {
+    /// Returns the owner of a further key in the project.
+    fn in_project<'a>(&'a self, project: &'a ProjectId) -> NewOwner<'a> {
+        match self {
+            Self::User { user } => NewOwner::User(project, &user.id),
+            Self::ServiceAccount { service_account } => {
+                NewOwner::ServiceAccount(project, &service_account.id)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -124,7 +142,7 @@ const KEYS: &str = concat!(
 );
 
 impl ProjectApiKey {
-    fn read(row: &Row<'_>) -> store::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>) -> store::Result<Self> {
         let owner = match row.optional_id::<UserId>("user_id")? {
             Some(id) => {
                 let role: Option<String> = row.get("user_role")?;
@@ -231,7 +249,7 @@ async fn create(
     project: ActiveProject,
     body: CreateProjectApiKey,
 ) -> Result<Done<CreatedProjectApiKey>> {
-    check_member(&mut cx, &project, &body.user_id).await?;
+    check_member(&mut cx, &project.id, &body.user_id).await?;
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::User(&project.id, &body.user_id);
     let issued = keys::issue(&mut cx, owner, &body.name, &scopes, body.expires_in_seconds).await?;
@@ -246,7 +264,11 @@ async fn create(
     ))
 }
 
-async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Result<()> {
+/// Checks that the user has a role in the project, or one in the organization beyond `reader`.
+///
+/// # Errors
+/// 400 naming `user_id` if the user has none or does not exist; the database's.
+pub(crate) async fn check_member(cx: &mut Write, project: &ProjectId, user: &UserId) -> Result<()> {
     let statement = tenant_sql!(
         cx,
         "SELECT EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = u.organization_id \
@@ -254,7 +276,7 @@ async fn check_member(cx: &mut Write, project: &Project, user: &UserId) -> Resul
              AND (g.project_id = $3 OR g.project_id = '' \
                   AND g.role_id <> 'role-api-organization-reader__api-organization__' || g.organization_id)) AS is_member \
          FROM users u WHERE u.organization_id = $1 AND u.id = $2",
-        args![user, &project.id],
+        args![user, project],
     );
     let is_member = |row: &Row<'_>| row.get::<bool>("is_member");
     let message = match cx.fetch_optional(statement, is_member).await? {
@@ -309,12 +331,7 @@ async fn update(
         ));
     }
     if let Some(scopes) = &body.scopes {
-        let owner = match &key.owner {
-            ProjectApiKeyOwner::User { user } => NewOwner::User(&project.id, &user.id),
-            ProjectApiKeyOwner::ServiceAccount { service_account } => {
-                NewOwner::ServiceAccount(&project.id, &service_account.id)
-            }
-        };
+        let owner = key.owner.in_project(&project.id);
         keys::may_issue(&mut cx, &owner, scopes).await?;
     }
     let expires_at = body.expires_in_seconds.map(|lifetime| now.plus(lifetime.0));

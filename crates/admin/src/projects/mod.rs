@@ -4,6 +4,7 @@ pub mod api_keys;
 mod configured;
 pub mod groups;
 pub mod hosted_tool_permissions;
+pub mod limits_now;
 pub mod model_permissions;
 mod project;
 pub mod rate_limits;
@@ -27,6 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         service_accounts::operations(),
         api_keys::operations(),
         rate_limits::operations(),
+        limits_now::operations(),
         model_permissions::operations(),
         hosted_tool_permissions::operations(),
         service_tier_settings::operations(),

@@ -18,6 +18,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
     ProjectRef, Read, ResourcePath, Scope, TenantSql, Write, operations,
 };
+use crate::search::Search;
 use crate::{args, tenant_sql};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -148,6 +149,8 @@ struct ListProjects {
     /// True to include archived projects.
     #[serde(default)]
     include_archived: bool,
+    /// Only projects whose name contains this text, in any case.
+    search: Option<Search>,
     /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
@@ -160,6 +163,9 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
     let mut list = whole.clone();
     if !query.include_archived {
         list.push(" AND archived_at IS NULL");
+    }
+    if let Some(search) = query.search {
+        search.within(&mut list, &["name"]);
     }
     let request = oldest_first(query.limit.0, query.after);
     cx.list(&request, list, whole, "id", Project::read).await

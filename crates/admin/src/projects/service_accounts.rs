@@ -17,6 +17,7 @@ use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Read, ScopedId, Write, operations,
 };
 use crate::roles::grant::may_grant;
+use crate::search::Search;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -116,6 +117,8 @@ const ONE: &str = "\
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListServiceAccounts {
+    /// Only service accounts whose name contains this text, in any case.
+    search: Option<Search>,
     /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<20, 1, 100>,
@@ -128,9 +131,13 @@ async fn list(
     project: ActiveProject,
     query: ListServiceAccounts,
 ) -> Result<List<ServiceAccount>> {
-    let list = tenant_sql!(cx, OF_PROJECT, args![&project.id]);
+    let whole = tenant_sql!(cx, OF_PROJECT, args![&project.id]);
+    let mut list = whole.clone();
+    if let Some(search) = query.search {
+        search.within(&mut list, &["name"]);
+    }
     let request = oldest_first(query.limit.0, query.after);
-    cx.list(&request, list.clone(), list, "id", ServiceAccount::read)
+    cx.list(&request, list, whole, "id", ServiceAccount::read)
         .await
 }
 

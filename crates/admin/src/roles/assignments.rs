@@ -181,10 +181,12 @@ async fn list<S: RoleScope, P: RolePrincipal>(
     assignee: ScopedPrincipal<S, P>,
     query: ListRoles,
 ) -> Result<NextList<AssignedRole>> {
-    let list = tenant_sql!(cx, ASSIGNED, assignee.args());
+    let whole = tenant_sql!(cx, ASSIGNED, assignee.args());
+    let mut list = whole.clone();
+    query.filter(&mut list);
     let request = query.page(&cx, &assignee.scope);
     let page = cx
-        .page(&request, list.clone(), list, by_place(), AssignedRole::read)
+        .page(&request, list, whole, by_place(), AssignedRole::read)
         .await?;
     Ok(assignee.shown(&mut cx, page).await?.into())
 }

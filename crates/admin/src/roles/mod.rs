@@ -157,10 +157,11 @@ fn one<S: RoleScope>(cx: &Write, scope: &S, id: &RoleId) -> TenantStatement {
 }
 
 async fn list<S: RoleScope>(mut cx: Read, scope: S, query: ListRoles) -> Result<NextList<Role>> {
-    let list = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let whole = tenant_sql!(cx, ROLES, args![S::RESOURCE_TYPE, scope.project_key()]);
+    let mut list = whole.clone();
+    query.filter(&mut list);
     let request = query.page(&cx, &scope);
-    cx.list(&request, list.clone(), list, by_place(), Role::read)
-        .await
+    cx.list(&request, list, whole, by_place(), Role::read).await
 }
 
 #[derive(Deserialize, JsonSchema)]

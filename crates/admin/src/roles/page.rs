@@ -6,8 +6,9 @@ use serde::Deserialize;
 use store::{Order, PageRequest, SortKey};
 
 use crate::list::oldest_first;
-use crate::operation::{Limit, OrderBy, Read};
+use crate::operation::{Limit, OrderBy, Read, TenantStatement};
 use crate::role_scope::RoleScope;
+use crate::search::Search;
 
 /// The table of roles as `r`, with the sort column of [`by_place`].
 macro_rules! roles_in_place {
@@ -26,6 +27,8 @@ pub(super) fn by_place() -> SortKey {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListRoles {
+    /// Only roles whose name contains this text, in any case.
+    search: Option<Search>,
     /// Maximum number of items on the page.
     #[serde(default)]
     limit: Limit<1000, 0, 1000>,
@@ -36,6 +39,13 @@ pub(super) struct ListRoles {
 }
 
 impl ListRoles {
+    /// Restricts a list of roles `r` to those that were searched for.
+    pub(super) fn filter(&self, list: &mut TenantStatement) {
+        if let Some(search) = &self.search {
+            search.within(list, &["r.name"]);
+        }
+    }
+
     /// Returns the requested page. `after` may be any id by which clients call the role.
     pub(super) fn page<S: RoleScope>(self, cx: &Read, scope: &S) -> PageRequest {
         let named = self.after.map(RoleId::from_text);

@@ -34,7 +34,7 @@ literals! {
 
 /// Costs in a bucket.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Cost {
+pub(super) struct Cost {
     object: CostObject,
     amount: CostAmount,
     quantity: Option<i64>,
@@ -54,7 +54,7 @@ struct CostAmount {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListCosts {
+pub(super) struct ListCosts {
     /// Start of the period, in Unix seconds, inclusive.
     #[schemars(range(min = 0, max = MAX_TIME_SECONDS))]
     start_time: i64,
@@ -227,34 +227,41 @@ impl RowWriter for CostRows {
     }
 }
 
+impl ListCosts {
+    /// Builds the query of the ledger, and returns it with the format of the response.
+    pub(super) fn ask(self, cx: &Read) -> Result<(CostQuery, Format)> {
+        let window = Window::of_days(
+            self.start_time,
+            self.end_time,
+            self.limit,
+            self.page,
+            cx.now(),
+        )?;
+        let query = CostQuery {
+            organization_id: cx.organization().clone(),
+            start: window.start,
+            end: window.end,
+            limit: window.limit,
+            group_by: distinct(self.group_by),
+            project_ids: self.project_ids.into_iter().collect(),
+            user_ids: Vec::new(),
+            api_key_ids: self.api_key_ids.into_iter().collect(),
+            line_items: self.line_items,
+        };
+        Ok((query, self.format))
+    }
+}
+
 async fn list(cx: Read, _: Organization, query: ListCosts) -> Result<Response<Body>> {
-    let window = Window::of_days(
-        query.start_time,
-        query.end_time,
-        query.limit,
-        query.page,
-        cx.now(),
-    )?;
-    let format = query.format;
-    let query = CostQuery {
-        organization_id: cx.organization().clone(),
-        start: window.start,
-        end: window.end,
-        limit: window.limit,
-        group_by: distinct(query.group_by),
-        project_ids: query.project_ids.into_iter().collect(),
-        api_key_ids: query.api_key_ids.into_iter().collect(),
-        line_items: query.line_items,
-    };
+    let (query, format) = query.ask(&cx)?;
+    respond(cx, &query, format).await
+}
+
+/// Responds with the report that `query` asks for.
+pub(super) async fn respond(cx: Read, query: &CostQuery, format: Format) -> Result<Response<Body>> {
     let reports = cx.reports().clone();
     // Returns the connection to the pool before the report takes another one.
     drop(cx);
-    let rows = CostRows::new(&query);
-    answer(
-        reports.costs(&query),
-        (query.start, query.end),
-        rows,
-        format,
-    )
-    .await
+    let rows = CostRows::new(query);
+    answer(reports.costs(query), (query.start, query.end), rows, format).await
 }

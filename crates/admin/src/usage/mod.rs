@@ -4,6 +4,8 @@ mod answer;
 pub mod costs;
 pub mod events;
 mod json;
+mod own;
+pub mod refusals;
 mod report;
 mod reports;
 mod row_writer;
@@ -21,6 +23,9 @@ use crate::operation::Operation;
 pub(crate) fn operations() -> Vec<Operation> {
     let mut operations = reports::operations();
     operations.push(costs::operation());
+    operations.extend(reports::own_operations());
+    operations.push(own::costs());
+    operations.push(refusals::operation());
     operations.extend(unpriced::operations());
     operations
 }

@@ -190,6 +190,11 @@ pub(super) async fn report<Q: ReportQuery>(
 ) -> Result<Response<Body>> {
     let format = query.format();
     let query = query.ask(cx.organization().clone(), cx.now())?;
+    respond(cx, query, format).await
+}
+
+/// Responds with the report that `query` asks for.
+pub(super) async fn respond(cx: Read, query: UsageQuery, format: Format) -> Result<Response<Body>> {
     let reports = cx.reports().clone();
     // Returns the connection to the pool before the report takes another one.
     drop(cx);

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::{Format, OTHER_TYPES};
+use super::own;
 use super::report::{ReportQuery, Reported, report};
 use super::window::{BucketWidth, MAX_TIME_SECONDS, Window};
 use super::{BucketPage, distinct};
@@ -133,6 +134,13 @@ macro_rules! reports {
     };
 }
 
+/// Returns a list of operations on the caller's own usage, a line each.
+macro_rules! own_reports {
+    ($($query:ty: $command:literal, $path:literal, $about:literal;)*) => {
+        vec![$(own::report::<$query>($command, $path, $about)),*]
+    };
+}
+
 pub(super) fn operations() -> Vec<Operation> {
     reports! {
         CompletionsQuery: "usage completions", "/organization/usage/completions",
@@ -156,6 +164,30 @@ pub(super) fn operations() -> Vec<Operation> {
             "Reports calls of web search.";
         DecisionsQuery: "usage decisions", "/organization/usage/decisions",
             "Reports tokens and requests of decisions.";
+    }
+}
+
+/// Returns the reports on the caller's own usage: of the kinds of usage that have a user.
+pub(super) fn own_operations() -> Vec<Operation> {
+    own_reports! {
+        CompletionsQuery: "me:usage completions", "/organization/me/usage/completions",
+            "Reports tokens and requests of the caller's completions.";
+        EmbeddingsQuery: "me:usage embeddings", "/organization/me/usage/embeddings",
+            "Reports tokens and requests of the caller's embeddings.";
+        ModerationsQuery: "me:usage moderations", "/organization/me/usage/moderations",
+            "Reports tokens and requests of the caller's moderations.";
+        ImagesQuery: "me:usage images", "/organization/me/usage/images",
+            "Reports the caller's images and requests.";
+        AudioSpeechesQuery: "me:usage audio-speeches", "/organization/me/usage/audio_speeches",
+            "Reports characters of speech generated for the caller, and requests.";
+        AudioTranscriptionsQuery: "me:usage audio-transcriptions", "/organization/me/usage/audio_transcriptions",
+            "Reports seconds transcribed for the caller, and requests.";
+        FileSearchCallsQuery: "me:usage file-search-calls", "/organization/me/usage/file_search_calls",
+            "Reports the caller's calls of file search.";
+        WebSearchCallsQuery: "me:usage web-search-calls", "/organization/me/usage/web_search_calls",
+            "Reports the caller's calls of web search.";
+        DecisionsQuery: "me:usage decisions", "/organization/me/usage/decisions",
+            "Reports tokens and requests of the caller's decisions.";
     }
 }
 

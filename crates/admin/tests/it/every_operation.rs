@@ -21,11 +21,18 @@ use serde_json::json;
 use testkit::examples::{Examples, Fill, Ids, query_parameters};
 use testkit::{Client, Server};
 
-/// Iterates over the operations that need a key; the others take a credential in the body.
-fn keyed() -> impl Iterator<Item = (Operation, Permission)> {
+/// Iterates over the operations that need a permission.
+fn permitted() -> impl Iterator<Item = (Operation, Permission)> {
     operations()
         .into_iter()
         .filter_map(|operation| operation.needs.map(|needs| (operation, needs)))
+}
+
+/// Iterates over the operations that need a key; the others take a credential in the body.
+fn keyed() -> impl Iterator<Item = Operation> {
+    operations()
+        .into_iter()
+        .filter(|operation| operation.effect != Effect::Open)
 }
 
 async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::Answer {
@@ -37,7 +44,7 @@ async fn call(client: &Client, operation: &Operation, path: &str) -> testkit::An
 async fn requests_without_a_key_are_refused() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
-    for (operation, _) in keyed() {
+    for operation in keyed() {
         let path = ids.path(&operation);
         for client in [
             server.anonymous(),
@@ -60,7 +67,7 @@ async fn an_operation_without_permission_takes_its_credential_from_the_body() {
     let server = Server::start().await;
     let open: Vec<Operation> = operations()
         .into_iter()
-        .filter(|operation| operation.needs.is_none())
+        .filter(|operation| operation.needs.is_none() && operation.own.is_none())
         .collect();
     let names: Vec<_> = open.iter().map(|operation| operation.command).collect();
     assert_eq!(
@@ -95,7 +102,7 @@ async fn project_keys_are_refused() {
         ids.at("/organization/projects/{project_id}/service_accounts/{service_account_id}");
     let secret = account.answer["api_key"]["value"].as_str();
     let client = server.with_key(secret.expect("a service account comes with a key"));
-    for (operation, _) in keyed().filter(|(operation, _)| operation.effect != Effect::Ingest) {
+    for operation in keyed().filter(|operation| operation.effect != Effect::Ingest) {
         let answer = call(&client, &operation, &ids.path(&operation)).await;
         assert_eq!(
             answer.refused(403).0,
@@ -111,7 +118,7 @@ async fn a_reader_has_exactly_the_permissions_of_readers() {
     let server = Server::start().await;
     let ids = Ids::make(&server).await;
     let allowed = OrganizationRole::Reader.permissions();
-    for (operation, needs) in keyed() {
+    for (operation, needs) in permitted() {
         let answer = call(&server.reader(), &operation, &ids.path(&operation)).await;
         if allowed.contains(needs) {
             assert_eq!(answer.status, 200, "{}: {}", operation.command, answer.json);
@@ -125,6 +132,31 @@ async fn a_reader_has_exactly_the_permissions_of_readers() {
             let message = answer.json["error"]["message"].as_str().unwrap_or_default();
             assert!(message.contains(needs.as_str()), "{message}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_operation_on_own_things_needs_no_role_and_reaches_nothing_of_others() {
+    let server = Server::start().await;
+    let (ids, examples) = (Ids::make(&server).await, Examples::new(&server));
+    let reader = server.reader();
+    let own: Vec<Operation> = keyed()
+        .filter(|operation| operation.own.is_some())
+        .collect();
+    assert!(own.len() > 10, "{}", own.len());
+    for operation in own {
+        let command = operation.command;
+        assert_eq!(operation.needs, None, "{command}");
+        assert!(operation.path.starts_with("/organization/me"), "{command}");
+        let answer = call(&reader, &operation, &examples.path(&operation, &ids)).await;
+        let expected = match operation.path_parameters().next() {
+            // These are of the owner.
+            Some(_) => 404,
+            None if operation.method == Method::GET => 200,
+            // The body is empty.
+            None => 400,
+        };
+        assert_eq!(answer.status, expected, "{command}: {}", answer.json);
     }
 }
 

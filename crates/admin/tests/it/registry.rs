@@ -45,6 +45,12 @@ fn our_own_document_describes_every_operation() {
         assert_eq!(entry["summary"], operation.about, "{}", operation.command);
         let needs = operation.needs.map(Permission::as_str);
         assert_eq!(entry["x-permission"].as_str(), needs);
+        let own = operation.own.map(Permission::as_str);
+        assert_eq!(entry["x-own"].as_str(), own);
+        let is_open = operation.effect == Effect::Open;
+        let requirements = [operation.needs.is_some(), operation.own.is_some(), is_open];
+        let count = requirements.iter().filter(|one| **one).count();
+        assert_eq!(count, 1, "{}", operation.command);
         assert_eq!(
             entry["security"] == json!([]),
             operation.effect == Effect::Open

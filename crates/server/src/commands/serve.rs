@@ -56,13 +56,15 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         unpriced: config.unpriced,
         facts: ::usage::ModelFacts::with(config.models.clone()),
         durability: config.durability,
-        public_url: config.public_url.clone(),
+        public_url: config.public_url_at(server.address()),
+        session_lifetimes: config.session_lifetimes,
         smtp,
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
         bounds: config.bounds.clone(),
         cors: config.cors.clone(),
+        has_console: config.has_console,
         has_metrics_apart: metrics.is_some(),
     })
     .await?;

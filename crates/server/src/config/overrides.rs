@@ -28,7 +28,7 @@ pub struct Overrides {
         hide = true
     )]
     pub database_connections: Option<usize>,
-    /// Base URL under which clients reach this server [default: http:// or https:// and the address to listen on].
+    /// Base URL under which clients reach this server [default: http://localhost: and the port].
     #[arg(long, value_name = "URL", env = "ORGPLANE_PUBLIC_URL", hide = true)]
     pub public_url: Option<String>,
     /// File with the secret that keys are hashed with [default: orgplane.secret beside the database].

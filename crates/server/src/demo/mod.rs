@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use admin::organization::{self, Bootstrap};
+use admin::sessions::SessionLifetimes;
 use anyhow::{Context, bail};
 use axum::body::{Body, to_bytes};
 use base::ids::IdGenerator;
@@ -25,6 +26,7 @@ use crate::commands::output::announce;
 use crate::commands::serve::run_until;
 use crate::config::Bounds;
 use crate::descriptors;
+use crate::public_url::default_public_url;
 use crate::reload::{Reload, ReloadSignals};
 use crate::serve::Server;
 use crate::shutdown::{DEFAULT_STOP_TIMEOUT, Shutdown};
@@ -67,7 +69,8 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let _following = signals.follow(Reload::default(), stop.clone(), || {
         tracing::info!("SIGHUP ignored: a demo has no files to reload");
     });
-    announce(&welcome(server.address(), &key, &project_key));
+    let url = default_public_url("http", server.address());
+    announce(&welcome(&url, &key, &project_key));
     Ok(run_until(server, app, stop).await)
 }
 
@@ -107,7 +110,8 @@ async fn found(
         unpriced: UnpricedModels::default(),
         facts: ModelFacts::with(Vec::new()),
         durability: Durability::Batched,
-        public_url: format!("http://{address}"),
+        public_url: default_public_url("http", address),
+        session_lifetimes: SessionLifetimes::default(),
         smtp: None,
         keep_bodies_days: 0,
         keep_usage: RetentionPeriods::default(),
@@ -115,6 +119,7 @@ async fn found(
         bounds: Bounds::default(),
         has_metrics_apart: false,
         cors: Cors::default(),
+        has_console: true,
     })
     .await?;
     Ok((app, founded.key))
@@ -193,10 +198,10 @@ fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
         .to_owned())
 }
 
-fn welcome(address: SocketAddr, admin_key: &str, project_key: &str) -> String {
+fn welcome(url: &str, admin_key: &str, project_key: &str) -> String {
     format!(
         r#"
-orgplane demo: a temporary organization on http://{address}
+orgplane demo: a temporary organization on {url}
 A built-in server answers in place of models. Everything else is real, and deleted when the demo stops.
 
   Admin key    {admin_key}
@@ -205,15 +210,15 @@ A built-in server answers in place of models. Everything else is real, and delet
 Try, in another terminal:
 
 1. Call a model through the gateway:
-   curl -s http://{address}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
+   curl -s {url}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
      -d '{{"model": "gpt-5-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 2. Read the usage of the last day by model, which includes your request a moment later:
-   curl -s "http://{address}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \
+   curl -s "{url}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \
      -H 'Authorization: Bearer {admin_key}'
 
 3. Read the audit log:
-   curl -s "http://{address}/v1/organization/audit_logs?limit=5" -H 'Authorization: Bearer {admin_key}'
+   curl -s "{url}/v1/organization/audit_logs?limit=5" -H 'Authorization: Bearer {admin_key}'
 
 Stop the demo with Ctrl-C.
 "#

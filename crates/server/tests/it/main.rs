@@ -22,6 +22,7 @@ mod fuzz;
 mod installation;
 mod invites;
 mod kill;
+mod limits_now;
 mod log_sink;
 mod mail_server;
 mod messages;

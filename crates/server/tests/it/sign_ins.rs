@@ -147,6 +147,8 @@ async fn s24_revoked_keys_that_are_used_are_in_the_audit_log() {
     let message = event["error_message"].as_str().expect("text");
     assert!(message.contains("127.0.0.1"), "{message}");
     assert_eq!(entries[1]["actor"]["api_key"]["id"], id);
+    let address = &entries[1]["actor"]["api_key"]["ip_address"];
+    assert_eq!(address, "127.0.0.1");
     assert_eq!(entries[0]["login.failed"]["error_code"], "deleted_key");
     let refusals = "orgplane_authentication_failures_total{reason=\"deleted_key\"} ";
     assert_eq!(metric(&admin, refusals).await, 31);
@@ -158,4 +160,25 @@ async fn s24_revoked_keys_that_are_used_are_in_the_audit_log() {
     assert!(!log.contains(leaked), "{log}");
     let verified = installation.run(&["audit", "verify"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audit_event_has_the_address_that_a_trusted_proxy_reports() {
+    for (settings, expected) in [
+        ("trusted_proxies = [\"127.0.0.1\"]\n", "198.51.100.7"),
+        ("", "127.0.0.1"),
+    ] {
+        let installation = Installation::new(settings);
+        let (server, admin) = installation.first_serve();
+        let create = admin.request(Method::POST, "/organization/projects");
+        let create = create.header("x-forwarded-for", "203.0.113.1, 198.51.100.7");
+        let created = create.json(&json!({"name": "Search"})).send().await;
+        assert_eq!(created.expect("an answer").status(), 200);
+        let log = admin
+            .get("/organization/audit_logs?event_types[]=project.created&limit=1")
+            .await;
+        let actor = &log["data"][0]["actor"];
+        assert_eq!(actor["api_key"]["ip_address"], expected, "{log}");
+        server.stop();
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{LOCK_TIMEOUT, Synchronous};
@@ -29,7 +30,20 @@ pub(super) fn open(path: &Path, flags: OpenFlags, synchronous: Synchronous) -> R
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -PAGE_CACHE_CAPACITY)?;
+    define_lower(&connection)?;
     Ok(connection)
+}
+
+/// Replaces the function `lower`, which knows only ASCII in SQLite, by one that knows Unicode like PostgreSQL's.
+fn define_lower(connection: &Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("lower", 1, flags, |context| {
+        let text: Option<String> = context.get(0)?;
+        Ok(text.map(|text| text.to_lowercase()))
+    })?;
+    Ok(())
 }
 
 /// Opens a connection that refuses to write.
@@ -50,4 +64,23 @@ pub(super) fn command(connection: &Connection, text: &str) -> Result<()> {
 pub(super) fn in_memory(synchronous: Synchronous) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     open(Path::new(":memory:"), flags, synchronous).expect("a connection")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_knows_letters_beyond_ascii() {
+        let connection = in_memory(Synchronous::Normal);
+        for (text, expected) in [
+            (Some("ÄRZTE Über"), Some("ärzte über")),
+            (Some("50%"), Some("50%")),
+            (None, None),
+        ] {
+            let lower = connection.query_row("SELECT lower(?1)", [text], |row| row.get(0));
+            let lower: Option<String> = lower.expect("a row");
+            assert_eq!(lower.as_deref(), expected);
+        }
+    }
 }

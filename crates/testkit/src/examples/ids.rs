@@ -8,7 +8,7 @@ use admin::operations;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Examples, Fill, adder, is_list};
+use super::{Addition, Examples, Fill, adder, addition, is_list};
 use crate::Server;
 
 /// A resource that a path can name.
@@ -156,13 +156,24 @@ impl Examples<'_> {
             let id = body.get(parameter).unwrap_or(&answer["id"]).clone();
             (answer, id)
         } else {
+            let is_session = addition(collection) == Some(Addition::SignIn);
+            if is_session {
+                self.sign_in(ids).await;
+            }
             let mut lists = operations().into_iter();
             let list = lists.find(|list| list.method == Method::GET && list.path == collection);
             let list = list.unwrap_or_else(|| {
                 panic!("say in ADDED_BY of testkit/src/examples.rs what adds to {collection}")
             });
             let page = self.send(&list, ids, &Value::Null).await.ok();
-            let item = page["data"][0].clone();
+            let items = page["data"].as_array().expect("items");
+            // A new session is the last one.
+            let item = if is_session {
+                items.last()
+            } else {
+                items.first()
+            };
+            let item = item.cloned().unwrap_or_default();
             let id = item["id"].clone();
             (item, id)
         };

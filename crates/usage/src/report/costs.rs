@@ -38,6 +38,8 @@ pub struct CostQuery {
     pub group_by: Vec<CostDimension>,
     /// The projects that count; empty for all.
     pub project_ids: Vec<String>,
+    /// The users that count; empty for all.
+    pub user_ids: Vec<String>,
     /// The keys that count; empty for all.
     pub api_key_ids: Vec<String>,
     /// The line items that count; empty for all.
@@ -80,6 +82,7 @@ impl Reports {
     pub fn costs(&self, query: &CostQuery) -> ReportStream {
         let filters = [
             (Dimension::ProjectId, &query.project_ids),
+            (Dimension::UserId, &query.user_ids),
             (Dimension::ApiKeyId, &query.api_key_ids),
             (Dimension::Model, &query.line_items),
         ];

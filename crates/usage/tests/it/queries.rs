@@ -186,18 +186,20 @@ fn cost_question() -> impl Strategy<Value = CostQuery> {
             0..=5,
         ),
         subsequence(vec!["proj_a", "proj_b"], 0..=2),
+        subsequence(vec!["user-a", "user-b"], 0..=2),
         subsequence(vec!["key_a", "key_b"], 0..=2),
         subsequence(items.to_vec(), 0..=3),
         select(&NAMES[..]),
     )
         .prop_map(
-            |(start, end, limit, group_by, projects, keys, items, whose)| CostQuery {
+            |(start, end, limit, group_by, projects, users, keys, items, whose)| CostQuery {
                 organization_id: organization(whose),
                 start: UnixTime(start),
                 end: UnixTime(end),
                 limit,
                 group_by,
                 project_ids: owned(projects),
+                user_ids: owned(users),
                 api_key_ids: owned(keys),
                 line_items: owned(items),
             },
@@ -217,6 +219,7 @@ fn expected_costs(
         if event.organization_id != query.organization_id
             || !(query.start..query.end).contains(&event.timestamp)
             || !wanted(&query.project_ids, event.dimension(Dimension::ProjectId))
+            || !wanted(&query.user_ids, event.dimension(Dimension::UserId))
             || !wanted(&query.api_key_ids, event.dimension(Dimension::ApiKeyId))
         {
             continue;

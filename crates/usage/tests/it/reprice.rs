@@ -55,6 +55,7 @@ async fn reported(fixture: &Fixture) -> Vec<(UnixTime, Option<String>, i64, Nano
         limit: 180,
         group_by: vec![CostDimension::LineItem],
         project_ids: Vec::new(),
+        user_ids: Vec::new(),
         api_key_ids: Vec::new(),
         line_items: Vec::new(),
     };

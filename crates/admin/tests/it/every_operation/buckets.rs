@@ -5,7 +5,7 @@ use base::time::SECONDS_PER_DAY;
 use serde_json::{Map, Value, json};
 use testkit::examples::Examples;
 use testkit::{NOW, Server};
-use usage::UsageKind;
+use usage::{Dimension, UsageKind};
 
 use super::lists::paged;
 use crate::reports::report;
@@ -35,7 +35,7 @@ fn buckets(page: &Value) -> Vec<Value> {
     page["data"].as_array().expect("buckets").clone()
 }
 
-/// Adds usage of every kind on a day of the report.
+/// Adds usage of every kind on a day of the report, by the owner.
 async fn consume(server: &Server, id: String, day: i64) {
     let events = UsageKind::ALL.iter().map(|kind| {
         let mut event = Map::from_iter([
@@ -47,6 +47,9 @@ async fn consume(server: &Server, id: String, day: i64) {
             ("type".to_owned(), json!(kind.as_str())),
             ("project_id".to_owned(), json!(server.default_project_id())),
         ]);
+        if kind.dimensions().contains(&Dimension::UserId) {
+            event.insert("user_id".to_owned(), json!(server.owner_id()));
+        }
         for metric in kind.required_metrics() {
             event.insert(metric.as_str().to_owned(), json!(1));
         }
@@ -92,6 +95,7 @@ async fn pages_have_each_bucket_once_and_in_order() {
     for kind in UsageKind::ALL {
         report(&server, *kind).await;
     }
+    consume(&server, "by the owner".to_owned(), 6).await;
     let examples = Examples::new(&server);
     for (operation, _) in paged(&examples.document, "page") {
         let whole = buckets(&page(&server, &operation, "").await);

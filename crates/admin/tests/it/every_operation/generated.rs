@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use admin::operation::document;
+use admin::operation::{Effect, document};
 use admin::operations;
 use serde_json::{Map, Value, json};
 use testkit::examples::entry;
@@ -33,7 +33,7 @@ fn told(document: &Value, exchange: &Exchange) -> Value {
         "parameters": ids.chain(query).collect::<Map<_, _>>(),
         "body": exchange.body,
         "answer": exchange.answer,
-        "needs_key": operation.needs.is_some(),
+        "needs_key": operation.effect != Effect::Open,
     })
 }
 

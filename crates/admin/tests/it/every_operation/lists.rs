@@ -4,7 +4,7 @@ use admin::operation::Operation;
 use admin::operations;
 use http::Method;
 use serde_json::{Map, Value};
-use testkit::examples::{Examples, Fill, Ids, adder, is_fixed, is_list, query_parameters};
+use testkit::examples::{Examples, Ids, is_fixed, is_list, query_parameters};
 use testkit::{Answer, Client};
 
 /// A list, as a caller sees it.
@@ -128,13 +128,7 @@ impl List<'_> {
 
     /// Adds an item. Some items have equal times.
     pub(super) async fn add(&self) {
-        let path = self.operation.path;
-        let adder = adder(path).unwrap_or_else(|| {
-            panic!("say in ADDED_BY of testkit/src/examples.rs what adds to {path}")
-        });
-        let body = self.examples.body(&adder, self.ids, Fill::Required).await;
-        self.examples.let_time_pass();
-        self.examples.send(&adder, self.ids, &body).await.ok();
+        self.examples.add(self.operation.path, self.ids).await;
     }
 
     /// Removes an item if possible.

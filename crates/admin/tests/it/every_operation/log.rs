@@ -97,6 +97,15 @@ impl Change<'_> {
 
     /// Returns the expected project: that of the change, or the default project.
     fn project(&self) -> Value {
+        const OWN_KEYS: &str = "/organization/me/api_keys";
+        if let Some(rest) = self.operation.path.strip_prefix(OWN_KEYS) {
+            let own = || self.ids.at(&format!("{OWN_KEYS}/{{api_key_id}}"));
+            return if rest.is_empty() {
+                self.body["project_id"].clone()
+            } else {
+                own().answer["project"]["id"].clone()
+            };
+        }
         if self.operation.path.contains("{project_id}") {
             json!(self.ids.at("/organization/projects/{project_id}").id)
         } else if self.answer["object"] == "organization.project" {
@@ -130,7 +139,8 @@ impl Change<'_> {
         }
         let parameter = format!("{noun}_id");
         let mut parameters = self.operation.path_parameters();
-        if let Some(name) = parameters.find(|name| *name == parameter) {
+        let is_key = |name: &str| noun == "api_key" && name == "key_id";
+        if let Some(name) = parameters.find(|name| *name == parameter || is_key(name)) {
             return json!(self.ids.id(self.operation, name));
         }
         let answered = [&self.answer[noun]["id"], &self.answer["id"]];

@@ -122,7 +122,8 @@ async fn an_owner_who_is_demoted_during_the_body_writes_nothing() {
     let grace = server.join("grace@acme.example", "owner").await;
     let client = server.owner_key("grace@acme.example").await;
     let path = format!("/organization/users/{grace}");
-    for operation in changes() {
+    // What belongs to a user stays when the role goes.
+    for operation in changes().filter(|operation| operation.needs.is_some()) {
         let body = examples.body(&operation, &ids, Fill::Everything).await;
         let target = examples.path(&operation, &ids);
         let halfway = Halfway::begin(&client, &operation, &target, &body).await;

@@ -211,6 +211,10 @@ fn table() -> String {
         PredefinedRole::ALL.map(title).join(" ")
     )];
     for operation in admin::operations() {
+        if let Some(scope) = operation.own {
+            let line = format!("{:42} own ({})", operation.command, scope.as_str());
+            lines.push(line);
+        }
         let Some(needs) = operation.needs else {
             continue;
         };

@@ -16,7 +16,9 @@ use gateway::{
 use store::Store;
 use tasks::TaskHandle;
 use telemetry::Tracer;
-use usage::{DurableReservations, LastUsed, ModelFact, ModelFacts, PriceBook, Recorder, Spend};
+use usage::{
+    DurableReservations, LastUsed, ModelFact, ModelFacts, PriceBook, Recorder, Refusals, Spend,
+};
 
 use crate::retention;
 
@@ -143,6 +145,7 @@ pub async fn start(
         unpriced: bounds.unpriced,
         facts: facts(),
         reservations: reservations(store, spend, clock),
+        refusals: Refusals::new(clock.clone()),
         last_used,
         bodies: bodies.flatten(),
         pepper: pepper(),

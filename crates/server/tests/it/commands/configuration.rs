@@ -72,7 +72,7 @@ fn without_a_file_everything_has_a_default() {
     };
     assert_eq!(shown(show(), "listen"), "127.0.0.1:8080");
     assert_eq!(shown(show(), "database"), "sqlite://orgplane.db");
-    assert_eq!(shown(show(), "public_url"), "http://127.0.0.1:8080");
+    assert_eq!(shown(show(), "public_url"), "http://localhost:8080");
     assert_eq!(shown(show(), "secret_file"), "orgplane.secret");
 }
 

@@ -191,7 +191,7 @@ fn the_address_for_others_is_secure() {
     let (installation, _) = secure("");
     let shown = installation.run(&["config", "show"]).stdout;
     assert!(
-        shown.contains("public_url = \"https://127.0.0.1:0\""),
+        shown.contains("public_url = \"https://localhost:0\""),
         "{shown}"
     );
     assert!(

@@ -70,6 +70,7 @@ pub(super) async fn filled() -> (Installation, Fixture) {
     fixture.known.request_id = request_id;
     server.stop();
     set_aside(&installation, &world.ids["project_id"]).await;
+    sign_in(&installation, &world.ids["user_id"]).await;
     (installation, fixture)
 }
 
@@ -255,6 +256,9 @@ impl World {
         let id = answer.headers()["x-request-id"].to_str().expect("an id");
         let id = id.to_owned();
         drop(answer.bytes().await);
+        let refused = json!({"model": "unknown", "messages": []});
+        let refused = application.try_post("/chat/completions", &refused).await;
+        assert_eq!(refused.expect("an answer").0, 404);
         id
     }
 
@@ -310,5 +314,51 @@ async fn set_aside(installation: &Installation, project: &str) {
     );
     let mut transaction = store.usage().begin().await.expect("a transaction");
     transaction.execute(insert).await.expect("inserted");
+    transaction.commit().await.expect("committed");
+}
+
+/// Adds all that is stored of a user who signs in.
+async fn sign_in(installation: &Installation, user: &str) {
+    let store = store::Store::open(&installation.database_url()).await;
+    let store = store.expect("the database");
+    let (hash, at) = (vec![1; 32], now());
+    let inserts = [
+        store::sql!(
+            "INSERT INTO sessions (organization_id, id, user_id, hash, method, created_at, authenticated_at, \
+                 last_seen_at, expires_at) \
+             SELECT organization_id, 'sess_1', id, $2, 'password', $3, $3, $3, $3 FROM users WHERE id = $1",
+            user,
+            hash.clone(),
+            at
+        ),
+        store::sql!(
+            "INSERT INTO passwords (organization_id, user_id, hash, set_at) \
+             SELECT organization_id, id, '$argon2id$', $2 FROM users WHERE id = $1",
+            user,
+            at
+        ),
+        store::sql!(
+            "INSERT INTO sign_in_links (organization_id, id, user_id, token_hash, origin, created_at, expires_at) \
+             SELECT organization_id, 'link_1', id, $2, 'mail', $3, $3 FROM users WHERE id = $1",
+            user,
+            hash.clone(),
+            at
+        ),
+        store::sql!(
+            "INSERT INTO identities (organization_id, issuer, subject, user_id, provider, linked_at) \
+             SELECT organization_id, 'https://id.example', '1', id, 'main', $2 FROM users WHERE id = $1",
+            user,
+            at
+        ),
+        store::sql!(
+            "INSERT INTO sign_in_failures (account, failures, last_failed_at, unreported) VALUES ($1, 1, $2, 0)",
+            hash,
+            at
+        ),
+    ];
+    let mut transaction = store.begin_untracked().await.expect("a transaction");
+    for insert in inserts {
+        transaction.execute(insert).await.expect("inserted");
+    }
     transaction.commit().await.expect("committed");
 }

@@ -1,0 +1,128 @@
+//! Pages of items: facts, what can be done, and the lists that belong to the item.
+
+use askama::Template;
+use http::Method;
+use pages::{Crumb, Link};
+use serde_json::Value as Json;
+
+use crate::cell::Cell;
+use crate::client::Refusal;
+use crate::context::{Context, Outcome};
+use crate::list::{ListSection, section};
+use crate::picker::next_cursor;
+use crate::resource::{Column, Extra, Resource, console_path};
+use crate::screens::{reasons, role_permissions};
+use crate::table::{Button, row_buttons};
+
+/// The most pages of a list that are read to find an item that has no operation of its own.
+const MAX_PAGES_COUNT: usize = 50;
+
+#[derive(Template)]
+#[template(path = "detail.html")]
+struct DetailPage {
+    title: String,
+    singular: &'static str,
+    buttons: Vec<Button>,
+    facts: Vec<(&'static str, Cell)>,
+    sections: Vec<ListSection>,
+    extra: String,
+}
+
+/// Answers the page of an item.
+pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -> Outcome {
+    let item = item_of(context, resource).await?;
+    let title = resource.name_of(&item);
+    let cells = context.cells();
+    let id = Column {
+        label: "Id",
+        pointer: resource.id,
+        form: crate::resource::ColumnForm::Id,
+    };
+    let fact = |column: &Column| (column.label, column.cell(&item, "", &cells));
+    let columns = resource.columns.iter().chain(resource.facts);
+    let facts = columns.map(fact).chain([fact(&id)]).collect();
+    let mut sections = Vec::new();
+    for child in resource.children {
+        if let Some(child) = crate::resources::find(child) {
+            sections.push(section(context, child).await);
+        }
+    }
+    let extra = match resource.extra {
+        Extra::None => String::new(),
+        Extra::Reasons => reasons::section(context, &item).await,
+        Extra::RolePermissions => role_permissions::section(context, resource, &item).await,
+    };
+    let content = DetailPage {
+        singular: resource.singular,
+        buttons: item_buttons(context, resource, &item),
+        facts,
+        sections,
+        extra,
+        title: title.clone(),
+    };
+    let trail = trail(context, resource);
+    Ok(context.page(&title, &trail, &content).into_response())
+}
+
+/// Returns the buttons of an item's page: those of its row, larger.
+fn item_buttons(context: &Context<'_>, resource: &'static Resource, item: &Json) -> Vec<Button> {
+    let buttons = row_buttons(context, resource, item).into_iter();
+    let large = |button: Button| {
+        let class = if button.class.contains("danger") {
+            "danger"
+        } else {
+            ""
+        };
+        button.class(class)
+    };
+    buttons.map(large).collect()
+}
+
+/// Returns the trail to the list of a resource, and to the things that it belongs to.
+pub(crate) fn trail(context: &Context<'_>, resource: &Resource) -> Vec<Crumb> {
+    let mut trail = context.trail();
+    trail.push(Crumb {
+        label: resource.title.to_owned(),
+        link: Link::to_path(console_path(&context.fill(resource.path, &[]))),
+    });
+    trail
+}
+
+/// Returns the item that the path of the page names: from its own operation, else from the list.
+///
+/// # Errors
+/// The refusal of the operation; 404 if the item is not in the list.
+pub(crate) async fn item_of(context: &Context<'_>, resource: &Resource) -> Result<Json, Refusal> {
+    let template = if resource.is_setting() {
+        resource.path
+    } else {
+        resource.item
+    };
+    if context.operation(&Method::GET, template).is_some() {
+        return context.get(&context.fill(template, &[]), &[]).await;
+    }
+    let id = resource
+        .item
+        .rsplit('/')
+        .next()
+        .and_then(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map_or("", |name| context.parameter(name));
+    let path = context.fill(resource.path, &[]);
+    let mut after: Option<String> = None;
+    for _ in 0..MAX_PAGES_COUNT {
+        let mut query = vec![("limit", "100")];
+        if let Some(after) = &after {
+            query.push(("after", after));
+        }
+        let page = context.get(&path, &query).await?;
+        let mut items = page["data"].as_array().into_iter().flatten();
+        if let Some(item) = items.find(|item| resource.id_of(item) == id) {
+            return Ok(item.clone());
+        }
+        after = next_cursor(&page);
+        if after.is_none() {
+            break;
+        }
+    }
+    Err(Refusal::not_found(resource.singular, id))
+}

@@ -1,0 +1,355 @@
+//! Pages of forms: creation, modification, settings, and other changes.
+
+use askama::Template;
+use axum::body::Body;
+use http::{Method, Response, StatusCode};
+use pages::{Crumb, FormData, Link, Notice};
+use serde_json::Value as Json;
+
+use crate::client::Refusal;
+use crate::command::command_line;
+use crate::context::{Change, Context, Outcome, with_status};
+use crate::delete::{Affected, affected};
+use crate::detail::{item_of, trail};
+use crate::form::{Form, FormPart, ROWS_BUTTON, body_of, names_field, pairs_of, render};
+use crate::registry::KnownOperation;
+use crate::resource::{Action, Resource, console_path};
+use crate::table::Button;
+
+#[derive(Template)]
+#[template(path = "edit.html")]
+struct EditPage<'a> {
+    title: &'a str,
+    about: &'a str,
+    path: &'a str,
+    verb: &'a str,
+    is_danger: bool,
+    main: Vec<FormPart>,
+    more: Vec<FormPart>,
+    is_more_open: bool,
+    failure: Option<Notice>,
+    missing: &'a str,
+    cancel: String,
+    command: String,
+    state: String,
+    buttons: Vec<Button>,
+    consequences: &'a [&'a str],
+    affected: Vec<Affected>,
+}
+
+#[derive(Template)]
+#[template(path = "secret.html")]
+struct SecretPage<'a> {
+    secret: &'a str,
+    name: String,
+    sample: String,
+    done: String,
+}
+
+/// A form with what surrounds it.
+struct FormPage<'a> {
+    resource: &'static Resource,
+    known: &'a KnownOperation,
+    form: Form,
+    title: String,
+    about: &'static str,
+    verb: &'static str,
+    is_danger: bool,
+    consequences: &'static [&'static str],
+    affects: &'static [(&'static str, &'static str)],
+    secret: &'static str,
+    change: Change,
+    cancel: String,
+    /// Target after the change; empty for the page of the new item.
+    done: String,
+    /// Present item, or setting.
+    item: Option<Json>,
+    /// Sentence about the present state.
+    state: String,
+    buttons: Vec<Button>,
+}
+
+/// Answers the page that creates an item.
+pub(crate) async fn create(context: &Context<'_>, resource: &'static Resource) -> Outcome {
+    let known = operation(context, &Method::POST, resource.path)?;
+    let list = console_path(&context.fill(resource.path, &[]));
+    let page = FormPage {
+        resource,
+        form: Form::of(known, false),
+        known,
+        title: format!("{} {}", resource.create_verb, resource.singular),
+        about: resource.about,
+        verb: resource.create_verb,
+        is_danger: false,
+        consequences: &[],
+        affects: &[],
+        secret: resource.secret,
+        change: Change::Created,
+        cancel: list.clone(),
+        done: list,
+        item: None,
+        state: String::new(),
+        buttons: Vec::new(),
+    };
+    page.answer(context).await
+}
+
+/// Answers the page that modifies an item.
+pub(crate) async fn update(context: &Context<'_>, resource: &'static Resource) -> Outcome {
+    let known = operation(context, &Method::POST, resource.item)?;
+    let item = item_of(context, resource).await?;
+    let has_page = context.operation(&Method::GET, resource.item).is_some();
+    let back = if has_page {
+        resource.item
+    } else {
+        resource.path
+    };
+    let back = console_path(&context.fill(back, &[]));
+    let page = FormPage {
+        resource,
+        form: Form::of(known, true),
+        known,
+        title: format!("Edit {}", resource.name_of(&item)),
+        about: "",
+        verb: "Save",
+        is_danger: false,
+        consequences: &[],
+        affects: &[],
+        secret: "",
+        change: Change::Saved,
+        cancel: back.clone(),
+        done: back,
+        item: Some(item),
+        state: String::new(),
+        buttons: Vec::new(),
+    };
+    page.answer(context).await
+}
+
+/// Answers the page of a setting, which shows and changes it.
+pub(crate) async fn setting(context: &Context<'_>, resource: &'static Resource) -> Outcome {
+    let known = operation(context, &Method::POST, resource.path)?;
+    let item = match item_of(context, resource).await {
+        Ok(item) => Some(item),
+        Err(refusal) if refusal.code.as_deref() == Some("not_found") => None,
+        Err(refusal) => return Err(refusal),
+    };
+    let can_unset = context.operation(&Method::DELETE, resource.path).is_some();
+    let here = console_path(&context.fill(resource.path, &[]));
+    let mut buttons = Vec::new();
+    if can_unset && item.is_some() {
+        let target = format!("{here}/delete");
+        let delete = Button::new(
+            context,
+            &Method::DELETE,
+            resource.path,
+            resource.delete_verb,
+            target,
+        );
+        buttons.push(delete.class("danger"));
+    }
+    let page = FormPage {
+        resource,
+        form: Form::of(known, item.is_some() && !can_unset),
+        known,
+        title: resource.title.to_owned(),
+        about: resource.about,
+        verb: "Save",
+        is_danger: false,
+        consequences: &[],
+        affects: &[],
+        secret: "",
+        change: Change::Saved,
+        cancel: String::new(),
+        done: here,
+        state: match &item {
+            Some(_) => String::new(),
+            None => resource.empty.to_owned(),
+        },
+        item,
+        buttons,
+    };
+    page.answer(context).await
+}
+
+/// Answers the page of another change.
+pub(crate) async fn action(
+    context: &Context<'_>,
+    resource: &'static Resource,
+    action: &'static Action,
+) -> Outcome {
+    let known = operation(context, &Method::POST, action.path)?;
+    let is_in_item = action.is_of_item && action.id_field.is_empty();
+    let item = if is_in_item {
+        Some(item_of(context, resource).await?)
+    } else {
+        None
+    };
+    let title = match &item {
+        Some(item) => format!("{} {}", action.verb, resource.name_of(item)),
+        None => format!("{} {}", action.verb, resource.title.to_lowercase()),
+    };
+    let list = console_path(&context.fill(resource.path, &[]));
+    let page = FormPage {
+        resource,
+        form: Form::of(known, false),
+        known,
+        title,
+        about: action.about,
+        verb: action.verb,
+        is_danger: action.is_danger,
+        consequences: action.consequences,
+        affects: action.affects,
+        secret: action.secret,
+        change: Change::Done,
+        cancel: list.clone(),
+        done: list,
+        item: None,
+        state: String::new(),
+        buttons: Vec::new(),
+    };
+    page.answer(context).await
+}
+
+/// Returns the operation at a path template.
+fn operation<'a>(
+    context: &'a Context<'_>,
+    method: &Method,
+    path: &'static str,
+) -> Result<&'a KnownOperation, Refusal> {
+    let known = context.operation(method, path);
+    known.ok_or_else(|| Refusal::not_found("page", &context.path))
+}
+
+impl FormPage<'_> {
+    async fn answer(self, context: &Context<'_>) -> Outcome {
+        if self.resource.is_sensitive && !context.has_signed_in_lately() {
+            return Ok(context.sign_in_again());
+        }
+        let before = pairs_of(&self.form, self.item.as_ref());
+        if context.method != Method::POST {
+            let values = preset(&self.form, before, &context.query);
+            return Ok(self.show(context, &values, None).await);
+        }
+        if context.form.has(ROWS_BUTTON) {
+            return Ok(self.show(context, &context.form, None).await);
+        }
+        let body = body_of(&self.form, &context.form, &before);
+        if self.form.is_update && body.as_object().is_some_and(serde_json::Map::is_empty) {
+            return Ok(context.changed(&Link::to_path(self.done), Change::Unchanged));
+        }
+        let path = context.fill(self.known.operation.path, &[]);
+        match context
+            .client()
+            .send(&Method::POST, &path, Some(&body))
+            .await
+        {
+            Ok(answer) => Ok(self.done(context, &answer)),
+            Err(refusal) if is_about_form(&refusal) => {
+                let page = self.show(context, &context.form, Some(&refusal));
+                Ok(page.await)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Shows the secret of a new item, or redirects to what was changed.
+    fn done(&self, context: &Context<'_>, answer: &Json) -> Response<Body> {
+        let secret = answer.pointer(self.secret).and_then(Json::as_str);
+        if let Some(secret) = secret.filter(|_| !self.secret.is_empty()) {
+            let page = SecretPage {
+                secret,
+                name: self.resource.name_of(answer),
+                sample: sample(context, secret),
+                done: self.done.clone(),
+            };
+            let trail = trail(context, self.resource);
+            return context.page(&self.title, &trail, &page).into_response();
+        }
+        let id = self.resource.id_of(answer);
+        let has_page = context
+            .operation(&Method::GET, self.resource.item)
+            .is_some();
+        let is_new = self.change == Change::Created && has_page && !id.is_empty();
+        let target = if is_new {
+            console_path(&context.fill(self.resource.item, &[&id]))
+        } else {
+            self.done.clone()
+        };
+        context.changed(&Link::to_path(target), self.change)
+    }
+
+    async fn show(
+        &self,
+        context: &Context<'_>,
+        values: &FormData,
+        refusal: Option<&Refusal>,
+    ) -> Response<Body> {
+        let parts = render(context, &self.form, values, refusal).await;
+        let before = pairs_of(&self.form, self.item.as_ref());
+        let body = body_of(&self.form, values, &before);
+        let missing = context.rights.missing(&self.known.operation);
+        let unnamed = refusal.filter(|refusal| !names_field(&self.form, refusal));
+        let page = EditPage {
+            title: &self.title,
+            about: self.about,
+            path: &context.path,
+            verb: self.verb,
+            is_danger: self.is_danger,
+            main: parts.main,
+            more: parts.more,
+            is_more_open: parts.is_more_open,
+            failure: match (unnamed, refusal) {
+                (Some(refusal), _) => Some(Notice::failure(refusal.message.clone())),
+                (None, Some(_)) => Some(Notice::failure("A field below needs your attention.")),
+                (None, None) => None,
+            },
+            missing: missing.unwrap_or_default(),
+            cancel: self.cancel.clone(),
+            command: command_line(context, self.known, &body),
+            state: self.state.clone(),
+            buttons: self.buttons.clone(),
+            consequences: self.consequences,
+            affected: affected(context, self.affects).await,
+        };
+        let trail: Vec<Crumb> = if self.resource.is_setting() {
+            context.trail()
+        } else {
+            trail(context, self.resource)
+        };
+        let status = match refusal {
+            Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            None => StatusCode::OK,
+        };
+        with_status(context.page(&self.title, &trail, &page), status)
+    }
+}
+
+/// Returns the pairs of a new form with those that the query of the page names.
+fn preset(form: &Form, pairs: FormData, query: &FormData) -> FormData {
+    let fields = form.fields.iter().filter(|field| query.has(&field.name));
+    fields.fold(pairs, |pairs, field| {
+        pairs.with(&field.name, query.get(&field.name))
+    })
+}
+
+/// True if a refusal is about the values of the form or the state of the item, so that the form can be sent again.
+fn is_about_form(refusal: &Refusal) -> bool {
+    refusal.status == StatusCode::BAD_REQUEST || refusal.status == StatusCode::CONFLICT
+}
+
+/// Returns a command that tries a new key out.
+fn sample(context: &Context<'_>, secret: &str) -> String {
+    let url = context.console.options.public_url.trim_end_matches('/');
+    if secret.starts_with("sk-admin") {
+        format!("curl {url}/v1/organization/projects \\\n  -H 'Authorization: Bearer {secret}'")
+    } else {
+        let model = context.services().models.iter().next();
+        let model = model.map_or("MODEL", String::as_str);
+        format!(
+            "curl {url}/v1/chat/completions \\\n  -H 'Authorization: Bearer {secret}' \\\n  \
+             -H 'Content-Type: application/json' \\\n  \
+             -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+        )
+    }
+}

@@ -1,0 +1,208 @@
+//! The navigation: links to the screens that the visitor may see.
+
+use http::Method;
+use pages::{Link, NavigationGroup, NavigationItem};
+
+use crate::context::Context;
+
+/// A screen in the navigation: its text, its path below `/console`, and the operation without which it is empty.
+pub(crate) struct Entry {
+    /// Text.
+    pub(crate) label: &'static str,
+    /// Path below `/console`; for a screen of a project, below the project.
+    pub(crate) path: &'static str,
+    /// Path of the operation that the screen reads; empty for none.
+    pub(crate) reads: &'static str,
+}
+
+/// Returns an entry.
+const fn entry(label: &'static str, path: &'static str, reads: &'static str) -> Entry {
+    Entry { label, path, reads }
+}
+
+/// Screens of the organization, by group.
+pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
+    ("", &[entry("My account", "me", "")]),
+    (
+        "Organization",
+        &[
+            entry("Projects", "projects", "/organization/projects"),
+            entry("Members", "users", "/organization/users"),
+            entry("Invitations", "invites", "/organization/invites"),
+            entry("Groups", "groups", "/organization/groups"),
+            entry("Roles", "roles", "/organization/roles"),
+        ],
+    ),
+    (
+        "Keys and trust",
+        &[
+            entry(
+                "Admin keys",
+                "admin_api_keys",
+                "/organization/admin_api_keys",
+            ),
+            entry("Certificates", "certificates", "/organization/certificates"),
+            entry(
+                "Identity providers",
+                "identity_providers",
+                "/organization/admin_api_keys",
+            ),
+        ],
+    ),
+    (
+        "Gateway",
+        &[
+            entry("Models and prices", "catalogue", ""),
+            entry("Spend limit", "spend_limit", "/organization/spend_limit"),
+            entry("Spend alerts", "spend_alerts", "/organization/spend_alerts"),
+            entry(
+                "Data retention",
+                "data_retention",
+                "/organization/data_retention",
+            ),
+        ],
+    ),
+];
+
+/// Screens of a project, by group.
+pub(crate) const PROJECT: &[(&str, &[Entry])] = &[
+    (
+        "Access",
+        &[
+            entry("Overview", "", "/organization/projects/{project_id}"),
+            entry(
+                "People",
+                "users",
+                "/organization/projects/{project_id}/users",
+            ),
+            entry(
+                "Groups",
+                "groups",
+                "/organization/projects/{project_id}/groups",
+            ),
+            entry("Roles", "roles", "/projects/{project_id}/roles"),
+        ],
+    ),
+    (
+        "Keys",
+        &[
+            entry(
+                "API keys",
+                "api_keys",
+                "/organization/projects/{project_id}/api_keys",
+            ),
+            entry(
+                "Service accounts",
+                "service_accounts",
+                "/organization/projects/{project_id}/service_accounts",
+            ),
+            entry(
+                "Certificates",
+                "certificates",
+                "/organization/projects/{project_id}/certificates",
+            ),
+        ],
+    ),
+    (
+        "Limits",
+        &[
+            entry(
+                "Rate limits",
+                "rate_limits",
+                "/organization/projects/{project_id}/rate_limits",
+            ),
+            entry(
+                "Spend limit",
+                "spend_limit",
+                "/organization/projects/{project_id}/spend_limit",
+            ),
+            entry(
+                "Spend alerts",
+                "spend_alerts",
+                "/organization/projects/{project_id}/spend_alerts",
+            ),
+        ],
+    ),
+    (
+        "Policy",
+        &[
+            entry(
+                "Models",
+                "model_permissions",
+                "/organization/projects/{project_id}/model_permissions",
+            ),
+            entry(
+                "Hosted tools",
+                "hosted_tool_permissions",
+                "/organization/projects/{project_id}/hosted_tool_permissions",
+            ),
+            entry(
+                "Service tiers",
+                "service_tier_settings",
+                "/organization/projects/{project_id}/service_tier_settings",
+            ),
+            entry(
+                "Data retention",
+                "data_retention",
+                "/organization/projects/{project_id}/data_retention",
+            ),
+        ],
+    ),
+];
+
+/// Returns the navigation of a page: that of its project, or of the organization.
+pub(crate) fn navigation(context: &Context<'_>) -> Vec<NavigationGroup> {
+    let Some(project) = &context.project else {
+        let base = Link::new(["console"]);
+        return groups(context, ORGANIZATION, &base);
+    };
+    let base = Link::new(["console", "projects", &project.id]);
+    let back = NavigationGroup {
+        title: String::new(),
+        items: vec![NavigationItem {
+            label: "\u{2190} All projects".to_owned(),
+            link: Link::new(["console", "projects"]),
+            is_current: false,
+        }],
+    };
+    let mut all = vec![back];
+    all.extend(groups(context, PROJECT, &base));
+    if let Some(first) = all.get_mut(1) {
+        first.title = project.name.clone();
+    }
+    all
+}
+
+fn groups(
+    context: &Context<'_>,
+    entries: &[(&str, &'static [Entry])],
+    base: &Link,
+) -> Vec<NavigationGroup> {
+    let group = |(title, entries): &(&str, &'static [Entry])| NavigationGroup {
+        title: (*title).to_owned(),
+        items: items(context, entries, base),
+    };
+    let all = entries.iter().map(group);
+    all.filter(|group| !group.items.is_empty()).collect()
+}
+
+fn items(context: &Context<'_>, entries: &'static [Entry], base: &Link) -> Vec<NavigationItem> {
+    let is_allowed = |entry: &&Entry| {
+        entry.reads.is_empty() || context.missing(&Method::GET, entry.reads).is_none()
+    };
+    let item = |entry: &Entry| {
+        let link = match entry.path {
+            "" => base.clone(),
+            path => base.clone().segment(path),
+        };
+        let below = format!("{}/", link.path());
+        let is_current = context.path == link.path()
+            || !entry.path.is_empty() && context.path.starts_with(&below);
+        NavigationItem {
+            label: entry.label.to_owned(),
+            link,
+            is_current,
+        }
+    };
+    entries.iter().filter(is_allowed).map(item).collect()
+}
