@@ -18,6 +18,7 @@ mod list;
 mod navigation;
 mod picker;
 mod registry;
+mod report;
 mod resource;
 mod resources;
 mod rights;

@@ -22,7 +22,21 @@ const fn entry(label: &'static str, path: &'static str, reads: &'static str) -> 
 
 /// Screens of the organization, by group.
 pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
-    ("", &[entry("My account", "me", "")]),
+    (
+        "",
+        &[
+            entry("Home", "", ""),
+            entry(
+                "Usage",
+                "usage/completions",
+                "/organization/usage/completions",
+            ),
+            entry("Costs", "costs", "/organization/costs"),
+            entry("Spend", "spend", "/organization/spend_limit"),
+            entry("Audit log", "audit_logs", "/organization/audit_logs"),
+            entry("My account", "me", ""),
+        ],
+    ),
     (
         "Organization",
         &[
@@ -191,11 +205,11 @@ fn items(context: &Context<'_>, entries: &'static [Entry], base: &Link) -> Vec<N
         entry.reads.is_empty() || context.missing(&Method::GET, entry.reads).is_none()
     };
     let item = |entry: &Entry| {
-        let link = match entry.path {
-            "" => base.clone(),
-            path => base.clone().segment(path),
-        };
-        let below = format!("{}/", link.path());
+        let segments = entry.path.split('/').filter(|segment| !segment.is_empty());
+        let link = segments.fold(base.clone(), Link::segment);
+        // A screen of several pages is current on each of them.
+        let first = entry.path.split('/').next().unwrap_or_default();
+        let below = format!("{}/", base.clone().segment(first).path());
         let is_current = context.path == link.path()
             || !entry.path.is_empty() && context.path.starts_with(&below);
         NavigationItem {

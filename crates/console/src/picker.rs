@@ -31,6 +31,8 @@ pub(crate) enum PickerKind {
     Projects,
     /// Certificates of the organization.
     Certificates,
+    /// Keys of all projects.
+    Keys,
     /// Models that have upstreams or prices.
     Models,
 }
@@ -45,13 +47,14 @@ struct PickerSource {
 
 impl PickerKind {
     /// All kinds.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Users,
         Self::Groups,
         Self::Roles,
         Self::ProjectRoles,
         Self::Projects,
         Self::Certificates,
+        Self::Keys,
         Self::Models,
     ];
 
@@ -68,6 +71,12 @@ impl PickerKind {
             ),
             Self::Projects => ("projects", "/organization/projects", "/name", ""),
             Self::Certificates => ("certificates", "/organization/certificates", "/name", "/id"),
+            Self::Keys => (
+                "api_keys",
+                "/organization/api_keys",
+                "/name",
+                "/project/name",
+            ),
             Self::Models => ("models", "", "", ""),
         };
         PickerSource {

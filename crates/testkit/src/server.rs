@@ -42,6 +42,8 @@ pub struct ServerOptions {
     pub bounds: Bounds,
     /// Cross-origin policy; none by default.
     pub cors: Cors,
+    /// Public base URL.
+    pub public_url: String,
 }
 
 impl Default for ServerOptions {
@@ -55,6 +57,7 @@ impl Default for ServerOptions {
             keep_usage: RetentionPeriods::default(),
             bounds: Bounds::default(),
             cors: Cors::default(),
+            public_url: "https://orgplane.example".to_owned(),
         }
     }
 }
@@ -89,6 +92,7 @@ struct Parts {
     keep_usage: RetentionPeriods,
     bounds: Bounds,
     cors: Cors,
+    public_url: String,
 }
 
 impl Parts {
@@ -166,6 +170,7 @@ impl Server {
             keep_usage: options.keep_usage,
             bounds: options.bounds,
             cors: options.cors,
+            public_url: options.public_url,
         };
         let app = parts.start(&store).await;
         Self {

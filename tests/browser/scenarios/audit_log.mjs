@@ -2,9 +2,9 @@
 import { check, contains, equal } from "../lib/checks.mjs";
 import { signIn } from "../lib/sign_in.mjs";
 
-export async function run(browser, { link, project, renamed }) {
-  const visitor = await browser.visitor({ base: new URL(link).origin });
-  await signIn(visitor, link);
+export async function run(browser, { base, token, project, renamed }) {
+  const visitor = await browser.visitor({ base });
+  await signIn(visitor, token);
   const { page } = visitor;
   await visitor.open("/console/audit_logs");
   contains("the log is verified", await visitor.text(), "Verified.");

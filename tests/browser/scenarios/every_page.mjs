@@ -8,10 +8,10 @@ const ROOTS = ["/console", "/account"];
 const NARROW = 390;
 
 /** `expected` are kinds of pages that must be among those found, `absent` are kinds that must not. */
-export async function run(browser, { link, expected = [], absent = [], hostile = false }) {
-  const visitor = await browser.visitor({ base: new URL(link).origin });
-  await signIn(visitor, link);
-  const kinds = await crawl(visitor, `${new URL(link).origin}/console`, ROOTS, async (kind, response) => {
+export async function run(browser, { base, token, expected = [], absent = [], hostile = false }) {
+  const visitor = await browser.visitor({ base });
+  await signIn(visitor, token);
+  const kinds = await crawl(visitor, `${base}/console`, ROOTS, async (kind, response) => {
     check(`${kind} answers 200`, response.status() === 200, response.status());
     await hasAFrame(visitor.page, kind);
     await visitor.expectAccessible();

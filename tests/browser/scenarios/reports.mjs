@@ -2,9 +2,9 @@
 import { check, contains, equal, eventually } from "../lib/checks.mjs";
 import { signIn } from "../lib/sign_in.mjs";
 
-export async function run(browser, { link, models, requests, dollars }) {
-  const visitor = await browser.visitor({ base: new URL(link).origin });
-  await signIn(visitor, link);
+export async function run(browser, { base, token, models, requests, dollars }) {
+  const visitor = await browser.visitor({ base });
+  await signIn(visitor, token);
   await usage(visitor, models, requests);
   await files(visitor);
   await rows(visitor);

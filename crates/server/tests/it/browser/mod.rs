@@ -1,4 +1,9 @@
 //! The console in a browser: Chromium, driven by the scenarios of `tests/browser`.
 
+mod changes;
 mod charts;
+mod every_page;
+mod reports;
 mod scenario;
+mod screenshots;
+mod site;
