@@ -108,7 +108,7 @@ impl Parts {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
-            public_url: "https://orgplane.example".to_owned(),
+            public_url: self.public_url.clone(),
             session_lifetimes: SessionLifetimes::default(),
             smtp: None,
             keep_bodies_days: 0,
