@@ -1,16 +1,18 @@
-//! `cargo xtask test`: every test, on SQLite and then on a PostgreSQL server made for the run.
+//! `cargo xtask test`: every test, on SQLite and on a PostgreSQL server made for the run.
 
 mod parallel;
+mod selection;
 
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use crate::environment::{Environment, cargo, root};
 use crate::postgres::Postgres;
 use crate::step::{run as run_command, say};
+use selection::System;
 
 /// Options of `cargo xtask test`.
 #[derive(Args)]
@@ -29,7 +31,7 @@ pub enum Database {
     Sqlite,
     /// A server made for the run.
     Postgres,
-    /// SQLite, then PostgreSQL.
+    /// SQLite and PostgreSQL.
     Both,
 }
 
@@ -42,34 +44,47 @@ pub fn run(options: &TestOptions) -> Result<()> {
 pub fn run_with(database: Database, words: &[String], variables: &[(&str, String)]) -> Result<()> {
     let root = root()?;
     let environment = Environment::prepare(&root)?;
-    let tests = |kinds: &[&str], url: Option<&str>| {
-        let set = |command: &mut Command| {
-            command.envs(variables.iter().map(|(name, value)| (name, value)));
-            set_environment(command, &environment, url);
-        };
-        if selects_whole_packages(words) {
-            let has_doc_tests = kinds.is_empty() && scope(words).is_some();
-            return parallel::run(&root, &arguments(words, kinds), has_doc_tests, &set);
-        }
-        let mut command = cargo(&root);
-        command.arg("test").args(arguments(words, kinds));
-        set(&mut command);
-        run_command(&mut command)
-    };
     let mut outcomes = Vec::new();
-    if database != Database::Postgres {
-        if scope(words).is_some() {
-            say("interleavings of the rate limiter");
-            outcomes.push(("interleavings of the rate limiter", loom(&root)));
-        }
-        say("tests on SQLite");
-        outcomes.push(("tests on SQLite", tests(&[], None)));
+    if database != Database::Postgres && scope(words).is_some() {
+        say("interleavings of the rate limiter");
+        outcomes.push(("interleavings of the rate limiter", loom(&root)));
     }
-    if database != Database::Sqlite {
-        say("tests on PostgreSQL");
-        let outcome = Postgres::start(&root, &environment.postgres)
-            .and_then(|server| tests(&["--tests"], Some(server.url())));
-        outcomes.push(("tests on PostgreSQL", outcome));
+    let server = match database {
+        Database::Sqlite => None,
+        Database::Postgres | Database::Both => Some(Postgres::start(&root, &environment.postgres)),
+    };
+    let mut systems = Vec::new();
+    if database != Database::Postgres {
+        systems.push(System::Sqlite);
+    }
+    match &server {
+        Some(Ok(_)) => systems.push(System::Postgres),
+        Some(Err(error)) => outcomes.push(("PostgreSQL", Err(anyhow!("{error:#}")))),
+        None => {}
+    }
+    let url = server.as_ref().and_then(|server| server.as_ref().ok());
+    let set = |command: &mut Command, system: System| {
+        let url = url.filter(|_| system == System::Postgres);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        set_environment(command, &environment, url.map(Postgres::url));
+    };
+    if selects_whole_packages(words) {
+        let has_doc_tests = scope(words).is_some() && systems.contains(&System::Sqlite);
+        let arguments = arguments(words, &[]);
+        let outcome = parallel::run(&root, &arguments, has_doc_tests, &systems, &set);
+        outcomes.push(("tests", outcome));
+    } else {
+        for system in systems {
+            let (part, kinds): (_, &[&str]) = match system {
+                System::Sqlite => ("tests on SQLite", &[]),
+                System::Postgres => ("tests on PostgreSQL", &["--tests"]),
+            };
+            say(part);
+            let mut command = cargo(&root);
+            command.arg("test").args(arguments(words, kinds));
+            set(&mut command, system);
+            outcomes.push((part, run_command(&mut command)));
+        }
     }
     summarize(&outcomes)
 }
@@ -166,8 +181,6 @@ fn scope(words: &[String]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::anyhow;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,8 @@
 //! `/organization/api_keys`: keys of all projects.
 
-use base::ids::ProjectId;
+use std::collections::{BTreeSet, HashSet};
+
+use base::ids::{Id, ProjectId};
 use base::permission::PermissionList;
 use base::{Permission, Result, UnixTime};
 use schemars::JsonSchema;
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::Row;
 
 use crate::list::{Item, List, oldest_first};
-use crate::operation::{Limit, Operation, Organization, Read, operations};
+use crate::operation::{Limit, Operation, Organization, Read, TenantStatement, operations};
 use crate::projects::api_keys::ProjectApiKey;
 use crate::search::Search;
 
@@ -35,18 +37,12 @@ struct KeyProject {
     name: String,
 }
 
-/// Keys of all projects with their owners, as the columns of [`ProjectApiKey`]. A subquery for each key is fast, because a
-/// page has few.
+/// Keys of all projects with their owners, as the columns of [`ProjectApiKey`]. Access is read for the keys of a page only.
 pub(crate) const KEYS: &str = "\
     SELECT k.id, k.name, k.redacted_value, k.created_at, k.last_used_at, k.expires_at, k.user_id, k.scopes, \
            k.service_account_id, k.project_id, p.name AS project_name, u.name AS user_name, u.email, u.added_at, \
            CASE WHEN u.role = 'owner' THEN 'owner' ELSE m.role END AS user_role, \
-           s.name AS account_name, s.role AS account_role, s.created_at AS account_created_at, \
-           EXISTS (SELECT 1 FROM effective_grants g WHERE g.organization_id = k.organization_id \
-               AND g.principal_id = COALESCE(k.user_id, k.service_account_id) \
-               AND (g.project_id = k.project_id AND g.role_id <> 'role-api-project-none' \
-                    OR g.project_id = '' AND g.role_id <> \
-                        'role-api-organization-reader__api-organization__' || g.organization_id)) AS has_access \
+           s.name AS account_name, s.role AS account_role, s.created_at AS account_created_at, FALSE AS has_access \
     FROM api_keys k \
     JOIN projects p ON p.organization_id = k.organization_id AND p.id = k.project_id \
     LEFT JOIN users u ON u.organization_id = k.organization_id AND u.id = k.user_id \
@@ -63,6 +59,68 @@ macro_rules! keys_of_organization {
     };
 }
 pub(crate) use keys_of_organization;
+
+/// Roles that give access to projects: all but `none` in a project, and all but `reader` in the organization.
+pub(crate) const GRANTS: &str = "\
+    SELECT g.principal_id, g.project_id FROM effective_grants g \
+    WHERE g.organization_id = $1 AND g.role_id <> 'role-api-project-none' \
+      AND g.role_id <> 'role-api-organization-reader__api-organization__' || g.organization_id";
+
+/// Marks keys whose owners have access to the projects of the keys.
+macro_rules! mark_access {
+    ($cx:expr, $keys:expr) => {
+        if !$keys.is_empty() {
+            let grants = $crate::tenant_sql!($cx, $crate::api_keys::GRANTS, $crate::args![]);
+            let grants = $crate::api_keys::of_owners(grants, &$keys);
+            let grants = $cx.fetch_all(grants, $crate::api_keys::AccessGrant::read);
+            $crate::api_keys::mark(&mut $keys, &grants.await?);
+        }
+    };
+}
+pub(crate) use mark_access;
+
+/// Access of a principal to a project, or to all if the project is empty.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct AccessGrant {
+    principal: String,
+    project: String,
+}
+
+impl AccessGrant {
+    pub(crate) fn read(row: &Row<'_>) -> store::Result<Self> {
+        Ok(Self {
+            principal: row.get("principal_id")?,
+            project: row.get("project_id")?,
+        })
+    }
+}
+
+/// Restricts grants to the owners and the projects of keys.
+pub(crate) fn of_owners(
+    mut grants: TenantStatement,
+    keys: &[OrganizationApiKey],
+) -> TenantStatement {
+    let owners: BTreeSet<&str> = keys.iter().map(|key| key.key.owner_id()).collect();
+    let projects = keys.iter().map(|key| key.project.id.as_str());
+    let projects: BTreeSet<&str> = projects.chain([""]).collect();
+    grants.push(" AND g.principal_id IN ").bind_list(owners);
+    grants.push(" AND g.project_id IN ").bind_list(projects);
+    grants
+}
+
+/// Marks keys for which there is a grant.
+pub(crate) fn mark(keys: &mut [OrganizationApiKey], grants: &[AccessGrant]) {
+    let grants: HashSet<&AccessGrant> = grants.iter().collect();
+    for key in keys {
+        let grant = |project: &str| AccessGrant {
+            principal: key.key.owner_id().to_owned(),
+            project: project.to_owned(),
+        };
+        let has_access =
+            grants.contains(&grant("")) || grants.contains(&grant(key.project.id.as_str()));
+        key.key.set_access(has_access);
+    }
+}
 
 impl OrganizationApiKey {
     pub(crate) fn read(row: &Row<'_>) -> store::Result<Self> {
@@ -134,6 +192,8 @@ async fn list(
         search.within(&mut list, &["k.name"]);
     }
     let request = oldest_first(query.limit.0, query.after);
-    cx.list(&request, list, whole, "k.id", OrganizationApiKey::read)
-        .await
+    let page = cx.page(&request, list, whole, "k.id", OrganizationApiKey::read);
+    let mut page = page.await?;
+    mark_access!(cx, page.rows);
+    Ok(page.into())
 }

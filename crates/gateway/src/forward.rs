@@ -90,7 +90,7 @@ impl Forwarder {
         &self,
         mut headers: HeaderMap,
         query: Option<String>,
-        call: Call,
+        call: Box<Call>,
         plan: Vec<Target>,
         mut request: InFlightRequest,
     ) -> PendingAnswer {

@@ -26,7 +26,7 @@ use crate::upstreams::ForwardFailure;
 pub(crate) struct InFlightRequest {
     pub(crate) dialect: &'static Dialect,
     /// `None` once the request is settled.
-    pub(crate) admission: Option<Admission>,
+    pub(crate) admission: Option<Box<Admission>>,
     pub(crate) observer: RequestObserver,
     /// Empty permit for the memory in which a compressed answer is decoded.
     pub(crate) decoding_memory: Option<BudgetPermit>,
@@ -92,7 +92,7 @@ impl InFlightRequest {
     /// Ends the request without a row, since its response is metered once that has ended. The amounts reserved from the rate
     /// limits count for good. Returns the spend reservation, which is the response's from now on.
     pub(crate) fn hand_over(mut self) -> Option<ReservationKey> {
-        let mut admission = self.admission.take()?;
+        let mut admission = *self.admission.take()?;
         if let Some(limits) = admission.limits.take() {
             limits.forfeit();
         }

@@ -162,6 +162,23 @@ pub(crate) async fn missing(
     Ok(None)
 }
 
+/// Returns a name for the tables that the migrations make, which another text of a migration changes; for tests.
+#[cfg(feature = "testing")]
+pub(crate) fn fingerprint() -> String {
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    for migration in MIGRATIONS {
+        hash.update(migration.name.as_bytes());
+        for (_, text) in migration.texts {
+            hash.update(text.as_bytes());
+        }
+    }
+    let hash = hash.finish();
+    hash.as_ref()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// Returns a statement that writes to the table of migrations without effect; for PostgreSQL, where a no-op update is a write.
 pub(crate) fn touch() -> Statement {
     sql!(

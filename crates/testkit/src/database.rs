@@ -4,7 +4,7 @@ use store::Store;
 use store::testing::TestDatabase;
 use tempfile::TempDir;
 
-/// An empty database and an empty directory, removed at the end of the test.
+/// A database without rows and an empty directory, removed at the end of the test.
 pub struct TestStorage {
     /// URL of the database.
     pub url: String,
@@ -14,14 +14,23 @@ pub struct TestStorage {
 }
 
 impl TestStorage {
-    /// Creates an empty database of the kind that this test run uses, and a directory.
+    /// Creates a migrated database of the kind that this test run uses, and a directory.
     #[must_use]
     #[expect(
         clippy::new_without_default,
         reason = "a default that creates databases would surprise"
     )]
     pub fn new() -> Self {
-        let database = TestDatabase::new();
+        Self::of(TestDatabase::new())
+    }
+
+    /// Creates a database without tables, and a directory.
+    #[must_use]
+    pub fn without_tables() -> Self {
+        Self::of(TestDatabase::without_tables())
+    }
+
+    fn of(database: TestDatabase) -> Self {
         Self {
             url: database.url().to_owned(),
             directory: tempfile::tempdir().expect("a directory for the test"),

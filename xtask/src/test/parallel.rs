@@ -3,7 +3,7 @@
 //! The output of a binary is printed when it has ended, so that the lines of two do not mix. Binaries named `alone`
 //! measure time or fill the machine; they run after the others, one after the other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -13,15 +13,20 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::environment::cargo;
-use crate::step::{instant, run as run_command};
+use crate::step::{instant, output, run as run_command};
+
+use super::selection::{System, is_listed, left_out, without_database};
 
 /// Maximum number of binaries at a time; each has as many threads as the machine has cores.
 const MAX_CONCURRENT_BINARIES: usize = 2;
 /// Name of binaries that run without others.
 const ALONE: &str = "alone";
 
+/// Sets the environment of a command for tests on a database.
+type SetEnvironment<'a> = &'a (dyn Fn(&mut Command, System) + Sync);
+
 /// A built test binary.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Binary {
     package: String,
     /// Name of the target in the package: `it`, or the crate's own name for unit tests.
@@ -30,8 +35,16 @@ struct Binary {
     executable: PathBuf,
 }
 
-/// Builds the tests that the arguments of `cargo test` select and runs them; then the tests in documentation, if they are
-/// to be run. `set` sets the environment of every command.
+/// A binary to be run on a database.
+struct Work {
+    binary: Binary,
+    system: System,
+    /// True if it also runs on the other database, so that tests for one of them are chosen.
+    is_shared: bool,
+}
+
+/// Builds the tests that the arguments of `cargo test` select and runs them on each of the databases; then the tests in
+/// documentation, if they are to be run. Binaries that cannot reach a database run once.
 ///
 /// # Errors
 /// A build fails, or a binary; all others have then run, too.
@@ -39,12 +52,16 @@ pub fn run(
     root: &Path,
     arguments: &[String],
     has_doc_tests: bool,
-    set: &(dyn Fn(&mut Command) + Sync),
+    systems: &[System],
+    set: SetEnvironment<'_>,
 ) -> Result<()> {
+    let Some(first) = systems.first() else {
+        return Ok(());
+    };
     let mut build = cargo(root);
     build.arg("test").args(arguments);
     build.args(["--no-run", "--message-format=json-render-diagnostics"]);
-    set(&mut build);
+    set(&mut build, *first);
     let built = build
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -52,19 +69,20 @@ pub fn run(
     if !built.status.success() {
         bail!("the tests could not be built");
     }
+    let without_database = without_database(&std::fs::read_to_string(root.join("Cargo.lock"))?)?;
     let mut binaries = binaries(&String::from_utf8_lossy(&built.stdout));
     // The largest binary has the most tests, so it begins first.
     let length = |binary: &Binary| std::fs::metadata(&binary.executable).map_or(0, |it| it.len());
     binaries.sort_by_key(|binary| std::cmp::Reverse(length(binary)));
-    let (alone, others): (Vec<_>, Vec<_>) = binaries
+    let (alone, others): (Vec<_>, Vec<_>) = work(&binaries, systems, &without_database)
         .into_iter()
-        .partition(|binary| binary.target == ALONE);
+        .partition(|work| work.binary.target == ALONE);
     let mut failed = run_all(others, MAX_CONCURRENT_BINARIES, set);
     failed.extend(run_all(alone, 1, set));
     if has_doc_tests {
         let mut command = cargo(root);
         command.args(["test", "--doc"]).args(arguments);
-        set(&mut command);
+        set(&mut command, *first);
         failed.extend(
             run_command(&mut command)
                 .err()
@@ -75,6 +93,21 @@ pub fn run(
         bail!("{}", failed.join("\n"));
     }
     Ok(())
+}
+
+/// Returns each binary with the databases that it runs on.
+fn work(binaries: &[Binary], systems: &[System], without_database: &BTreeSet<String>) -> Vec<Work> {
+    let of_binary = |binary: &Binary| {
+        let is_once = without_database.contains(&binary.package);
+        let systems = if is_once { &systems[..1] } else { systems };
+        let work = systems.iter().map(|system| Work {
+            binary: binary.clone(),
+            system: *system,
+            is_shared: systems.len() > 1,
+        });
+        work.collect::<Vec<_>>()
+    };
+    binaries.iter().flat_map(of_binary).collect()
 }
 
 /// Reads the binaries from the messages of cargo.
@@ -102,13 +135,9 @@ fn package(id: &str) -> &str {
         .map_or_else(folder, |(name, _)| name)
 }
 
-/// Runs the binaries, at most `limit` at a time; returns a line for each that failed.
-fn run_all(
-    binaries: Vec<Binary>,
-    limit: usize,
-    set: &(dyn Fn(&mut Command) + Sync),
-) -> Vec<String> {
-    let waiting = Mutex::new(VecDeque::from(binaries));
+/// Runs binaries, at most `limit` at a time; returns a line for each that failed.
+fn run_all(work: Vec<Work>, limit: usize, set: SetEnvironment<'_>) -> Vec<String> {
+    let waiting = Mutex::new(VecDeque::from(work));
     let failed = Mutex::new(Vec::new());
     let next = || {
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,8 +146,8 @@ fn run_all(
     std::thread::scope(|scope| {
         for _ in 0..limit {
             scope.spawn(|| {
-                while let Some(binary) = next() {
-                    let outcome = binary.run(set);
+                while let Some(work) = next() {
+                    let outcome = work.run(set);
                     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                     failed.extend(outcome.err().map(|error| format!("{error:#}")));
                 }
@@ -128,25 +157,56 @@ fn run_all(
     failed.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Binary {
+impl Work {
     /// Runs the binary as cargo would, and prints its output when it has ended.
-    fn run(&self, set: &(dyn Fn(&mut Command) + Sync)) -> Result<()> {
-        let name = format!("{} {}", self.package, self.target);
-        let mut command = Command::new(&self.executable);
-        command
-            .current_dir(&self.folder)
-            .env("CARGO_MANIFEST_DIR", &self.folder)
-            .env("CARGO_PKG_NAME", &self.package)
-            .stdin(Stdio::null());
-        set(&mut command);
+    fn run(&self, set: SetEnvironment<'_>) -> Result<()> {
+        let name = self.binary.name();
+        let full_name = match self.system {
+            System::Sqlite => format!("{name} on SQLite"),
+            System::Postgres => format!("{name} on PostgreSQL"),
+        };
+        let mut command = self.command(set);
+        if self.is_shared && is_listed(self.system, &name) {
+            let tests = self.tests(set)?;
+            command.arg("--exact");
+            for test in left_out(self.system, &name, &tests)? {
+                command.args(["--skip", test]);
+            }
+        }
         let started = instant();
         let output = command.output();
-        let output = output.with_context(|| format!("cannot start the tests `{name}`"))?;
-        show(&name, started.elapsed().as_secs_f32(), &output)?;
+        let output = output.with_context(|| format!("cannot start the tests `{full_name}`"))?;
+        show(&full_name, started.elapsed().as_secs_f32(), &output)?;
         if !output.status.success() {
-            bail!("the tests `{name}` failed: {}", output.status);
+            bail!("the tests `{full_name}` failed: {}", output.status);
         }
         Ok(())
+    }
+
+    fn command(&self, set: SetEnvironment<'_>) -> Command {
+        let binary = &self.binary;
+        let mut command = Command::new(&binary.executable);
+        command
+            .current_dir(&binary.folder)
+            .env("CARGO_MANIFEST_DIR", &binary.folder)
+            .env("CARGO_PKG_NAME", &binary.package)
+            .stdin(Stdio::null());
+        set(&mut command, self.system);
+        command
+    }
+
+    /// Returns the names of the binary's tests.
+    fn tests(&self, set: SetEnvironment<'_>) -> Result<Vec<String>> {
+        let listed = output(self.command(set).args(["--list", "--format", "terse"]))?;
+        let name = |line: &str| line.strip_suffix(": test").map(str::to_owned);
+        Ok(listed.lines().filter_map(name).collect())
+    }
+}
+
+impl Binary {
+    /// Returns the package and the target.
+    fn name(&self) -> String {
+        format!("{} {}", self.package, self.target)
     }
 }
 
@@ -178,25 +238,41 @@ mod tests {
         assert_eq!(package("path+file:///r/crates/base#0.1.0"), "base");
     }
 
-    #[test]
-    fn all_binaries_run_and_failures_are_named() {
-        let binary = |target: &str, executable: &str| Binary {
-            package: "a".to_owned(),
+    fn binary(package: &str, target: &str, executable: &str) -> Binary {
+        Binary {
+            package: package.to_owned(),
             target: target.to_owned(),
             folder: "/".into(),
             executable: executable.into(),
-        };
-        let binaries = vec![
-            binary("x", "/bin/false"),
-            binary("y", "/bin/true"),
-            binary("z", "/no-such-program"),
+        }
+    }
+
+    #[test]
+    fn all_binaries_run_on_each_database_and_failures_are_named() {
+        let binaries = [
+            binary("a", "x", "/bin/false"),
+            binary("b", "y", "/bin/true"),
+            binary("c", "z", "/no-such-program"),
         ];
-        let mut failed = run_all(binaries, 2, &|_| {});
+        let systems = [System::Sqlite, System::Postgres];
+        let once = BTreeSet::from(["c".to_owned()]);
+        let asked = Mutex::new(Vec::new());
+        let set = |_: &mut Command, system: System| {
+            asked.lock().expect("no panic").push(system);
+        };
+        let mut failed = run_all(work(&binaries, &systems, &once), 2, &set);
         failed.sort();
-        assert_eq!(failed.len(), 2, "{failed:?}");
-        assert!(
-            failed[0].contains("`a z`") && failed[1].contains("`a x` failed"),
-            "{failed:?}"
-        );
+        let failures = [
+            "cannot start the tests `c z on SQLite`",
+            "the tests `a x on PostgreSQL` failed",
+            "the tests `a x on SQLite` failed",
+        ];
+        assert_eq!(failed.len(), failures.len(), "{failed:?}");
+        for (failed, expected) in failed.iter().zip(failures) {
+            assert!(failed.starts_with(expected), "{failed}");
+        }
+        let asked = asked.into_inner().expect("no panic");
+        let on_postgres = asked.iter().filter(|system| **system == System::Postgres);
+        assert_eq!((asked.len(), on_postgres.count()), (5, 2));
     }
 }

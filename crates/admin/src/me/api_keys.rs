@@ -1,13 +1,13 @@
 //! `/organization/me/api_keys`: keys of projects that belong to the caller.
 
-use base::ids::{KeyId, ProjectId};
+use base::ids::{Id, KeyId, ProjectId};
 use base::name::Name;
-use base::{Permission, Result};
+use base::{Error, Permission, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::api_keys::{OrganizationApiKey, keys_of_organization};
+use crate::api_keys::{OrganizationApiKey, keys_of_organization, mark_access};
 use crate::keys::rotate::{ReplacedKey, RotateKey, Rotation};
 use crate::keys::{self, Lifetime, NewOwner, Scopes};
 use crate::list::{Deleted, List, oldest_first};
@@ -60,14 +60,16 @@ async fn list(
         list.push(" AND k.project_id = ").bind(project);
     }
     let request = oldest_first(query.limit.0, query.after);
-    cx.list(
+    let page = cx.page(
         &request,
         list.clone(),
         list,
         "k.id",
         OrganizationApiKey::read,
-    )
-    .await
+    );
+    let mut page = page.await?;
+    mark_access!(cx, page.rows);
+    Ok(page.into())
 }
 
 /// A new key of the caller with its secret, which is shown only once.
@@ -112,11 +114,22 @@ async fn create(mut cx: Write, _: Organization, body: CreateOwnKey) -> Result<Do
     let scopes = body.scopes.unwrap_or_default();
     let owner = NewOwner::User(&project, &user);
     let issued = keys::issue(&mut cx, owner, &body.name, &scopes, body.expires_in_seconds).await?;
-    let key = keys::one(keys_of_organization!(cx), &issued.id);
-    let key = cx.find(&issued.id, key, OrganizationApiKey::read).await?;
+    let key = one(&mut cx, &issued.id).await?;
     let value = issued.value.reveal();
     let event = keys::created_event(&issued.id, &scopes);
     Ok(cx.done(event, CreatedOwnKey { key, value }))
+}
+
+/// Finds a key with the access of its owner.
+///
+/// # Errors
+/// 404 if there is no such key; the database's.
+async fn one(cx: &mut Write, id: &KeyId) -> Result<OrganizationApiKey> {
+    let one = keys::one(keys_of_organization!(cx), id);
+    let mut found = cx.fetch_all(one, OrganizationApiKey::read).await?;
+    mark_access!(cx, found);
+    let found = found.pop();
+    found.ok_or_else(|| Error::not_found(KeyId::NOUN, id.as_str()))
 }
 
 /// Finds a key of the caller, and makes its project that of the audit event.
@@ -167,9 +180,8 @@ async fn rotate(
         replaced,
         event,
     } = rotated;
-    let key = keys::one(keys_of_organization!(cx), &issued.id);
     let answer = RotatedOwnKey {
-        key: cx.find(&issued.id, key, OrganizationApiKey::read).await?,
+        key: one(&mut cx, &issued.id).await?,
         value: issued.value.reveal(),
         replaces: replaced,
     };

@@ -2,7 +2,7 @@
 
 mod rotate;
 
-use base::ids::{KeyId, ProjectId, ServiceAccountId, UserId};
+use base::ids::{Id, KeyId, ProjectId, ServiceAccountId, UserId};
 use base::name::Name;
 use base::permission::ProjectRole;
 use base::{Error, Permission, Result, UnixTime};
@@ -65,6 +65,16 @@ pub struct ProjectApiKey {
 enum Access {
     Active,
     Inactive,
+}
+
+impl Access {
+    fn of(has_access: bool) -> Self {
+        if has_access {
+            Self::Active
+        } else {
+            Self::Inactive
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -173,13 +183,22 @@ impl ProjectApiKey {
             created_at: row.time("created_at")?,
             last_used_at: row.optional_time("last_used_at")?,
             expires_at: row.optional_time("expires_at")?,
-            owner_project_access: if row.get("has_access")? {
-                Access::Active
-            } else {
-                Access::Inactive
-            },
+            owner_project_access: Access::of(row.get("has_access")?),
             owner,
         })
+    }
+
+    /// Returns the id of the user or service account who owns the key.
+    pub(crate) fn owner_id(&self) -> &str {
+        match &self.owner {
+            ProjectApiKeyOwner::User { user } => user.id.as_str(),
+            ProjectApiKeyOwner::ServiceAccount { service_account } => service_account.id.as_str(),
+        }
+    }
+
+    /// Sets the access of the owner to the project.
+    pub(crate) fn set_access(&mut self, has_access: bool) {
+        self.owner_project_access = Access::of(has_access);
     }
 }
 

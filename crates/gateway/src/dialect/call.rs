@@ -158,17 +158,17 @@ impl Call {
         })
     }
 
-    /// Reads a request as [`Self::parse`] does. A long body is parsed on another thread, so that it delays no other request.
+    /// Reads a request as [`Self::parse`] does. The request is large and passes through many stages, so it is boxed. A long body is parsed on another thread, so that it delays no other request.
     pub(crate) async fn read(
         dialect: &'static Dialect,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> Result<Self> {
+    ) -> Result<Box<Self>> {
         if body.len() < MIN_OFFLOAD_BYTES {
-            return Self::parse(dialect, headers, body);
+            return Self::parse(dialect, headers, body).map(Box::new);
         }
         let headers = headers.clone();
-        offload(move || Self::parse(dialect, &headers, body)).await?
+        offload(move || Self::parse(dialect, &headers, body).map(Box::new)).await?
     }
 
     /// Accepts the earlier responses that the request names, if `is_own` says that they are the caller's: their owner is known.

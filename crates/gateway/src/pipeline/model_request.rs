@@ -52,7 +52,7 @@ impl Pipeline {
         let (request, capture, plan) = registration.unless_revoked(pin!(admitted)).await??;
         let headers = take(&mut context.head.headers);
         let answer = self.forwarder.forward(headers, query, call, plan, request);
-        match registration.unless_revoked(answer).await? {
+        match registration.unless_revoked(pin!(answer)).await? {
             Ok(answer) => {
                 let response = self.forwarder.relay(answer, capture);
                 Ok(response.map(|body| Body::relayed(body, registration)))
@@ -143,7 +143,7 @@ impl Pipeline {
         };
         Ok(InFlightRequest {
             dialect,
-            admission: Some(admission),
+            admission: Some(Box::new(admission)),
             observer: context.observer.hand_over(),
             decoding_memory: Some(decoding_memory),
             state_recorder: call

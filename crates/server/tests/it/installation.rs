@@ -23,9 +23,16 @@ pub struct Server {
 impl Installation {
     /// Creates an installation with these settings, its own database and a free port.
     pub fn new(settings: &str) -> Self {
-        let installation = Self {
-            database: TestStorage::new(),
-        };
+        Self::on(TestStorage::new(), settings)
+    }
+
+    /// Creates an installation as [`Installation::new`] does, whose database has no tables on PostgreSQL either.
+    pub fn without_tables(settings: &str) -> Self {
+        Self::on(TestStorage::without_tables(), settings)
+    }
+
+    fn on(database: TestStorage, settings: &str) -> Self {
+        let installation = Self { database };
         installation.configure(settings);
         installation
     }

@@ -35,6 +35,7 @@ mod panics;
 mod private_files;
 mod process;
 mod promises;
+mod refusals;
 mod reports;
 mod secrets;
 mod sign_ins;

@@ -57,7 +57,7 @@ async fn lines(database: &Database, text: &'static str) -> Vec<String> {
 
 #[tokio::test]
 async fn strangers_2_stored_ids_of_predefined_roles_become_those_of_the_hosted_service() {
-    let database = TestDatabase::new();
+    let database = TestDatabase::without_tables();
     let (administration, usage) = backend::open(database.url(), 4).await.expect("databases");
     migrate_until(&administration, "0013_role_ids").await;
     let mut transaction = administration.begin().await.expect("a transaction");
@@ -132,7 +132,7 @@ VALUES ('org-1', 'proj_1', 'file', 'a', 'u', 'batch', 'key_1', 'user-1', 7, '{}'
 
 #[tokio::test]
 async fn objects_keep_their_records_and_two_upstreams_may_give_a_project_the_same_id() {
-    let database = TestDatabase::new();
+    let database = TestDatabase::without_tables();
     let (administration, usage) = backend::open(database.url(), 4).await.expect("databases");
     migrate_until(&administration, "0020_object_upstreams").await;
     let mut transaction = administration.begin().await.expect("a transaction");

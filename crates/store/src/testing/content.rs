@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tokio_postgres::{Client, NoTls};
 
+use super::on_own_thread;
+
 /// Returns how many rows each table of the database at `url` has.
 ///
 /// # Panics
@@ -65,19 +67,12 @@ fn counts_of_file(file: &Path) -> Vec<(String, i64)> {
         .collect()
 }
 
-/// Connects on a thread of its own, since tests run inside a runtime.
 fn on_postgres(url: &str, work: impl AsyncFnOnce(Client) + Send) {
-    let work = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            let connected = tokio_postgres::connect(url, NoTls).await;
-            let (client, connection) = connected.expect("a server of PostgreSQL");
-            tokio::spawn(connection);
-            work(client).await;
-        });
-    };
-    std::thread::scope(|scope| scope.spawn(work).join().expect("a thread without a panic"));
+    let ended = on_own_thread(async || {
+        let connected = tokio_postgres::connect(url, NoTls).await;
+        let (client, connection) = connected.expect("a server of PostgreSQL");
+        tokio::spawn(connection);
+        work(client).await;
+    });
+    ended.expect("a thread without a panic");
 }

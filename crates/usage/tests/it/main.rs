@@ -16,6 +16,7 @@ mod prices;
 mod queries;
 mod random;
 mod recorder;
+mod refusals;
 mod refused;
 mod reprice;
 mod reservations;

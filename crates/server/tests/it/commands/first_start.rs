@@ -178,7 +178,7 @@ async fn first_key_is_printed_only_once_everything_in_the_configuration_is_good(
 
 #[test]
 fn starts_log_no_notice_of_the_database() {
-    let installation = Installation::new("");
+    let installation = Installation::without_tables("");
     for _ in 0..2 {
         let ended = installation.serve().stop();
         assert!(!ended.stderr.contains("NOTICE"), "{ended:?}");

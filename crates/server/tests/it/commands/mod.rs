@@ -113,7 +113,7 @@ fn the_version_comes_with_its_commit() {
 
 #[tokio::test]
 async fn migrating_prepares_a_database_and_nothing_else() {
-    let installation = Installation::new("");
+    let installation = Installation::without_tables("");
     for _ in 0..2 {
         let ended = installation.run(&["migrate"]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
