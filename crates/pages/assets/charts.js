@@ -230,4 +230,15 @@ function start() {
   new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 }
 
+/** Lets the fields for free times choose the period "From … to …". */
+function followTimes(form) {
+  const range = form.elements.namedItem("range");
+  for (const name of ["from", "to"]) {
+    form.elements.namedItem(name)?.addEventListener("change", () => {
+      range.value = "custom";
+    });
+  }
+}
+
+document.querySelectorAll("form[data-report]").forEach(followTimes);
 start();

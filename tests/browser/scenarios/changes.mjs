@@ -87,14 +87,14 @@ async function lives(visitor, { list, create, change, secret = false, end = "del
 async function settings(visitor, project) {
   const { page } = visitor;
   await visitor.open("/console/spend_limit");
-  await fill(page, { threshold_amount: "12345" });
+  await fill(page, { threshold_amount: "123.45" });
   await submit(page);
   await visitor.open("/console/spend_limit");
-  equal("a setting is shown as it was saved", await page.locator('[name="threshold_amount"]').inputValue(), "12345");
+  equal("a setting is shown as it was saved", await page.locator('[name="threshold_amount"]').inputValue(), "123.45");
   await visitor.open("/console/spend");
   contains("and has effect on other screens", await visitor.text(), "$123.45");
   await visitor.open(`/console/projects/${project}/spend_limit`);
-  await fill(page, { threshold_amount: "500" });
+  await fill(page, { threshold_amount: "5" });
   await submit(page);
   await visitor.open("/console/spend");
   contains("a project has a limit of its own", await visitor.text(), "$5.00");

@@ -35,7 +35,7 @@ async function usage(visitor, models, requests) {
 
   await page.getByRole("link", { name: "Only this" }).first().click();
   await page.waitForURL(/project_ids=/);
-  equal("a group can be looked at alone", await page.locator(".chip").count(), 1);
+  equal("a group can be looked at alone", await page.getByRole("list", { name: "Filters" }).locator("li").count(), 1);
   await page.getByRole("link", { name: /^Remove the filter/ }).click();
   await page.waitForURL((url) => !url.search.includes("project_ids"));
 }

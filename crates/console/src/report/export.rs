@@ -70,7 +70,7 @@ fn encode(
     let metrics = kind
         .metrics
         .iter()
-        .map(|metric| Column::required(metric.name, column_type(metric)));
+        .map(|metric| Column::optional(metric.name, column_type(metric)));
     let columns = times.into_iter().chain(groups).chain(metrics).collect();
     let mut table = TableWriter::new(format, columns)?;
     let order = matrix.ranking(0);
@@ -84,14 +84,12 @@ fn encode(
                 .group(*group)
                 .iter()
                 .map(|value| Value::text(value.as_deref()));
-            let numbers =
-                kind.metrics
-                    .iter()
-                    .zip(cell)
-                    .map(|(metric, number)| match Unit::of(metric) {
-                        Unit::Count => Value::Integer(*number),
-                        Unit::Money => Value::Dollars(NanoDollars(*number)),
-                    });
+            let numbers = kind.metrics.iter().zip(cell);
+            let numbers = numbers.map(|(metric, number)| match (Unit::of(metric), number) {
+                (_, None) => Value::Absent,
+                (Unit::Count, Some(number)) => Value::Integer(*number),
+                (Unit::Money, Some(number)) => Value::Dollars(NanoDollars(*number)),
+            });
             table.push(times.into_iter().chain(groups).chain(numbers));
         }
     }

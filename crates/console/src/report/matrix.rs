@@ -17,8 +17,8 @@ pub(crate) struct Matrix {
     /// Groups, largest first once sorted.
     groups: Vec<GroupKey>,
     positions: HashMap<GroupKey, usize>,
-    /// Numbers by bucket and group.
-    cells: HashMap<(usize, usize), Vec<i64>>,
+    /// Numbers by bucket and group; `None` for a metric that was never reported.
+    cells: HashMap<(usize, usize), Vec<Option<i64>>>,
     /// Projects of keys, as far as results have both.
     key_projects: HashMap<String, String>,
 }
@@ -50,10 +50,10 @@ impl Matrix {
                 let group = self.position(key.collect());
                 let metrics = self.kind.metrics;
                 let cell = self.cells.entry((segment, group));
-                let cell = cell.or_insert_with(|| vec![0; metrics.len()]);
+                let cell = cell.or_insert_with(|| vec![None; metrics.len()]);
                 for (sum, metric) in cell.iter_mut().zip(metrics) {
                     let number = row.numbers.iter().find(|(name, _)| name == metric.name);
-                    *sum = sum.saturating_add(number.map_or(0, |(_, number)| *number));
+                    *sum = add(*sum, number.map(|(_, number)| *number));
                 }
             }
         }
@@ -90,7 +90,7 @@ impl Matrix {
     pub(crate) fn ranking(&self, metric: usize) -> Vec<usize> {
         let mut sums = vec![0_i64; self.groups.len()];
         for ((_, group), cell) in &self.cells {
-            sums[*group] = sums[*group].saturating_add(cell[metric]);
+            sums[*group] = sums[*group].saturating_add(cell[metric].unwrap_or(0));
         }
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
         order.sort_by(|a, b| {
@@ -122,37 +122,47 @@ impl Matrix {
     }
 
     /// Returns the numbers of a group in a bucket; `None` if nothing was recorded.
-    pub(crate) fn cell(&self, segment: usize, group: usize) -> Option<&[i64]> {
+    pub(crate) fn cell(&self, segment: usize, group: usize) -> Option<&[Option<i64>]> {
         self.cells.get(&(segment, group)).map(Vec::as_slice)
     }
 
     /// Returns the sum of a metric over some groups in a bucket; `None` if nothing was recorded.
     pub(crate) fn sum_in(&self, segment: usize, groups: &[usize], metric: usize) -> Option<i64> {
         let cells = groups.iter().filter_map(|group| self.cell(segment, *group));
-        cells.map(|cell| cell[metric]).reduce(i64::saturating_add)
+        cells
+            .filter_map(|cell| cell[metric])
+            .reduce(i64::saturating_add)
     }
 
-    /// Returns the sums of all metrics over all buckets of one group; `None` if nothing was recorded.
-    pub(crate) fn sums_of(&self, key: &[Option<String>]) -> Option<Vec<i64>> {
-        let group = *self.positions.get(key)?;
-        self.sums(|position| position == group)
+    /// Returns the sums of all metrics over all buckets of one group; `None` where nothing was recorded.
+    pub(crate) fn sums_of(&self, key: &[Option<String>]) -> Vec<Option<i64>> {
+        match self.positions.get(key) {
+            Some(group) => self.sums(|position| position == *group),
+            None => vec![None; self.kind.metrics.len()],
+        }
     }
 
-    /// Returns the sums of all metrics over everything; `None` if nothing was recorded.
-    pub(crate) fn totals(&self) -> Option<Vec<i64>> {
+    /// Returns the sums of all metrics over everything; `None` where nothing was recorded.
+    pub(crate) fn totals(&self) -> Vec<Option<i64>> {
         self.sums(|_| true)
     }
 
-    fn sums(&self, counts: impl Fn(usize) -> bool) -> Option<Vec<i64>> {
-        let cells = self.cells.iter().filter(|((_, group), _)| counts(*group));
-        cells
-            .map(|(_, cell)| cell.clone())
-            .reduce(|mut sums, cell| {
-                for (sum, number) in sums.iter_mut().zip(cell) {
-                    *sum = sum.saturating_add(number);
-                }
-                sums
-            })
+    fn sums(&self, counts: impl Fn(usize) -> bool) -> Vec<Option<i64>> {
+        let mut sums = vec![None; self.kind.metrics.len()];
+        for (_, cell) in self.cells.iter().filter(|((_, group), _)| counts(*group)) {
+            for (sum, number) in sums.iter_mut().zip(cell) {
+                *sum = add(*sum, *number);
+            }
+        }
+        sums
+    }
+}
+
+/// Adds numbers that may be missing; the sum is missing if both are.
+pub(crate) fn add(sum: Option<i64>, number: Option<i64>) -> Option<i64> {
+    match (sum, number) {
+        (Some(sum), Some(number)) => Some(sum.saturating_add(number)),
+        (sum, number) => sum.or(number),
     }
 }
 
@@ -167,14 +177,14 @@ mod tests {
     use crate::report::period::PeriodWords;
 
     /// 2026-12-01T00:00:00Z.
-    const TODAY: i64 = 1_796_083_200;
+    const TODAY_SECONDS: i64 = 1_796_083_200;
 
     fn period(zone: &str) -> Period {
         let words = PeriodWords {
             range: "7d",
             ..PeriodWords::default()
         };
-        let now = UnixTime(TODAY + 9 * 3600);
+        let now = UnixTime(TODAY_SECONDS + 9 * 3600);
         Period::read(&words, now, &Zone::find(zone).expect("a zone"))
     }
 
@@ -203,9 +213,9 @@ mod tests {
     fn a_bucket_without_records_is_missing_and_a_recorded_zero_is_not() {
         let period = period("UTC");
         let text = page(&[
-            (TODAY, "a", 5),
-            (TODAY - SECONDS_PER_DAY, "a", 0),
-            (TODAY, "b", 7),
+            (TODAY_SECONDS, "a", 5),
+            (TODAY_SECONDS - SECONDS_PER_DAY, "a", 0),
+            (TODAY_SECONDS, "b", 7),
         ]);
         let matrix = matrix(&period, &text);
         let order = matrix.ranking(0);
@@ -213,12 +223,12 @@ mod tests {
         assert_eq!(matrix.sum_in(6, &order, 0), Some(12));
         assert_eq!(matrix.sum_in(5, &order, 0), Some(0));
         assert_eq!(matrix.sum_in(4, &order, 0), None);
-        assert_eq!(matrix.totals(), Some(vec![12, 6, 0, 0]));
+        assert_eq!(matrix.totals(), [Some(12), Some(6), None, None]);
         assert_eq!(
             matrix.sums_of(&[Some("b".to_owned())]),
-            Some(vec![7, 2, 0, 0])
+            [Some(7), Some(2), None, None]
         );
-        assert_eq!(matrix.sums_of(&[None]), None);
+        assert_eq!(matrix.sums_of(&[None]), [None; 4]);
     }
 
     #[test]
@@ -226,13 +236,13 @@ mod tests {
         let period = period("America/New_York");
         // 03:00 UTC is still the evening of the day before, 05:00 UTC is midnight.
         let text = page(&[
-            (TODAY + 3 * 3600, "a", 1),
-            (TODAY + 4 * 3600, "a", 10),
-            (TODAY + 5 * 3600, "a", 100),
+            (TODAY_SECONDS + 3 * 3600, "a", 1),
+            (TODAY_SECONDS + 4 * 3600, "a", 10),
+            (TODAY_SECONDS + 5 * 3600, "a", 100),
         ]);
         let matrix = matrix(&period, &text);
-        assert_eq!(matrix.cell(5, 0).map(|cell| cell[0]), Some(11));
-        assert_eq!(matrix.cell(6, 0).map(|cell| cell[0]), Some(100));
+        assert_eq!(matrix.cell(5, 0).and_then(|cell| cell[0]), Some(11));
+        assert_eq!(matrix.cell(6, 0).and_then(|cell| cell[0]), Some(100));
     }
 
     #[test]
@@ -244,6 +254,6 @@ mod tests {
             {"start_time":0,"results":[{"amount":{"value":0.5,"currency":"usd"},"project_id":"p"}]},
             {"start_time":86400,"results":[{"amount":{"value":0.25,"currency":"usd"},"project_id":"p"}]}],"next_page":null}"#;
         matrix.add(&period, query, &serde_json::from_str(text).expect("a page"));
-        assert_eq!(matrix.cell(2, 0), Some(&[750_000_000][..]));
+        assert_eq!(matrix.cell(2, 0), Some(&[Some(750_000_000)][..]));
     }
 }

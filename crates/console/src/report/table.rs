@@ -4,7 +4,7 @@ use base::NanoDollars;
 use pages::number;
 
 use super::kind::{Group, MetricColumn};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, add};
 use super::names::Names;
 use super::period::Period;
 
@@ -206,27 +206,21 @@ impl ReportFigures<'_> {
 
     /// Returns the largest groups with their sums, by the metric at `position`.
     pub(crate) fn groups(&self, position: usize, metrics: &[MetricColumn]) -> Vec<GroupRow> {
-        let total = self.matrix.totals().map_or(0, |sums| sums[position]);
+        let total = self.matrix.totals()[position].unwrap_or(0);
         let order = self.matrix.ranking(position);
         let row = |group: &usize| {
             let key = self.matrix.group(*group);
-            let sums = self.matrix.sums_of(key).unwrap_or_default();
-            let before = self
-                .before
-                .map(|matrix| matrix.sums_of(key).map(|sums| sums[position]));
-            let unit = Unit::of(&metrics[position]);
+            let sums = self.matrix.sums_of(key);
+            let before = self.before.map(|matrix| matrix.sums_of(key)[position]);
+            let own = sums[position].unwrap_or(0);
             let dimensions = self.matrix.dimensions().iter().copied();
+            let texts = metrics.iter().zip(&sums);
             GroupRow {
                 key: dimensions.zip(key.iter().cloned()).collect(),
-                figures: metrics
-                    .iter()
-                    .zip(&sums)
-                    .map(|(metric, sum)| Unit::of(metric).text(*sum))
-                    .collect(),
-                share: share(sums.get(position).copied().unwrap_or(0), total),
-                before: before.map(|before| before.map_or_else(String::new, |sum| unit.text(sum))),
-                change: before
-                    .map(|before| change(sums.get(position).copied().unwrap_or(0), before)),
+                figures: texts.map(|(metric, sum)| text(metric, *sum)).collect(),
+                share: share(own, total),
+                before: before.map(|before| text(&metrics[position], before)),
+                change: before.map(|before| change(own, before)),
             }
         };
         order.iter().take(MAX_GROUP_ROWS).map(row).collect()
@@ -240,17 +234,15 @@ pub(crate) struct GroupRow {
     pub(crate) key: Vec<(Group, Option<String>)>,
     pub(crate) figures: Vec<String>,
     pub(crate) share: String,
-    /// Sum in the period before; empty if nothing was recorded, `None` if it is not shown.
+    /// Sum in the period before; `None` if it is not shown.
     pub(crate) before: Option<String>,
     /// Change since the period before.
     pub(crate) change: Option<String>,
 }
 
-fn add(sum: Option<i64>, value: Option<i64>) -> Option<i64> {
-    match (sum, value) {
-        (Some(sum), Some(value)) => Some(sum.saturating_add(value)),
-        (sum, value) => sum.or(value),
-    }
+/// Formats a sum; a dash if nothing was recorded.
+pub(crate) fn text(metric: &MetricColumn, sum: Option<i64>) -> String {
+    sum.map_or_else(|| "\u{2013}".to_owned(), |sum| Unit::of(metric).text(sum))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percentages have two digits")]
@@ -282,14 +274,14 @@ mod tests {
     use crate::report::period::PeriodWords;
 
     /// 2026-12-01T00:00:00Z.
-    const TODAY: i64 = 1_796_083_200;
+    const TODAY_SECONDS: i64 = 1_796_083_200;
 
     fn period() -> Period {
         let words = PeriodWords {
             range: "7d",
             ..PeriodWords::default()
         };
-        Period::read(&words, UnixTime(TODAY + 60), &Zone::default())
+        Period::read(&words, UnixTime(TODAY_SECONDS + 60), &Zone::default())
     }
 
     /// Returns costs of today: of `count` projects, the first costs most.
@@ -303,7 +295,7 @@ mod tests {
             })
             .collect();
         let text = format!(
-            r#"{{"data":[{{"start_time":{TODAY},"results":[{}]}}],"next_page":null}}"#,
+            r#"{{"data":[{{"start_time":{TODAY_SECONDS},"results":[{}]}}],"next_page":null}}"#,
             results.join(",")
         );
         let mut matrix = Matrix::new(&COSTS, &[Group::Project]);
@@ -379,8 +371,8 @@ mod tests {
             shown,
             [
                 ("$0.75", Some("$0.25"), Some("+200\u{a0}%")),
-                ("$0.50", Some(""), Some("new")),
-                ("$0.25", Some(""), Some("new")),
+                ("$0.50", Some("\u{2013}"), Some("new")),
+                ("$0.25", Some("\u{2013}"), Some("new")),
             ]
         );
         assert_eq!(rows[0].share, "50\u{a0}%");
@@ -392,7 +384,7 @@ mod tests {
         let kind = ReportKind::find("completions").expect("a report");
         let mut matrix = Matrix::new(kind, &[]);
         let text = format!(
-            r#"{{"data":[{{"start_time":{TODAY},"results":[{{"num_model_requests":0}}]}}],"next_page":null}}"#
+            r#"{{"data":[{{"start_time":{TODAY_SECONDS},"results":[{{"num_model_requests":0}}]}}],"next_page":null}}"#
         );
         matrix.add(
             &period,

@@ -11,19 +11,19 @@ use super::spending::{MonthSpend, SpendBar, limit_cents};
 use crate::context::{Context, Outcome};
 
 /// Number of days before an expiry in which a key is listed.
-const EXPIRY_DAYS: i64 = 14;
+const MAX_EXPIRY_DAYS: i64 = 14;
 /// Number of days without use after which a key is listed.
-const UNUSED_DAYS: i64 = 90;
+const MIN_UNUSED_DAYS: i64 = 90;
 /// Number of keys of a list.
 const LISTED_KEYS: &str = "5";
 /// Number of latest changes.
 const LATEST_CHANGES: &str = "10";
 /// Number of days whose refused requests are counted, today included.
-const REFUSED_DAYS: i64 = 7;
+const MAX_REFUSED_DAYS: i64 = 7;
 /// Number of reasons of refused requests that are listed.
-const LISTED_REASONS: usize = 6;
+const MAX_LISTED_REASONS: usize = 6;
 /// Share of an alert's amount from which on the alert is listed, in percent.
-const NEAR_ALERT_PERCENT: i128 = 80;
+const MIN_ALERT_PERCENT: i128 = 80;
 
 /// Shows the first screen.
 ///
@@ -37,8 +37,8 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
         None => Vec::new(),
     };
     let now = context.now();
-    let expiring = now.plus(EXPIRY_DAYS * SECONDS_PER_DAY).0.to_string();
-    let unused = now.plus(-UNUSED_DAYS * SECONDS_PER_DAY).0.to_string();
+    let expiring = now.plus(MAX_EXPIRY_DAYS * SECONDS_PER_DAY).0.to_string();
+    let unused = now.plus(-MIN_UNUSED_DAYS * SECONDS_PER_DAY).0.to_string();
     let content = HomeContent {
         bar: spend
             .as_ref()
@@ -150,7 +150,7 @@ async fn alerts(context: &Context<'_>, month: NanoDollars) -> Vec<DueAlert> {
     let alert = |alert: &Json| {
         let amount = NanoDollars::from_cents(alert["threshold_amount"].as_i64()?);
         let percent = i128::from(month.0) * 100 / i128::from(amount.0.max(1));
-        (percent >= NEAR_ALERT_PERCENT).then(|| DueAlert {
+        (percent >= MIN_ALERT_PERCENT).then(|| DueAlert {
             amount: number::money(amount),
             share: format!("{percent}\u{a0}%"),
             is_reached: percent >= 100,
@@ -174,7 +174,7 @@ async fn alerts(context: &Context<'_>, month: NanoDollars) -> Vec<DueAlert> {
 async fn refused(context: &Context<'_>) -> Option<Vec<(String, String)>> {
     let start = context
         .now()
-        .plus(-(REFUSED_DAYS - 1) * SECONDS_PER_DAY)
+        .plus(-(MAX_REFUSED_DAYS - 1) * SECONDS_PER_DAY)
         .0
         .to_string();
     let query = [("start_time", start.as_str())];
@@ -192,7 +192,7 @@ async fn refused(context: &Context<'_>) -> Option<Vec<(String, String)>> {
         }
     }
     sums.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let shown = sums.into_iter().take(LISTED_REASONS);
+    let shown = sums.into_iter().take(MAX_LISTED_REASONS);
     Some(
         shown
             .map(|(code, count)| (reason(&code), number::whole(count)))

@@ -11,10 +11,10 @@ use crate::report::page::ReportPage;
 
 const COSTS: &str = "/organization/costs";
 /// Number of whole days whose average is taken for the days that are left.
-const AVERAGED_DAYS: i64 = 7;
+const AVERAGED_DAYS_COUNT: i64 = 7;
 /// Shares of a limit from which on a bar is a warning, and a failure.
-const WARNING_PERCENT: i128 = 80;
-const FULL_PERCENT: i128 = 100;
+const MIN_WARNING_PERCENT: i128 = 80;
+const MIN_FULL_PERCENT: i128 = 100;
 
 /// Spend of the organization in the current month (UTC), which spend limits are about.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ impl MonthSpend {
         let days = MonthDays::at(now);
         let start = days
             .start
-            .min(days.today.plus(-AVERAGED_DAYS * SECONDS_PER_DAY));
+            .min(days.today.plus(-AVERAGED_DAYS_COUNT * SECONDS_PER_DAY));
         let (start, end) = (
             start.0.to_string(),
             days.today.plus(SECONDS_PER_DAY).0.to_string(),
@@ -90,7 +90,7 @@ impl MonthSpend {
                 let amount = NanoDollars(amount.map_or(0, |(_, nanos)| *nanos));
                 if start >= days.today {
                     spend.today += amount;
-                } else if start >= days.today.plus(-AVERAGED_DAYS * SECONDS_PER_DAY) {
+                } else if start >= days.today.plus(-AVERAGED_DAYS_COUNT * SECONDS_PER_DAY) {
                     averaged += amount;
                 }
                 if start >= days.start {
@@ -107,7 +107,7 @@ impl MonthSpend {
             .projects
             .sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
         let left = (days.end.0 - days.today.0) / SECONDS_PER_DAY - 1;
-        let average = NanoDollars(averaged.0 / AVERAGED_DAYS);
+        let average = NanoDollars(averaged.0 / AVERAGED_DAYS_COUNT);
         // Today counts as a whole day, of the average or of what was spent already.
         let rest = average.0.saturating_mul(left);
         let today = (average.0 - spend.today.0).max(0);
@@ -146,8 +146,8 @@ impl SpendBar {
         let used = NanoDollars(spent.0.saturating_add(reserved.0));
         let percent = i128::from(used.0) * 100 / i128::from(limit.0.max(1));
         let class = match percent {
-            FULL_PERCENT.. => "failure",
-            WARNING_PERCENT.. => "warning",
+            MIN_FULL_PERCENT.. => "failure",
+            MIN_WARNING_PERCENT.. => "warning",
             _ => "",
         };
         let cents = |amount: NanoDollars| amount.0 / NanoDollars::from_cents(1).0;

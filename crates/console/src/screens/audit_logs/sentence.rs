@@ -3,7 +3,7 @@
 use pages::Link;
 use serde_json::Value as Json;
 
-/// What an event says, in three parts: "created", "the project", and a name with a link.
+/// The sentence of an event, in parts: "created a project", a name with a link, and an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sentence {
     /// Verb and noun: "created the project".

@@ -19,7 +19,7 @@ use crate::report::matrix::Matrix;
 use crate::report::names::Names;
 use crate::report::period::Period;
 use crate::report::state::ReportState;
-use crate::report::table::{ChartTable, GroupRow, MAX_GROUP_ROWS, ReportFigures, Unit, change};
+use crate::report::table::{ChartTable, GroupRow, MAX_GROUP_ROWS, ReportFigures, change, text};
 use command::command;
 use fields::{fields, filter_fields};
 use rows::rows_link;
@@ -228,18 +228,12 @@ fn filters(state: &ReportState, names: &Names, page: &Link) -> Vec<ChosenFilter>
 fn tiles(kind: &ReportKind, matrix: &Matrix, before: Option<&Matrix>) -> Vec<Tile> {
     let totals = matrix.totals();
     let earlier = before.map(Matrix::totals);
-    let tile = |(position, metric): (usize, &MetricColumn)| {
-        let sum = totals.as_ref().map(|totals| totals[position]);
-        Tile {
-            label: metric.label,
-            figure: sum.map_or_else(|| "\u{2013}".to_owned(), |sum| Unit::of(metric).text(sum)),
-            change: earlier.as_ref().map(|earlier| {
-                change(
-                    sum.unwrap_or(0),
-                    earlier.as_ref().map(|totals| totals[position]),
-                )
-            }),
-        }
+    let tile = |(position, metric): (usize, &MetricColumn)| Tile {
+        label: metric.label,
+        figure: text(metric, totals[position]),
+        change: earlier
+            .as_ref()
+            .map(|earlier| change(totals[position].unwrap_or(0), earlier[position])),
     };
     kind.metrics.iter().enumerate().map(tile).collect()
 }

@@ -16,7 +16,7 @@ async fn people_can_do_what_they_may_and_nothing_else() {
     let site = Site::start().await;
     let owner = site.owner().await;
     let people = json!({
-        "reader": site.person("rita@acme.example", "reader").await,
+        "reader": site.person("nina@acme.example", "reader").await,
         "member": site.member("max@acme.example").await,
         "foreign_project_id": site.foreign_project_id(),
     });

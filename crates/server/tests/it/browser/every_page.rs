@@ -19,7 +19,7 @@ async fn every_page_of_an_owner_is_accessible_and_shows_hostile_names_as_text() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_of_a_reader_is_accessible_and_leads_nowhere_forbidden() {
     let site = Site::start().await;
-    let reader = site.person("rita@acme.example", "reader").await;
+    let reader = site.person("nina@acme.example", "reader").await;
     let expected = json!({
         "expected": ["/console", "/console/projects"],
         "absent": ["/console/costs", "/console/audit_logs", "/console/spend", "/console/admin_api_keys"],

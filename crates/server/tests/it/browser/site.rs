@@ -12,7 +12,7 @@ use super::scenario;
 const HOSTILE: &str =
     "<i class=hostile onclick=x>\u{202e}txet</i><script>hostileCodeRan = true</script>\"'&";
 /// Days of usage.
-const USAGE_DAYS: i64 = 40;
+const USAGE_DAYS_COUNT: i64 = 40;
 /// Models with usage; the last one has no price.
 const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "house-model"];
 
@@ -37,7 +37,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts a server with usage of `USAGE_DAYS` days.
+    /// Starts a server with usage of `USAGE_DAYS_COUNT` days.
     pub async fn start() -> Self {
         let server = Server::with(ServerOptions {
             prices: PriceBook::parse(PRICES).expect("prices"),
@@ -66,7 +66,7 @@ impl Site {
     /// Reports usage, and makes the changes that screens show.
     async fn fill(&self) {
         let mut events = Vec::new();
-        for day in 0..USAGE_DAYS {
+        for day in 0..USAGE_DAYS_COUNT {
             for (index, model) in (1..).zip(MODELS) {
                 events.push(json!({
                     "id": format!("{model}-{day}"), "timestamp": NOW.0 - day * SECONDS_PER_DAY, "type": "completions",
