@@ -299,7 +299,7 @@ async fn invite_email(
     );
     let text = format!(
         "You are invited to join {name} as {role}. Accept within {days} days:\n\n\
-         {public_url}/invites/accept?token={token}\n\n\
+         {public_url}/invites/accept#{token}\n\n\
          Or, where the server has no page for that, with a command:\n\n\
          curl {public_url}/v1/organization/invites/accept -H 'content-type: application/json' \\\n  \
          -d '{{\"token\": \"{token}\", \"name\": \"Your name\"}}'\n\n\

@@ -43,6 +43,7 @@ pub fn operations() -> Vec<Operation> {
     [
         me::operations(),
         me::api_keys::operations(),
+        me::sessions::operations(),
         admin_api_keys::operations(),
         api_keys::operations(),
         users::operations(),

@@ -29,6 +29,7 @@ use ::telemetry::TracingOptions;
 use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
 use admin::sessions::SessionLifetimes;
 use anyhow::Context;
+use identity::SignInOptions;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ pub struct Config {
     pub public_url: String,
     /// Lifetimes of sessions.
     pub session_lifetimes: SessionLifetimes,
+    /// Ways to sign in.
+    pub sign_in: SignInOptions,
     /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
     /// Upstream model servers.
@@ -182,6 +185,10 @@ impl Config {
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
         let tls = TlsConfig::new(file.tls)?;
+        let smtp = SmtpServer::new(
+            overrides.smtp_url.clone().or(file.smtp.url),
+            overrides.smtp_from.clone().or(file.smtp.from),
+        )?;
         let connections = overrides.database_connections.or(file.database_connections);
         Ok(Self {
             database_connections: database::connections(connections)?,
@@ -194,10 +201,8 @@ impl Config {
             unpriced: file.spend.unpriced(),
             models: model::checked(file.model)?,
             upstreams: file.upstream,
-            smtp: SmtpServer::new(
-                overrides.smtp_url.clone().or(file.smtp.url),
-                overrides.smtp_from.clone().or(file.smtp.from),
-            )?,
+            sign_in: file.sign_in.options(smtp.is_some()),
+            smtp,
             keep_bodies_days: file.bodies.keep_days,
             keep_usage: file.usage.keep()?,
             bounds: Bounds::new(&file.gateway, &file.objects, &file.cluster)?,
@@ -286,7 +291,7 @@ impl Config {
             server: ServerTable::shown(self),
             cors: CorsTable::shown(&self.cors),
             console: ConsoleTable::shown(self.has_console),
-            sign_in: SignInTable::shown(self.session_lifetimes),
+            sign_in: SignInTable::shown(self.session_lifetimes, &self.sign_in),
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)

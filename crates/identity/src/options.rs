@@ -1,0 +1,31 @@
+//! Options of the sign-in.
+
+/// Options of the sign-in.
+#[derive(Clone, Debug)]
+pub struct SignInOptions {
+    /// True if users sign in with passwords.
+    pub has_passwords: bool,
+    /// True if links are mailed on demand.
+    pub has_mailed_links: bool,
+    /// Identity providers, in the order in which the page shows them.
+    pub providers: Vec<ProviderButton>,
+}
+
+impl Default for SignInOptions {
+    fn default() -> Self {
+        Self {
+            has_passwords: true,
+            has_mailed_links: false,
+            providers: Vec::new(),
+        }
+    }
+}
+
+/// An identity provider on the sign-in page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderButton {
+    /// Id in the configuration; the last segment of `/sign-in/provider/{id}`.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+}

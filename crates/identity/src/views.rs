@@ -1,0 +1,63 @@
+//! Pages of the sign-in, one file each.
+
+mod accept_invite;
+mod again;
+mod choose;
+mod forgot;
+mod link;
+mod password;
+mod sign_in;
+mod sign_out;
+
+use axum::body::Body;
+use http::{Method, Response, StatusCode};
+
+use crate::refusal::Refusal;
+use crate::{Target, Visit};
+
+/// The response to a request, or the page of its refusal.
+pub(crate) type Answer = Result<Response<Body>, Refusal>;
+
+/// The status of a page with a form whose values were refused.
+const REFUSED_FORM: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+
+/// Answers a request.
+pub(crate) async fn answer(visit: Visit) -> Answer {
+    visit.check_origin()?;
+    let path = visit.path.clone();
+    match (visit.method.clone(), path.as_str()) {
+        (Method::GET, "/sign-in") => sign_in::show(visit).await,
+        (Method::POST, "/sign-in") => sign_in::submit(visit).await,
+        (Method::POST, "/sign-in/choose") => choose::submit(visit).await,
+        (Method::GET, "/sign-in/link") => link::show(&visit),
+        (Method::POST, "/sign-in/link") => link::submit(visit).await,
+        (Method::GET, "/sign-in/forgot") => forgot::show(&visit),
+        (Method::POST, "/sign-in/forgot") => forgot::submit(visit).await,
+        (Method::GET, "/sign-in/again") => again::show(visit).await,
+        (Method::POST, "/sign-in/again") => again::submit(visit).await,
+        (Method::GET, "/sign-out") => Ok(sign_out::show(&visit)),
+        (Method::POST, "/sign-out") => sign_out::submit(visit).await,
+        (Method::GET, "/invites/accept") => Ok(accept_invite::show(&visit)),
+        (Method::POST, "/invites/accept") => accept_invite::submit(visit).await,
+        (Method::GET, "/account/password") => password::show(visit).await,
+        (Method::POST, "/account/password") => password::submit(visit).await,
+        _ => Err(unknown_page()),
+    }
+}
+
+fn unknown_page() -> Refusal {
+    Refusal::page(
+        StatusCode::NOT_FOUND,
+        "This page does not exist",
+        "The address is wrong, or the page takes no such request.",
+    )
+}
+
+/// Returns the session of a visit, or the redirect to the sign-in, which comes back to `target`.
+async fn require_session(
+    visit: &Visit,
+    target: &Target,
+) -> Result<admin::sessions::SignedIn, Refusal> {
+    let signed_in = visit.signed_in().await?;
+    signed_in.ok_or_else(|| Refusal::by(target.redirect_by("/sign-in")))
+}
