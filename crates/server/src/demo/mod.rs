@@ -23,6 +23,7 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use gateway::{Durability, UnpricedModels, UpstreamConfig};
 use http::Method;
+use identity::SignInOptions;
 use serde_json::json;
 use store::Store;
 use usage::{ModelFacts, PriceBook, RetentionPeriods};
@@ -169,6 +170,7 @@ impl Deployment {
             durability: Durability::Batched,
             public_url: self.public_url.clone(),
             session_lifetimes: SessionLifetimes::default(),
+            sign_in: SignInOptions::default(),
             smtp: None,
             keep_bodies_days: 0,
             keep_usage: RetentionPeriods::default(),
