@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use admin::operation::{Effect, Operation, document};
 use admin::operations;
-use base::ids::{Id, UserId};
+use base::ids::{Id, OrganizationId, UserId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -26,14 +26,14 @@ use schemas::Alternatives;
 enum Addition {
     /// The operation with this command adds an item.
     Operation(&'static str),
-    /// A sign-in of the user in the path adds a session.
+    /// A sign-in of the user in the path, or else of the caller, adds a session.
     SignIn,
     /// The configuration has the items.
     Configuration,
 }
 
 /// Collections without a `POST` at their path.
-const ADDED_BY: [(&str, Addition); 6] = [
+const ADDED_BY: [(&str, Addition); 7] = [
     // Every change is an entry.
     (
         "/organization/audit_logs",
@@ -57,7 +57,11 @@ const ADDED_BY: [(&str, Addition); 6] = [
         Addition::Configuration,
     ),
     ("/organization/users/{user_id}/sessions", Addition::SignIn),
+    (OWN_SESSIONS, Addition::SignIn),
 ];
+
+/// Collection of the caller's sessions.
+const OWN_SESSIONS: &str = "/organization/me/sessions";
 
 /// Operations that need another operation with the same body before them, by the last segments of both paths.
 const PRECEDED_BY: [(&str, &str); 1] = [("/deactivate", "/activate")];
@@ -239,7 +243,7 @@ impl<'a> Examples<'a> {
     /// The item is refused, or nothing adds any.
     pub async fn add(&self, path: &str, ids: &Ids) {
         if addition(path) == Some(Addition::SignIn) {
-            self.sign_in(ids).await;
+            self.sign_in(path, ids).await;
             return;
         }
         let adder = adder(path).unwrap_or_else(|| {
@@ -250,9 +254,18 @@ impl<'a> Examples<'a> {
         self.send(&adder, ids, &body).await.ok();
     }
 
-    /// Signs in the user that paths name.
-    async fn sign_in(&self, ids: &Ids) {
+    /// Signs in the user whose sessions are at `collection`: the caller, or the user that paths name.
+    async fn sign_in(&self, collection: &str, ids: &Ids) {
         self.let_time_pass();
+        if collection == OWN_SESSIONS {
+            let me = self.client.get("/organization/me").await.ok();
+            let id = |kind: &str| me[kind]["id"].as_str().expect("an id").to_owned();
+            let (organization, user) = (id("organization"), id("user"));
+            let organization = OrganizationId::from_text(organization);
+            let user = UserId::from_text(user);
+            self.server.sign_in_to(&organization, &user).await;
+            return;
+        }
         let user = ids.at("/organization/users/{user_id}").id.clone();
         self.server.sign_in(&UserId::from_text(user)).await;
     }

@@ -158,7 +158,7 @@ impl Examples<'_> {
         } else {
             let is_session = addition(collection) == Some(Addition::SignIn);
             if is_session {
-                self.sign_in(ids).await;
+                self.sign_in(collection, ids).await;
             }
             let mut lists = operations().into_iter();
             let list = lists.find(|list| list.method == Method::GET && list.path == collection);
