@@ -2,6 +2,7 @@
 //! and what loading them costs the gateway.
 
 mod crawl;
+mod paint;
 mod people;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -62,7 +63,9 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let session = people::sign_in(bench, &server, &owner)?;
     let mut visitor = connect(&server, &session)?;
     say("console: pages");
-    let pages = crawl(&mut visitor)?;
+    let mut pages = crawl(&mut visitor)?;
+    say("console: paints in Chromium");
+    paint::measure(bench, &server, &session, &mut pages)?;
     let [alone, beside] = gateway(bench, &server, &key, &session, &pages)?;
     let text = described(total, &pages, alone, beside);
     server.remove()?;
@@ -184,6 +187,8 @@ fn described(total: u64, pages: &[Page], alone: Figures, beside: Figures) -> Str
             "p95 ms",
             "first visit bytes",
             "next visit bytes",
+            "first paint ms",
+            "next paint ms",
         ],
         &rows,
     );
@@ -206,7 +211,8 @@ fn described(total: u64, pages: &[Page], alone: Figures, beside: Figures) -> Str
     );
     format!(
         "### Console\n\n{} projects, {} people, {} events in {DAY_COUNT} days. Every page that a link leads to from the first one, {} \
-         times each over one connection, compressed; `first visit` is with all that the page refers to.\n\n{pages}\n{gateway}",
+         times each over one connection, compressed; `first visit` is with all that the page refers to. Paints are the largest contentful ones, in Chromium without a \
+         picture, once each.\n\n{pages}\n{gateway}",
         whole(LARGE.projects as f64),
         whole(PEOPLE_COUNT as f64),
         whole(total as f64),
