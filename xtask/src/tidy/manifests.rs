@@ -43,7 +43,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["base", "egress"]),
     ("console", &["access", "admin", "base", "pages", "store"]),
-    ("identity", &["admin", "base", "openid", "pages", "tasks"]),
+    (
+        "identity",
+        &["admin", "base", "egress", "openid", "pages", "tasks"],
+    ),
     (
         "server",
         &[
