@@ -1,6 +1,7 @@
 //! `/organization/invites`: invitations into the organization, and their acceptance.
 
 mod accept;
+pub(crate) mod link;
 
 use base::email::Email;
 use base::ids::{Id, InviteId, ProjectId};

@@ -227,15 +227,12 @@ mod tests {
             "qwertyqwerty",
             "123456123456",
             "sunshine20245",
-            "ada@acme.example",
             "ada.lovelace1",
             "2026ada.lovelace!",
             &"x".repeat(MAX_PASSWORD_LENGTH + 1),
         ] {
-            assert!(
-                check_new(bad, "ada.lovelace@acme.example").is_err() || bad == "ada@acme.example",
-                "{bad}"
-            );
+            let checked = check_new(bad, "ada.lovelace@acme.example");
+            assert!(checked.is_err(), "{bad}");
         }
         assert!(check_new("ada@acme.example", "ada@acme.example").is_err());
         for good in [

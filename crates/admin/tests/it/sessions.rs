@@ -71,6 +71,9 @@ async fn session_has_the_permissions_of_its_user_and_is_the_actor_of_changes() {
         event["actor"],
         json!({"type": "session", "session": session})
     );
+    let proof = "/organization/audit_logs/verification";
+    let proof = server.admin().get(proof).await.ok();
+    assert_eq!(proof["intact"], json!(true), "{proof}");
 
     let token = server.sign_in(server.reader_id()).await;
     let (status, refusal) = call(&server, &token, &create, Some(name.clone())).await;

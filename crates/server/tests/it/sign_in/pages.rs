@@ -288,3 +288,30 @@ async fn markup_in_a_form_is_text_on_the_page() {
         );
     }
 }
+
+#[tokio::test]
+async fn console_leads_to_the_sign_in_and_back() {
+    const PAGE: &str = "/console/projects?search=a";
+    let server = Server::start().await;
+    set_password(&server, OWNER).await;
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.get("/").await.location(), "/console");
+    let page = browser.get(PAGE).await;
+    let to_sign_in = "/sign-in?target=%2Fconsole%2Fprojects%3Fsearch%3Da";
+    assert_eq!(page.location(), to_sign_in);
+    let target = browser.get(to_sign_in).await.hidden("target");
+    let fields = [
+        ("email", OWNER),
+        ("password", PASSWORD),
+        ("target", target.as_str()),
+    ];
+    let page = browser.post("/sign-in", &fields).await;
+    assert_eq!(page.location(), PAGE);
+    assert_eq!(browser.get(PAGE).await.status, 200);
+    browser.post("/sign-out", &[]).await;
+    assert_eq!(browser.get(PAGE).await.location(), to_sign_in);
+    // A session that nobody uses ends here as well.
+    browser.post("/sign-in", &fields).await;
+    server.clock.advance(3_600);
+    assert_eq!(browser.get(PAGE).await.location(), to_sign_in);
+}
