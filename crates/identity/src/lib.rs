@@ -145,12 +145,6 @@ impl Identity {
         signed_in.is_recent(self.0.services.clock.now(), RECENT_SECONDS)
     }
 
-    /// Returns the options of the identity providers, in the order of the configuration.
-    #[must_use]
-    pub fn providers(&self) -> &[IdentityProviderOptions] {
-        &self.0.options.providers
-    }
-
     /// Answers a request to a path of the sign-in.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let visit = Visit::begin(&self.0, request);
