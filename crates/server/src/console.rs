@@ -109,12 +109,15 @@ pub(crate) fn provider_facts(options: &SignInOptions) -> Vec<IdentityProviderFac
         let created = provider
             .create_as
             .map_or("not created", |role| role.as_str());
-        let groups = match provider.groups.as_slice() {
+        let joined = |names: &[String]| match names {
             [] => "none".to_owned(),
-            groups => groups.join(", "),
+            names => names.join(", "),
         };
+        let domains = joined(&provider.email_policy.domains);
+        let groups = joined(&provider.groups);
         let settings = [
             ("Client id", provider.settings.client_id.clone()),
+            ("Mail domains", domains),
             ("New users", created.to_owned()),
             ("Groups of the provider", groups),
         ];
