@@ -1,7 +1,7 @@
 //! The browser that the tests drive the console with, and `cargo xtask screenshots`.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -21,8 +21,8 @@ const BROWSERS: [&str; 4] = [
     "google-chrome-stable",
     "google-chrome",
 ];
-/// Prefix of the line in which the demo prints its sign-in link.
-const LINK: &str = "  Sign in      ";
+/// Path of the sign-in link that the demo prints.
+const LINK_PATH: &str = "/sign-in/link#";
 
 /// Finds or installs Chromium and the packages of `tests/browser`, and writes what runs a scenario: its name and JSON in,
 /// lines of JSON out.
@@ -124,11 +124,14 @@ impl Demo {
             output: BufReader::new(output),
             link: String::new(),
         };
-        for line in demo.output.by_ref().lines() {
-            if let Some(link) = line?.strip_prefix(LINK) {
-                link.trim().clone_into(&mut demo.link);
+        let mut line = String::new();
+        while demo.output.read_line(&mut line)? > 0 {
+            let mut words = line.split_whitespace();
+            if let Some(link) = words.find(|word| word.contains(LINK_PATH)) {
+                link.clone_into(&mut demo.link);
                 return Ok(demo);
             }
+            line.clear();
         }
         bail!("the demo ended without a sign-in link");
     }

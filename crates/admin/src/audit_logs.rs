@@ -1,5 +1,6 @@
 //! `/organization/audit_logs`: the audit log.
 
+mod verification;
 pub mod verify;
 
 use std::collections::BTreeSet;
@@ -20,9 +21,11 @@ use crate::{args, column, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
     const ALL: &str = "/organization/audit_logs";
-    operations! {
+    let mut all = operations! {
         GET "audit-logs list", ALL, Permission::AuditLogsRead, "Lists audit log entries, newest first.", list;
-    }
+    };
+    all.extend(verification::operations());
+    all
 }
 
 /// An entry of the audit log. The details are in a field that is named after the type.

@@ -15,7 +15,7 @@ use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
-pub use accept::accept_and_sign_in;
+pub use accept::{accept_and_sign_in, accept_with_provider};
 
 use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;
@@ -300,7 +300,7 @@ async fn invite_email(
     );
     let text = format!(
         "You are invited to join {name} as {role}. Accept within {days} days:\n\n\
-         {public_url}/invites/accept?token={token}\n\n\
+         {public_url}/invites/accept#{token}\n\n\
          Or, where the server has no page for that, with a command:\n\n\
          curl {public_url}/v1/organization/invites/accept -H 'content-type: application/json' \\\n  \
          -d '{{\"token\": \"{token}\", \"name\": \"Your name\"}}'\n\n\

@@ -19,6 +19,7 @@ pub mod me;
 pub mod operation;
 pub mod organization;
 pub mod projects;
+pub mod rate_limit_usage;
 mod role_scope;
 pub mod roles;
 pub mod search;

@@ -355,8 +355,9 @@ pub async fn end(
     done.commit().await
 }
 
-/// Ends the sessions that began with a sign-in at an identity provider, which reports their end there: one session, or
-/// all of the user. Returns the number of sessions that have ended.
+/// Ends the sessions that began with a sign-in at an identity provider until this time, at which the provider reports
+/// their end: one session, or all of the user. A sign-in after the report stays. Returns the number of sessions that have
+/// ended.
 ///
 /// # Errors
 /// The database's.
@@ -364,8 +365,8 @@ pub async fn end_at_provider(
     services: &Arc<Services>,
     organization: &OrganizationId,
     issuer: &str,
-    subject: Option<&str>,
-    session: Option<&str>,
+    (subject, session): (Option<&str>, Option<&str>),
+    until: UnixTime,
 ) -> Result<usize> {
     if subject.is_none() && session.is_none() {
         return Ok(0);
@@ -374,8 +375,8 @@ pub async fn end_at_provider(
     let mut cx = Write::begin(Arc::clone(services), permit, None).await?;
     let mut delete = tenant_sql!(
         cx,
-        "DELETE FROM sessions WHERE organization_id = $1 AND issuer = $2",
-        args![issuer],
+        "DELETE FROM sessions WHERE organization_id = $1 AND issuer = $2 AND created_at <= $3",
+        args![issuer, until],
     );
     if let Some(subject) = subject {
         delete.push(" AND subject = ").bind(subject);

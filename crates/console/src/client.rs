@@ -5,6 +5,7 @@ use std::sync::Arc;
 use admin::Services;
 use admin::operation::Caller;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Extensions, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use pages::Link;
@@ -27,7 +28,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// Returns the refusal that an error envelope describes.
-    fn of(status: StatusCode, envelope: &Json) -> Self {
+    pub(crate) fn of(status: StatusCode, envelope: &Json) -> Self {
         let error = &envelope["error"];
         let text = |name: &str| error[name].as_str().map(str::to_owned);
         Self {
@@ -89,15 +90,20 @@ impl Client<'_> {
         body: Option<&Json>,
     ) -> Result<Json, Refusal> {
         let response = self.response(method, path, address, body).await?;
-        let status = response.status();
-        let collected = response.into_body().collect().await;
-        let bytes = collected.map_err(|_| broken())?.to_bytes();
-        let json: Json = serde_json::from_slice(&bytes).map_err(|_| broken())?;
-        if status.is_success() {
-            Ok(json)
-        } else {
-            Err(Refusal::of(status, &json))
-        }
+        let bytes = collected(response).await?;
+        serde_json::from_slice(&bytes).map_err(|_| Refusal::broken())
+    }
+
+    /// Reads `GET path?query` as it is sent.
+    ///
+    /// # Errors
+    /// The refusal of the operation.
+    pub(crate) async fn bytes(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Refusal> {
+        let link = Link::to_path(path).queries(query.iter().copied());
+        let response = self
+            .response(&Method::GET, path, &link.to_string(), None)
+            .await?;
+        collected(response).await
     }
 
     /// Returns the response of an operation as it is, such as a file of usage.
@@ -127,17 +133,32 @@ impl Client<'_> {
     }
 }
 
-/// Returns the refusal for an answer that broke off, as when the visitor's session has ended meanwhile.
-fn broken() -> Refusal {
-    Refusal {
-        status: StatusCode::BAD_GATEWAY,
-        message: "The answer broke off. Load the page again.".to_owned(),
-        param: None,
-        code: None,
+/// Returns the whole body of a successful answer.
+///
+/// # Errors
+/// The refusal that the answer is.
+pub(crate) async fn collected(response: http::Response<Body>) -> Result<Bytes, Refusal> {
+    let status = response.status();
+    let body = response.into_body().collect().await;
+    let bytes = body.map_err(|_| Refusal::broken())?.to_bytes();
+    if status.is_success() {
+        return Ok(bytes);
     }
+    let envelope = serde_json::from_slice(&bytes).unwrap_or_default();
+    Err(Refusal::of(status, &envelope))
 }
 
 impl Refusal {
+    /// Returns the refusal for an answer that broke off, as when the visitor's session has ended meanwhile.
+    pub(crate) fn broken() -> Self {
+        Self {
+            status: StatusCode::BAD_GATEWAY,
+            message: "The answer broke off. Load the page again.".to_owned(),
+            param: None,
+            code: None,
+        }
+    }
+
     /// Returns 404: no item of a list has the id.
     pub(crate) fn not_found(noun: &str, id: &str) -> Self {
         Self {

@@ -62,7 +62,7 @@ fn plain(value: &Json) -> String {
 }
 
 /// Quotes a word for a shell, if it has characters with a meaning there.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain =
         |character: char| character.is_ascii_alphanumeric() || "-_.:/@,=+".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {

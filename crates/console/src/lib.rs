@@ -19,6 +19,7 @@ mod list;
 mod navigation;
 mod picker;
 mod registry;
+mod report;
 mod resource;
 mod resources;
 mod rights;

@@ -25,6 +25,15 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
     (
         "",
         &[
+            entry("Home", "", ""),
+            entry(
+                "Usage",
+                "usage/completions",
+                "/organization/usage/completions",
+            ),
+            entry("Costs", "costs", "/organization/costs"),
+            entry("Spend", "spend", "/organization/spend_limit"),
+            entry("Audit log", "audit_logs", "/organization/audit_logs"),
             entry("My account", "me", ""),
             entry("My API keys", "me/api_keys", ""),
             entry("My usage", "me/usage", ""),
@@ -186,10 +195,11 @@ fn groups(
     entries: &[(&str, &'static [Entry])],
     base: &Link,
 ) -> Vec<NavigationGroup> {
-    let all = entries.iter().flat_map(|(_, entries)| *entries);
-    let matching = all.filter(|entry| is_within(&context.path, entry, base));
-    // The page of an entry may lie below that of another one.
+    let all = || entries.iter().flat_map(|(_, entries)| *entries);
+    let matching = all().filter(|entry| is_within(&context.path, entry, base));
+    // The page of an entry may lie below that of another one. A report is a sibling of the one that the entry leads to.
     let current = matching.max_by_key(|entry| entry.path.len());
+    let current = current.or_else(|| all().find(|entry| is_sibling(&context.path, entry, base)));
     let current = current.map(|entry| entry.path);
     let group = |(title, entries): &(&str, &'static [Entry])| NavigationGroup {
         title: (*title).to_owned(),
@@ -209,6 +219,16 @@ fn is_within(path: &str, entry: &Entry, base: &Link) -> bool {
     let link = link_of(entry, base);
     let rest = path.strip_prefix(link.path());
     rest.is_some_and(|rest| rest.is_empty() || !entry.path.is_empty() && rest.starts_with('/'))
+}
+
+/// True if a path lies below the first of several segments of an entry's path.
+fn is_sibling(path: &str, entry: &Entry, base: &Link) -> bool {
+    let Some((first, _)) = entry.path.split_once('/') else {
+        return false;
+    };
+    let link = base.clone().segment(first);
+    let rest = path.strip_prefix(link.path());
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn items(

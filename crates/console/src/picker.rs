@@ -33,6 +33,8 @@ pub(crate) enum PickerKind {
     MyProjects,
     /// Certificates of the organization.
     Certificates,
+    /// Keys of all projects.
+    Keys,
     /// Models that have upstreams or prices.
     Models,
 }
@@ -55,6 +57,7 @@ impl PickerKind {
         Self::Projects,
         Self::MyProjects,
         Self::Certificates,
+        Self::Keys,
         Self::Models,
     ];
 
@@ -72,6 +75,12 @@ impl PickerKind {
             Self::Projects => ("projects", "/organization/projects", "/name", ""),
             Self::Certificates => ("certificates", "/organization/certificates", "/name", "/id"),
             Self::MyProjects => ("my_projects", "", "/name", ""),
+            Self::Keys => (
+                "api_keys",
+                "/organization/api_keys",
+                "/name",
+                "/project/name",
+            ),
             Self::Models => ("models", "", "", ""),
         };
         PickerSource {

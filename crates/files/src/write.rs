@@ -5,7 +5,9 @@ mod csv;
 mod ndjson;
 mod parquet;
 
+use base::ids::Id;
 use base::{NanoDollars, UnixTime};
+use usage::{Dimension, LedgerEntry, Metric};
 
 use crate::column::Column;
 use crate::{FileError, Format};
@@ -110,6 +112,35 @@ impl TableWriter {
             FormatWriter::Parquet(groups) => groups.finish()?,
         })
     }
+}
+
+/// Returns the values of a row of the ledger, in the order of [`ledger_columns`](crate::column::ledger_columns).
+pub fn ledger_row(entry: &LedgerEntry) -> impl Iterator<Item = Value<'_>> {
+    let event = &entry.event;
+    let own = [
+        Value::Text(&event.id),
+        Value::Moment(event.timestamp),
+        Value::Text(event.kind.as_str()),
+    ];
+    let dimensions = Dimension::ALL.iter().map(|dimension| match dimension {
+        Dimension::Batch => Value::Boolean(event.batch),
+        _ => Value::text(event.dimension(*dimension)),
+    });
+    let required = event.kind.required_metrics();
+    let numbers = Metric::ALL.iter().map(move |metric| {
+        // A failed request lacks these numbers; they count as 0.
+        let missing = required.contains(metric).then_some(0);
+        Value::integer(event.quantities.get(*metric).or(missing))
+    });
+    let told = [
+        Value::Text(event.organization_id.as_str()),
+        Value::Moment(entry.recorded_at),
+        Value::Boolean(event.estimated),
+        Value::Boolean(entry.unpriced),
+        Value::Text(event.outcome.as_str()),
+        Value::Dollars(entry.amount),
+    ];
+    own.into_iter().chain(dimensions).chain(numbers).chain(told)
 }
 
 /// Writes a whole number.

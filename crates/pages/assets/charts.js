@@ -11,7 +11,7 @@
 // texts of cells, so figures are formatted in one place, on the server.
 
 const HEIGHT = 280;
-const COLORS = 10;
+const COLORS = 8;
 const HINT = "Use the arrow keys to move from bucket to bucket. The table below has the same figures.";
 
 /** Reads the labels and the series of a table. */
@@ -50,6 +50,12 @@ function append(parent, tag, className, text = "") {
   return element;
 }
 
+/** Returns the class of the mark that shows the colour of a series. */
+function swatchClass(all, series) {
+  const color = series.kind === "line" ? "line" : (all.indexOf(series) % COLORS) + 1;
+  return `chart-swatch series-${color}`;
+}
+
 class Chart {
   constructor(figure, table) {
     this.figure = figure;
@@ -67,7 +73,7 @@ class Chart {
     this.keys = this.series.map((series) => {
       const button = append(append(list, "li", ""), "button", `chart-key chart-${series.kind}`);
       button.type = "button";
-      const swatch = append(button, "span", "chart-swatch");
+      const swatch = append(button, "span", swatchClass(this.series, series));
       append(button, "bdi", "", series.name);
       button.addEventListener("click", () => {
         series.shown = !series.shown;
@@ -93,22 +99,15 @@ class Chart {
     return { width: Math.max(this.plotArea.clientWidth, 160), height: HEIGHT };
   }
 
-  /** Returns the value of a custom property of the theme. */
-  theme(name) {
-    return getComputedStyle(this.figure).getPropertyValue(name).trim();
-  }
-
+  /** Returns the colour of a series in the present theme. */
   color(index) {
-    return this.theme(this.series[index].kind === "line" ? "--chart-line" : `--chart-${(index % COLORS) + 1}`);
+    return getComputedStyle(this.keys[index].swatch).backgroundColor;
   }
 
   /** Draws everything: at first, when a series is switched, and when the theme changes. */
   draw() {
     this.plot?.destroy();
-    this.keys.forEach(({ button, swatch }, index) => {
-      button.setAttribute("aria-pressed", String(this.series[index].shown));
-      swatch.style.backgroundColor = this.color(index);
-    });
+    this.keys.forEach(({ button }, index) => button.setAttribute("aria-pressed", String(this.series[index].shown)));
     // The highest edges are drawn first, so that the lower parts of a bar cover them; lines are drawn last.
     const indices = this.series.map((_, index) => index).reverse();
     const isBar = (index) => this.series[index].kind === "bar";
@@ -119,7 +118,7 @@ class Chart {
   }
 
   options(order) {
-    const [ink, grid] = [this.theme("--chart-ink"), this.theme("--chart-grid")];
+    const { color: ink, borderTopColor: grid } = getComputedStyle(this.plotArea);
     const axis = { stroke: ink, font: "12px system-ui, sans-serif", ticks: { show: false } };
     const paths = globalThis.uPlot.paths.bars({ size: [0.8, 48] });
     const labels = (_, positions) => positions.map((at) => this.labels[at] ?? "");
@@ -196,7 +195,7 @@ class Chart {
     const present = shown.filter(({ values }) => values[at] !== null);
     for (const { name, texts, index } of present) {
       const line = append(this.tooltip, "span", "chart-tooltip-line");
-      append(line, "span", "chart-swatch").style.backgroundColor = this.color(index);
+      append(line, "span", this.keys[index].swatch.className);
       append(line, "bdi", "", name);
       append(line, "span", "chart-tooltip-value", texts[at]);
     }
@@ -225,9 +224,21 @@ function start() {
     figure.hidden = false;
     return [new Chart(figure, table)];
   });
-  const redraw = () => charts.forEach((chart) => chart.draw());
+  // Styles follow a change of the theme with the next frame.
+  const redraw = () => requestAnimationFrame(() => charts.forEach((chart) => chart.draw()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 }
 
+/** Lets the fields for free times choose the period "From … to …". */
+function followTimes(form) {
+  const range = form.elements.namedItem("range");
+  for (const name of ["from", "to"]) {
+    form.elements.namedItem(name)?.addEventListener("change", () => {
+      range.value = "custom";
+    });
+  }
+}
+
+document.querySelectorAll("form[data-report]").forEach(followTimes);
 start();

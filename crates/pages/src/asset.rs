@@ -16,6 +16,12 @@ pub const ASSETS_PATH: &str = "/assets/";
 const HASH_LEN: usize = 16;
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
+/// Name of the library that draws charts, uPlot 1.6.32. Its file is a script, not a module.
+const UPLOT: &str = "uplot.js";
+
+/// Assets of pages with charts: names of style sheets and scripts.
+pub const CHART_ASSETS: &[&str] = &["uplot.css", "charts.css", UPLOT, "charts.js"];
+
 /// Files by name and media type.
 const FILES: &[(&str, &str, &[u8])] = &[
     (
@@ -27,6 +33,26 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "console.js",
         "text/javascript; charset=utf-8",
         include_bytes!("../assets/console.js"),
+    ),
+    (
+        "charts.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../assets/charts.css"),
+    ),
+    (
+        "charts.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../assets/charts.js"),
+    ),
+    (
+        "uplot.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../assets/vendor/uplot/uPlot.min.css"),
+    ),
+    (
+        UPLOT,
+        "text/javascript; charset=utf-8",
+        include_bytes!("../assets/vendor/uplot/uPlot.iife.min.js"),
     ),
     (
         "favicon.svg",
@@ -81,6 +107,16 @@ fn gzip(bytes: &[u8]) -> Bytes {
 pub fn asset_path(name: &str) -> &'static str {
     let asset = ASSETS.iter().find(|asset| asset.name == name);
     asset.map_or("", |asset| &asset.path)
+}
+
+/// Returns true if an asset is a style sheet.
+pub(crate) fn is_style_sheet(name: &str) -> bool {
+    name.ends_with(".css")
+}
+
+/// Returns true if an asset is a module of scripts, and not a script of its own.
+pub(crate) fn is_module(name: &str) -> bool {
+    name != UPLOT
 }
 
 /// Returns the response for a path below [`ASSETS_PATH`]: the asset, compressed if the client accepts gzip, or 404.
@@ -149,6 +185,37 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+
+    /// SHA-256 of the files of uPlot 1.6.32, as npm has them: https://registry.npmjs.org/uplot/-/uplot-1.6.32.tgz.
+    const VENDORED: [(&str, &str); 3] = [
+        ("LICENSE", "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd"),
+        ("uPlot.iife.min.js", "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"),
+        ("uPlot.min.css", "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04"),
+    ];
+
+    #[test]
+    fn vendored_files_are_those_of_the_published_package() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/vendor/uplot");
+        let mut names: Vec<_> = std::fs::read_dir(&folder)
+            .expect("a folder")
+            .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
+            .collect();
+        names.sort();
+        assert_eq!(names, VENDORED.map(|(name, _)| name));
+        for (name, expected) in VENDORED {
+            let bytes = std::fs::read(folder.join(name)).expect("a file");
+            let digest = Sha256::digest(&bytes);
+            let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hash, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_asset_of_charts_is_served() {
+        for name in CHART_ASSETS {
+            assert!(asset_path(name).starts_with(ASSETS_PATH), "{name}");
+        }
+    }
 
     fn accepting(value: &str) -> HeaderMap {
         let value = HeaderValue::from_str(value).expect("plain text");

@@ -71,7 +71,7 @@ pub struct Shell<'a> {
     pub zone: &'a str,
     /// Path and query of the page, to which a change of preferences returns.
     pub target: &'a str,
-    /// Names of further scripts among the assets.
+    /// Names of further scripts and style sheets among the assets, in the order in which they are loaded.
     pub scripts: &'a [&'a str],
     /// Content, from a template.
     pub content: &'a dyn Display,

@@ -20,6 +20,7 @@ use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
     UpstreamConfig,
 };
+use identity::{Identity, SignInOptions};
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
@@ -36,6 +37,7 @@ use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
+use crate::public_url::PublicOrigin;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
 use crate::routes::Routes;
@@ -67,6 +69,8 @@ pub struct AppOptions {
     pub public_url: String,
     /// Lifetimes of sessions.
     pub session_lifetimes: SessionLifetimes,
+    /// Ways to sign in.
+    pub sign_in: SignInOptions,
     /// Mail server; without one, mails stay in the outbox.
     pub smtp: Option<Smtp>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -104,6 +108,9 @@ pub struct App {
     cors: Cors,
     console: Option<Arc<RunningGateway>>,
     authentication: Arc<AuthenticationGuard>,
+    identity: Identity,
+    sign_in_task: TaskHandle,
+    public_origin: PublicOrigin,
     following: TaskHandle,
     /// Health of every background task.
     healths: Vec<Health>,
@@ -129,53 +136,46 @@ impl App {
     /// # Errors
     /// An upstream is misconfigured, or the database cannot be read.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
-        let (patient, pepper, clock) = (options.store, options.pepper, options.clock);
-        let (upstreams, prices) = (options.upstreams, options.prices);
-        let store = patient.for_requests();
-        let (tracer, tracer_task) = start_tracer(options.tracing, &options.entropy)?;
-        let (spend, recorder, recorder_task) = ledger(&patient, prices.clone(), &clock).await?;
-        let (last_used, last_used_task) = LastUsed::start(store.clone(), clock.clone());
-        let mailer = start_mailer(store.clone(), pepper.clone(), clock.clone(), options.smtp);
+        let store = options.store.for_requests();
+        let (tracer, tracer_task) = start_tracer(options.tracing.clone(), &options.entropy)?;
+        let (spend, recorder, recorder_task) =
+            ledger(&options.store, options.prices.clone(), &options.clock).await?;
+        let (last_used, last_used_task) = LastUsed::start(store.clone(), options.clock.clone());
         let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
-        let services = Arc::new(Services {
-            rate_limit_usage: OnceLock::new(),
-            usage: patient.usage().for_background(),
-            reports: Reports::new(patient.usage().for_reports()),
-            keep_bodies_days: options.keep_bodies_days,
-            keep_usage: options.keep_usage,
+        let shared = SharedParts {
             store,
             directory,
-            models: known_models(&upstreams, &prices),
-            facts: options.facts.clone(),
             recorder,
             spend,
             last_used,
-            pepper,
-            clock,
-            entropy: options.entropy,
-            ids: options.ids,
-            public_url: options.public_url,
-            session_lifetimes: options.session_lifetimes,
-            body_memory: options.bounds.body_memory(),
-        });
-        let (bodies, bodies_task) = start_bodies(&patient, &services, options.keep_bodies_days)?;
-        let (refusals, refusals_task) =
-            Refusals::start(services.usage.clone(), services.clock.clone());
-        let (gateway, gateway_task) = Gateway::start(GatewayOptions {
-            prices: prices.clone(),
-            refusals,
+        };
+        let services = Arc::new(services(&options, shared));
+        let keep_days = options.keep_bodies_days;
+        let (bodies, bodies_task) = start_bodies(&options.store, &services, keep_days)?;
+        let gateway_options = GatewayOptions {
+            prices: options.prices.clone(),
             unpriced: options.unpriced,
-            upstreams,
+            upstreams: options.upstreams,
             durability: options.durability,
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
-        })?;
-        limits_now::wire(&services, &gateway);
+        };
+        let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let mailer_task = start_mailer(
+            services.store.clone(),
+            services.pepper.clone(),
+            services.clock.clone(),
+            options.smtp,
+        );
+        let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: start_notifier(Arc::clone(&services)),
             authentication: AuthenticationGuard::start(&services, metrics.registry())?,
+            public_origin: PublicOrigin::new(&services.public_url)?,
+            identity,
+            sign_in_task,
             metrics,
             healths: Vec::new(),
             tracer,
@@ -184,7 +184,7 @@ impl App {
             cors: options.cors,
             console: options
                 .has_console
-                .then(|| Arc::new(RunningGateway::new(gateway.clone(), prices))),
+                .then(|| Arc::new(RunningGateway::new(gateway.clone(), options.prices))),
             services,
             gateway,
             gateway_task,
@@ -192,7 +192,7 @@ impl App {
             last_used_task,
             refusals_task,
             bodies_task,
-            mailer_task: mailer,
+            mailer_task,
             following,
         };
         Ok(app.watched())
@@ -217,6 +217,7 @@ impl App {
             self.mailer_task.health(),
             self.spend_alerts_task.health(),
             self.authentication.health(),
+            self.sign_in_task.health(),
         ];
         let own = own.into_iter().cloned();
         own.chain(self.gateway_task.healths()).collect()
@@ -239,10 +240,12 @@ impl App {
             tracer: self.tracer.clone(),
             readiness: Readiness::new(self.healths.clone()),
             authentication: Arc::clone(&self.authentication),
+            identity: self.identity.clone(),
+            public_origin: self.public_origin.clone(),
             cors: self.cors.clone(),
             console: self.console.as_ref().map(|gateway| {
                 let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
-                ConsoleService::new(&self.services, gateway)
+                ConsoleService::new(&self.services, &self.identity, gateway)
             }),
         })
     }
@@ -266,6 +269,12 @@ impl App {
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// Returns the sign-in of users.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Drains abandoned responses within `deadline`, then writes everything to the database within some seconds. Must
@@ -294,6 +303,7 @@ impl App {
             last(stop, "bodies", self.bodies_task.stop()),
             last(stop, "usage retention", self.retention_task.stop()),
             last(stop, "spend alerts", self.spend_alerts_task.stop()),
+            last(stop, "sign-in", self.sign_in_task.stop()),
             last(stop, "mailer", self.mailer_task.stop()),
             last(stop, "traces", tracer),
         );
@@ -304,6 +314,48 @@ impl App {
 async fn last(stop: &Shutdown, part: &str, ended: impl Future<Output = ()>) {
     if !stop.last(ended).await {
         tracing::warn!(part, "task not stopped in time");
+    }
+}
+
+/// Parts of the services that have tasks of their own.
+struct SharedParts {
+    store: Store,
+    directory: Arc<Directory>,
+    recorder: Recorder,
+    spend: Spend,
+    last_used: LastUsed,
+}
+
+/// Returns the services that handlers use.
+fn services(options: &AppOptions, shared: SharedParts) -> Services {
+    let SharedParts {
+        store,
+        directory,
+        recorder,
+        spend,
+        last_used,
+    } = shared;
+    let patient = &options.store;
+    Services {
+        rate_limit_usage: OnceLock::new(),
+        usage: patient.usage().for_background(),
+        reports: Reports::new(patient.usage().for_reports()),
+        keep_bodies_days: options.keep_bodies_days,
+        keep_usage: options.keep_usage,
+        store,
+        directory,
+        models: known_models(&options.upstreams, &options.prices),
+        facts: options.facts.clone(),
+        recorder,
+        spend,
+        last_used,
+        pepper: options.pepper.clone(),
+        clock: options.clock.clone(),
+        entropy: options.entropy.clone(),
+        ids: Arc::clone(&options.ids),
+        public_url: options.public_url.clone(),
+        session_lifetimes: options.session_lifetimes,
+        body_memory: options.bounds.body_memory(),
     }
 }
 
@@ -372,6 +424,21 @@ fn gateway_options(
         flow,
         body_memory: services.body_memory.clone(),
     }
+}
+
+/// Starts the gateway, and the task that writes the counts of refused requests; the handlers see its rate limits.
+fn start_gateway(
+    services: &Services,
+    options: GatewayOptions,
+) -> anyhow::Result<(Gateway, GatewayTask, TaskHandle)> {
+    let (refusals, refusals_task) = Refusals::start(services.usage.clone(), services.clock.clone());
+    let options = GatewayOptions {
+        refusals,
+        ..options
+    };
+    let (gateway, gateway_task) = Gateway::start(options)?;
+    limits_now::wire(services, &gateway);
+    Ok((gateway, gateway_task, refusals_task))
 }
 
 /// Starts the task that stores bodies, or deletes those past their retention.

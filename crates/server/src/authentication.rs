@@ -16,6 +16,7 @@ use base::secret::bearer;
 use base::{ClientAddress, Error, LogSampler};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
+use identity::{Identity, RefusedSignIn};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use failure_recorder::FailureRecorder;
@@ -65,6 +66,8 @@ enum Credential {
     Key(HeaderValue),
     /// Invitation token in the body.
     InviteToken,
+    /// Proof of an identity in a form of the sign-in: a password, or the token of a link.
+    SignIn,
 }
 
 impl Attempt {
@@ -75,17 +78,21 @@ impl Attempt {
             let credential = Credential::InviteToken;
             return Some(Self { client, credential });
         }
+        if Identity::is_attempt(request.method(), request.uri().path()) {
+            let credential = Credential::SignIn;
+            return Some(Self { client, credential });
+        }
         let header = request.headers().get(AUTHORIZATION)?;
         bearer(Some(header))?;
         let credential = Credential::Key(header.clone());
         Some(Self { client, credential })
     }
 
-    /// Returns the API key; empty for an invitation token, which works only once.
+    /// Returns the API key; empty for other credentials, which are not remembered as good.
     fn token(&self) -> &str {
         match &self.credential {
             Credential::Key(header) => bearer(Some(header)).unwrap_or_default(),
-            Credential::InviteToken => "",
+            Credential::InviteToken | Credential::SignIn => "",
         }
     }
 }
@@ -101,10 +108,10 @@ impl AuthenticationGuard {
     ) -> prometheus::Result<Arc<Self>> {
         let failures = Opts::new(
             "orgplane_authentication_failures_total",
-            "Requests whose API key or invitation token was refused, by reason.",
+            "Requests whose API key, invitation token, password or sign-in link was refused, by reason.",
         );
         let failures = IntCounterVec::new(failures, &["reason"])?;
-        for reason in REASONS {
+        for reason in REASONS.into_iter().chain(RefusedSignIn::REASONS) {
             failures.with_label_values(&[reason]);
         }
         let throttled = IntCounter::new(
@@ -137,7 +144,7 @@ impl AuthenticationGuard {
         checked.map_err(|seconds| {
             self.throttled.inc();
             let message = format!(
-                "Too many requests from your address had an API key that is not good. Try again in {seconds} s."
+                "Too many requests from your address had a credential that is not good. Try again in {seconds} s."
             );
             Error::rate_limited("requests", message, Some(seconds))
         })
@@ -157,6 +164,13 @@ impl AuthenticationGuard {
                 self.failures.with_label_values(&[INVITE_TOKEN]).inc();
                 self.throttle.failed(attempt.client, attempt.token());
                 self.log(attempt.client, INVITE_TOKEN, None);
+            }
+            Credential::SignIn => {
+                if let Some(RefusedSignIn { reason }) = response.extensions().get() {
+                    self.failures.with_label_values(&[reason]).inc();
+                    self.throttle.failed(attempt.client, attempt.token());
+                    self.log(attempt.client, reason, None);
+                }
             }
             Credential::Key(_) | Credential::InviteToken => {}
         }

@@ -8,6 +8,7 @@ pub(crate) mod output;
 mod prices;
 mod secret;
 pub(crate) mod serve;
+mod sign_in;
 mod timestamp;
 mod usage;
 
@@ -62,6 +63,9 @@ enum Command {
     /// Organizations.
     #[command(subcommand)]
     Org(org::Org),
+    /// Sign-in of users in browsers.
+    #[command(subcommand)]
+    SignIn(sign_in::SignIn),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -156,6 +160,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Demo(arguments) => return demo::run(arguments).await,
             Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
             Command::Org(command) => org::run(command).await,
+            Command::SignIn(command) => sign_in::run(command).await,
             Command::Config(ConfigCommand::Show(overrides)) => {
                 print(&Config::load(&overrides)?.show()?)
             }

@@ -5,6 +5,7 @@ mod console;
 mod cors;
 mod database;
 mod gateway;
+mod identity_provider;
 mod metering;
 mod model;
 mod overrides;
@@ -29,6 +30,7 @@ use ::telemetry::TracingOptions;
 use ::usage::{ModelFact, PriceBook, PriceEntry, RetentionPeriods};
 use admin::sessions::SessionLifetimes;
 use anyhow::Context;
+use identity::SignInOptions;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,7 @@ use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
+pub use identity_provider::IdentityProvider;
 use metering::MeteringTable;
 pub use overrides::Overrides;
 pub use reference::reference;
@@ -71,6 +74,10 @@ pub struct Config {
     pub public_url: String,
     /// Lifetimes of sessions.
     pub session_lifetimes: SessionLifetimes,
+    /// Ways to sign in beside identity providers.
+    pub sign_in: SignInOptions,
+    /// Identity providers.
+    pub identity_providers: Vec<IdentityProvider>,
     /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
     /// Upstream model servers.
@@ -142,6 +149,7 @@ struct ConfigFile {
     cors: CorsTable,
     console: ConsoleTable,
     sign_in: SignInTable,
+    identity_provider: Vec<IdentityProvider>,
     upstream: Vec<Upstream>,
     gateway: GatewayTable,
     objects: ObjectsTable,
@@ -182,6 +190,10 @@ impl Config {
                 .with_context(|| format!("the price book {}", path.display()))?;
         }
         let tls = TlsConfig::new(file.tls)?;
+        let smtp = SmtpServer::new(
+            overrides.smtp_url.clone().or(file.smtp.url),
+            overrides.smtp_from.clone().or(file.smtp.from),
+        )?;
         let connections = overrides.database_connections.or(file.database_connections);
         Ok(Self {
             database_connections: database::connections(connections)?,
@@ -194,10 +206,8 @@ impl Config {
             unpriced: file.spend.unpriced(),
             models: model::checked(file.model)?,
             upstreams: file.upstream,
-            smtp: SmtpServer::new(
-                overrides.smtp_url.clone().or(file.smtp.url),
-                overrides.smtp_from.clone().or(file.smtp.from),
-            )?,
+            sign_in: file.sign_in.options(smtp.is_some()),
+            smtp,
             keep_bodies_days: file.bodies.keep_days,
             keep_usage: file.usage.keep()?,
             bounds: Bounds::new(&file.gateway, &file.objects, &file.cluster)?,
@@ -210,6 +220,7 @@ impl Config {
             cors: file.cors.cors()?,
             has_console: file.console.is_enabled(),
             session_lifetimes: file.sign_in.lifetimes()?,
+            identity_providers: identity_provider::checked(file.identity_provider)?,
             source,
             tls,
             listen,
@@ -260,6 +271,7 @@ impl Config {
             cors: CorsTable,
             console: ConsoleTable,
             sign_in: SignInTable,
+            identity_provider: &'a [IdentityProvider],
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
@@ -286,7 +298,8 @@ impl Config {
             server: ServerTable::shown(self),
             cors: CorsTable::shown(&self.cors),
             console: ConsoleTable::shown(self.has_console),
-            sign_in: SignInTable::shown(self.session_lifetimes),
+            sign_in: SignInTable::shown(self.session_lifetimes, &self.sign_in),
+            identity_provider: &self.identity_providers,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)

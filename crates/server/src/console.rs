@@ -3,24 +3,21 @@
 use std::sync::Arc;
 
 use admin::Services;
-use admin::sessions::{self, SignedIn};
+use admin::sessions::SignedIn;
 use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
 use console::{CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, UpstreamFacts, Visitor};
 use gateway::Gateway;
-use http::{HeaderMap, Request, StatusCode};
-use pages::cookie::cookie;
+use http::Request;
+use identity::{Identity, RECENT_SECONDS};
 use pages::{Crumb, ErrorPage, Link, Preferences, redirect};
 use serde_json::Value as Json;
 use usage::PriceBook;
 
-/// Name of the cookie with the token of a session, on https and on plain HTTP.
-const SESSION_COOKIES: [&str; 2] = ["__Host-orgplane", "orgplane"];
-
 /// The console behind sign-in.
 pub(crate) struct ConsoleService {
-    services: Arc<Services>,
+    identity: Identity,
     console: Console,
 }
 
@@ -34,13 +31,17 @@ pub(crate) fn is_console(path: &str) -> bool {
 
 impl ConsoleService {
     /// Creates the console.
-    pub(crate) fn new(services: &Arc<Services>, gateway: Arc<dyn GatewayFacts>) -> Self {
+    pub(crate) fn new(
+        services: &Arc<Services>,
+        identity: &Identity,
+        gateway: Arc<dyn GatewayFacts>,
+    ) -> Self {
         let options = ConsoleOptions {
             public_url: services.public_url.clone(),
-            ..ConsoleOptions::default()
+            recent_sign_in_seconds: RECENT_SECONDS,
         };
         Self {
-            services: Arc::clone(services),
+            identity: identity.clone(),
             console: Console::new(Arc::clone(services), gateway, options),
         }
     }
@@ -50,17 +51,12 @@ impl ConsoleService {
         if request.uri().path() == "/" {
             return redirect(&Link::new(["console"]), []);
         }
-        let token = session_token(request.headers(), &self.services.public_url);
-        let signed_in = match token {
-            Some(token) => sessions::authenticate(&self.services, token).await,
-            None => return sign_in(&request),
-        };
-        match signed_in {
-            Ok(signed_in) => {
+        match self.identity.signed_in(request.headers()).await {
+            Ok(Some(signed_in)) => {
                 let visitor = visitor(signed_in);
                 Box::pin(self.console.answer(&visitor, request)).await
             }
-            Err(error) if error.status == StatusCode::UNAUTHORIZED => sign_in(&request),
+            Ok(None) => Identity::to_sign_in(&request),
             Err(error) => {
                 let preferences = Preferences::of(request.headers());
                 let way_on = Crumb {
@@ -116,23 +112,6 @@ impl GatewayFacts for RunningGateway {
         let prices = self.prices.list_prices(model, time)?;
         serde_json::to_value(prices).ok()
     }
-}
-
-/// Returns the token of the session's cookie. On https only the cookie that no other host can set counts.
-fn session_token<'a>(headers: &'a HeaderMap, public_url: &str) -> Option<&'a str> {
-    let [secure, plain] = SESSION_COOKIES;
-    let name = if public_url.starts_with("https://") {
-        secure
-    } else {
-        plain
-    };
-    cookie(headers, name)
-}
-
-fn sign_in(request: &Request<Body>) -> Response {
-    let target = request.uri().path_and_query();
-    let target = target.map_or(CONSOLE_PATH, |target| target.as_str());
-    redirect(&Link::new(["sign-in"]).query("target", target), [])
 }
 
 fn visitor(signed_in: SignedIn) -> Visitor {

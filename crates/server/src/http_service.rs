@@ -16,8 +16,10 @@ use base::time::Stopwatch;
 use base::{Error, NotOffered};
 use futures_util::FutureExt;
 use gateway::Gateway;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use identity::Identity;
 use pages::asset::{ASSETS_PATH, asset_response};
+use pages::{Crumb, ErrorPage, Link, Preferences};
 use telemetry::Tracer;
 use tower::Service;
 
@@ -26,6 +28,7 @@ use crate::console::{ConsoleService, is_console};
 use crate::cors::Cors;
 use crate::drain_body::DrainBody;
 use crate::metrics::Metrics;
+use crate::public_url::{ForeignOrigin, PublicOrigin};
 use crate::readiness::Readiness;
 use crate::routes::{Endpoint, Routes, Target, is_administration};
 
@@ -46,6 +49,8 @@ pub(crate) struct HttpServiceParts {
     pub(crate) routes: Routes,
     pub(crate) readiness: Readiness,
     pub(crate) authentication: Arc<AuthenticationGuard>,
+    pub(crate) identity: Identity,
+    pub(crate) public_origin: PublicOrigin,
     pub(crate) cors: Cors,
     /// The console; absent if it is switched off.
     pub(crate) console: Option<ConsoleService>,
@@ -140,6 +145,9 @@ impl HttpServiceParts {
             return self.answer(target, request).await;
         };
         if let Err(error) = self.authentication.admit(attempt) {
+            if Identity::serves(request.uri().path()) {
+                return Identity::error_page(error);
+            }
             return error.response();
         }
         let response = self.answer(target, request).await;
@@ -162,17 +170,26 @@ impl HttpServiceParts {
         }
     }
 
-    /// Passes a path without a route to the gateway if it lies below `/v1` and outside the Administration API; else
+    /// Serves a page for browsers, which works only under the base URL, or passes a path without a route to the gateway if it lies below `/v1` and outside the Administration API; else
     /// answers 404.
     async fn unrouted(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if path.starts_with(ASSETS_PATH) {
             return assets(&request);
         }
+        if Identity::serves(path) {
+            return match self.public_origin.check(&request) {
+                Err(foreign) if Identity::is_for_browsers(path) => foreign_page(&request, &foreign),
+                _ => self.identity.answer(request).await,
+            };
+        }
         if let Some(console) = &self.console
             && is_console(path)
         {
-            return console.answer(request).await;
+            return match self.public_origin.check(&request) {
+                Ok(()) => console.answer(request).await,
+                Err(foreign) => foreign_page(&request, &foreign),
+            };
         }
         if is_administration(path) || !path.starts_with("/v1/") {
             let refusal = NotOffered::check(request.method().as_str(), path).err();
@@ -195,6 +212,22 @@ impl HttpServiceParts {
         let time = || HeaderValue::from(watch.milliseconds());
         headers.entry(&TIME).or_insert_with(time);
     }
+}
+
+/// Returns the page that leads to the same page under the base URL.
+fn foreign_page(request: &Request<Body>, foreign: &ForeignOrigin) -> Response {
+    let way_on = Crumb {
+        label: format!("Open {}", foreign.base),
+        link: Link::to_path(&foreign.url),
+    };
+    let page = ErrorPage {
+        status: StatusCode::BAD_REQUEST,
+        title: "This page is at another address",
+        message: &foreign.message(),
+        preferences: &Preferences::of(request.headers()),
+        way_on: Some(&way_on),
+    };
+    page.render().into_response()
 }
 
 /// Removes the body of a response to `HEAD`, keeping its length.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use admin::operation::{Effect, Operation, document};
 use admin::operations;
-use base::ids::{Id, UserId};
+use base::ids::{Id, OrganizationId, UserId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -57,8 +57,11 @@ const ADDED_BY: [(&str, Addition); 7] = [
         Addition::Configuration,
     ),
     ("/organization/users/{user_id}/sessions", Addition::SignIn),
-    ("/organization/me/sessions", Addition::SignIn),
+    (OWN_SESSIONS, Addition::SignIn),
 ];
+
+/// Collection of the caller's sessions.
+const OWN_SESSIONS: &str = "/organization/me/sessions";
 
 /// Operations that need another operation with the same body before them, by the last segments of both paths.
 const PRECEDED_BY: [(&str, &str); 1] = [("/deactivate", "/activate")];
@@ -251,15 +254,20 @@ impl<'a> Examples<'a> {
         self.send(&adder, ids, &body).await.ok();
     }
 
-    /// Signs in the user that a path names, or else the caller.
-    async fn sign_in(&self, path: &str, ids: &Ids) {
+    /// Signs in the user whose sessions are at `collection`: the caller, or the user that paths name.
+    async fn sign_in(&self, collection: &str, ids: &Ids) {
         self.let_time_pass();
-        let user = if path.contains("{user_id}") {
-            UserId::from_text(ids.at("/organization/users/{user_id}").id.clone())
-        } else {
-            self.server.owner_id().clone()
-        };
-        self.server.sign_in(&user).await;
+        if collection == OWN_SESSIONS {
+            let me = self.client.get("/organization/me").await.ok();
+            let id = |kind: &str| me[kind]["id"].as_str().expect("an id").to_owned();
+            let (organization, user) = (id("organization"), id("user"));
+            let organization = OrganizationId::from_text(organization);
+            let user = UserId::from_text(user);
+            self.server.sign_in_to(&organization, &user).await;
+            return;
+        }
+        let user = ids.at("/organization/users/{user_id}").id.clone();
+        self.server.sign_in(&UserId::from_text(user)).await;
     }
 
     /// Advances the clock by a second for every other call.

@@ -18,7 +18,7 @@ pub(crate) async fn token(services: &Services, email: &str) -> String {
     let mails = waiting(services).await;
     let to = mails.iter().rfind(|mail| mail.recipient == email);
     let text = to.expect("a mail to this address").body.to_string();
-    let (_, token) = text.split_once("?token=").expect("a link");
+    let (_, token) = text.split_once("/invites/accept#").expect("a link");
     let end = token.find(|c: char| !c.is_ascii_alphanumeric());
     token[..end.unwrap_or(token.len())].to_owned()
 }

@@ -13,6 +13,7 @@ use base::ids::{IdGenerator, KeyId, OrganizationId, ProjectId, UserId};
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UnpricedModels, UpstreamConfig};
+use identity::{Identity, SignInOptions};
 use orgplane::config::Bounds;
 use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
 use store::{Store, sql};
@@ -42,6 +43,10 @@ pub struct ServerOptions {
     pub bounds: Bounds,
     /// Cross-origin policy; none by default.
     pub cors: Cors,
+    /// Base URL.
+    pub public_url: String,
+    /// Ways to sign in.
+    pub sign_in: SignInOptions,
 }
 
 impl Default for ServerOptions {
@@ -55,6 +60,11 @@ impl Default for ServerOptions {
             keep_usage: RetentionPeriods::default(),
             bounds: Bounds::default(),
             cors: Cors::default(),
+            public_url: "https://orgplane.example".to_owned(),
+            sign_in: SignInOptions {
+                has_mailed_links: true,
+                ..SignInOptions::default()
+            },
         }
     }
 }
@@ -89,6 +99,8 @@ struct Parts {
     keep_usage: RetentionPeriods,
     bounds: Bounds,
     cors: Cors,
+    public_url: String,
+    sign_in: SignInOptions,
 }
 
 impl Parts {
@@ -104,7 +116,8 @@ impl Parts {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
-            public_url: "https://orgplane.example".to_owned(),
+            public_url: self.public_url.clone(),
+            sign_in: self.sign_in.clone(),
             session_lifetimes: SessionLifetimes::default(),
             smtp: None,
             keep_bodies_days: 0,
@@ -166,6 +179,8 @@ impl Server {
             keep_usage: options.keep_usage,
             bounds: options.bounds,
             cors: options.cors,
+            public_url: options.public_url,
+            sign_in: options.sign_in,
         };
         let app = parts.start(&store).await;
         Self {
@@ -248,6 +263,12 @@ impl Server {
         self.app.services()
     }
 
+    /// Returns the sign-in of users.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.app.identity()
+    }
+
     /// Returns the HTTP service, for a test that serves it itself.
     pub fn http_service(&self) -> HttpService {
         self.front.clone()
@@ -301,15 +322,30 @@ impl Server {
         invitation::token(self.app.services(), email).await
     }
 
+    /// Invites a reader to the foreign organization and returns the token of the invitation.
+    pub async fn stranger_invite(&self, email: &str) -> String {
+        let body = serde_json::json!({"email": email, "role": "reader"});
+        self.stranger()
+            .post("/organization/invites", body)
+            .await
+            .ok();
+        self.token(email).await
+    }
+
     /// Signs a user of the organization in, with proof of an identity by a link, and returns the token of the session.
     pub async fn sign_in(&self, user: &UserId) -> String {
+        self.sign_in_to(self.organization_id(), user).await
+    }
+
+    /// Signs a user of an organization in, like [`Self::sign_in`].
+    pub async fn sign_in_to(&self, organization: &OrganizationId, user: &UserId) -> String {
         let new = NewSession {
             method: SignInMethod::Link,
             provider: None,
             user_agent: Some("Mozilla/5.0 (X11; Linux x86_64)"),
             replaces: None,
         };
-        let (services, organization) = (self.app.services(), self.organization_id());
+        let services = self.app.services();
         let started = sessions::begin(services, organization, user, None, new).await;
         started.expect("a session").token.reveal()
     }
@@ -327,6 +363,12 @@ impl Server {
         self.app = self.parts.start(&self.store).await;
         self.front = self.app.http_service();
         self
+    }
+
+    /// Stops the server gracefully and starts it again with other ways to sign in.
+    pub async fn restart_with(mut self, sign_in: SignInOptions) -> Self {
+        self.parts.sign_in = sign_in;
+        self.restart().await
     }
 
     /// Starts a second server on the same database, as another node. PostgreSQL only.

@@ -44,6 +44,7 @@ pub use item_name::ItemName;
 pub use jobs::{Appended, by_days};
 pub use last_used::LastUsed;
 pub use ledger::key::{MAX_BANDS, band_row_id, tool_row_id};
+pub use ledger::page::{LedgerPage, LedgerPosition, LedgerQuery};
 pub use ledger::read::{LedgerEntry, LedgerReader, outcome_of, rows_of_request};
 pub use max_cost::{CostBounds, RequestedTier, ToolCalls};
 pub use price::{

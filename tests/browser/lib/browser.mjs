@@ -36,7 +36,7 @@ export class Browser {
       viewport: { width, height: HEIGHT },
     });
     context.setDefaultTimeout(20_000);
-    const visitor = new Visitor(context, await context.newPage());
+    const visitor = new Visitor(context, await context.newPage(), base);
     this.visitors.push(visitor);
     return visitor;
   }
@@ -61,9 +61,10 @@ export class Browser {
 }
 
 export class Visitor {
-  constructor(context, page) {
+  constructor(context, page, base) {
     this.context = context;
     this.page = page;
+    this.base = base;
     /** What the pages complained about: errors of scripts, violations of the content security policy, failed requests. */
     this.problems = [];
     page.on("console", (message) => this.hear(message));

@@ -6,7 +6,7 @@ const IGNORED = ["after", "before", "page"];
 /** Returns the kind of page that an address leads to: its path with `{id}` for ids, and the names of its parameters. */
 export function kind(address) {
   const url = new URL(address);
-  const segments = url.pathname.split("/").map((segment) => (/\d/.test(segment) || /^[a-z]+[_-][A-Za-z0-9_-]{12,}$/.test(segment) ? "{id}" : segment));
+  const segments = url.pathname.split("/").map((segment) => (/\d/.test(segment) ? "{id}" : segment));
   const names = [...new Set(url.searchParams.keys())].filter((name) => !IGNORED.includes(name)).sort();
   return segments.join("/") + (names.length > 0 ? `?${names.join("&")}` : "");
 }

@@ -19,7 +19,7 @@ function page(buckets) {
   const heads = SERIES.map((name) => `<th scope="col" data-series="bar">${escaped(name)}</th>`).join("");
   const rows = buckets.map((values, at) => `<tr><th scope="row">${at + 1} Dec</th>${values.map(cell).join("")}<td data-value="5">$5.00</td></tr>`);
   return `<!doctype html><html lang="en"><head><title>Costs</title><meta name="viewport" content="width=device-width">
-    <link rel="stylesheet" href="/vendor/uplot/uPlot.min.css"><link rel="stylesheet" href="/charts.css">
+    <link rel="stylesheet" href="/pages.css"><link rel="stylesheet" href="/vendor/uplot/uPlot.min.css"><link rel="stylesheet" href="/charts.css">
     <script defer src="/vendor/uplot/uPlot.iife.min.js"></script><script type="module" src="/charts.js"></script></head>
     <body><main><h1>Costs</h1>
     <figure class="chart" data-table="costs" data-unit="usd" hidden><figcaption>Costs by model</figcaption></figure>

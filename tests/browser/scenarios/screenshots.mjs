@@ -4,15 +4,15 @@ import path from "node:path";
 
 import { report } from "../lib/checks.mjs";
 import { crawl } from "../lib/crawl.mjs";
-import { signIn } from "../lib/sign_in.mjs";
+import { signIn, signInByLink } from "../lib/sign_in.mjs";
 
 /** Paths that have screens. */
 const ROOTS = ["/console", "/account"];
 /** Screens before the sign-in. */
 const OUTSIDE = ["/sign-in", "/sign-in/link", "/sign-in/forgot", "/no-such-page"];
 
-export async function run(browser, { link, out, only = "" }) {
-  const base = new URL(link).origin;
+/** Signs in with a link, or with the token of a session at `base`. */
+export async function run(browser, { link, token, base = new URL(link).origin, out, only = "" }) {
   const visitor = await browser.visitor({ base });
   const shots = [];
   const shoot = async (kind) => {
@@ -25,7 +25,7 @@ export async function run(browser, { link, out, only = "" }) {
     await visitor.page.goto(target);
     await shoot(target);
   }
-  await signIn(visitor, link);
+  await (link ? signInByLink(visitor, link) : signIn(visitor, token));
   await crawl(visitor, `${base}/console`, ROOTS, shoot);
   writeFileSync(path.join(out, "index.html"), index(shots));
 }

@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["base", "egress"]),
     ("console", &["access", "admin", "base", "pages", "store"]),
+    ("identity", &["admin", "base", "openid", "pages", "tasks"]),
     (
         "server",
         &[
@@ -55,6 +56,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "egress",
             "files",
             "gateway",
+            "identity",
+            "openid",
             "pages",
             "store",
             "tasks",
@@ -65,13 +68,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "testkit",
         &[
-            "access", "admin", "base", "gateway", "orgplane", "store", "usage",
+            "access", "admin", "base", "gateway", "identity", "orgplane", "store", "usage",
         ],
     ),
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 23] = [
+const OURS: [&str; 24] = [
     "access",
     "admin",
     "base",
@@ -81,6 +84,7 @@ const OURS: [&str; 23] = [
     "egress",
     "files",
     "gateway",
+    "identity",
     "limiter",
     "openid",
     "orgplane",

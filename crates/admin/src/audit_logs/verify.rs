@@ -1,4 +1,6 @@
 //! Verification of the audit log: every hash is recomputed from the entries.
+//!
+//! `/organization/audit_logs/verification` verifies the newest entries of an organization, as far as a request may take.
 
 use base::Result;
 use base::ids::{AuditLogId, OrganizationId};
@@ -92,33 +94,48 @@ async fn verify_one(
         if entries.is_empty() {
             break;
         }
-        for entry in entries {
-            if let Some(reason) = entry.fault(&verified) {
-                let is_gone = entry.sequence != verified.entries + 1;
-                verified.broken = Some(BrokenEntry {
-                    sequence: verified.entries + 1,
-                    id: Some(entry.id).filter(|_| !is_gone),
-                    reason,
-                });
-                return Ok(verified);
-            }
-            verified.entries = entry.sequence;
-            verified.hash = entry.hash;
+        verified.follow(entries);
+        if verified.broken.is_some() {
+            return Ok(verified);
         }
         progress(verified.entries);
     }
-    if (verified.entries, &verified.hash) != (head.entries, &head.hash) {
-        verified.broken = Some(BrokenEntry {
-            sequence: verified.entries + 1,
-            id: None,
-            reason: "is gone: the organization remembers a later entry than the last one in the log",
-        });
-    }
+    verified.compare(head.entries, &head.hash);
     Ok(verified)
 }
 
+impl VerifiedLog {
+    /// Verifies the entries that follow, up to the first invalid one.
+    pub(super) fn follow(&mut self, entries: impl IntoIterator<Item = LoggedEntry>) {
+        for entry in entries {
+            if let Some(reason) = entry.fault(self) {
+                let is_gone = entry.sequence != self.entries + 1;
+                self.broken = Some(BrokenEntry {
+                    sequence: self.entries + 1,
+                    id: Some(entry.id).filter(|_| !is_gone),
+                    reason,
+                });
+                return;
+            }
+            self.entries = entry.sequence;
+            self.hash = entry.hash;
+        }
+    }
+
+    /// Compares the last entry with the one that the organization remembers, unless an entry is invalid.
+    pub(super) fn compare(&mut self, entries: i64, hash: &[u8]) {
+        if self.broken.is_none() && (self.entries, &*self.hash) != (entries, hash) {
+            self.broken = Some(BrokenEntry {
+                sequence: self.entries + 1,
+                id: None,
+                reason: "is gone: the organization remembers a later entry than the last one in the log",
+            });
+        }
+    }
+}
+
 /// An entry in the database.
-struct LoggedEntry {
+pub(super) struct LoggedEntry {
     sequence: i64,
     id: AuditLogId,
     heading: String,
@@ -130,7 +147,7 @@ struct LoggedEntry {
 }
 
 impl LoggedEntry {
-    fn read(row: &Row<'_>) -> store::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> store::Result<Self> {
         let (sequence, id) = (row.get("sequence")?, row.id("id")?);
         let kind: String = row.get("type")?;
         let project: [Option<String>; 2] = [row.get("project_id")?, row.get("project_name")?];
@@ -173,8 +190,14 @@ fn has_matching_index(row: &Row<'_>) -> store::Result<bool> {
             return Ok(false);
         }
     }
+    // Events of sessions are filed under their user.
     let resource: Option<String> = row.get("resource_id")?;
-    Ok(payload.get("id").and_then(Json::as_str) == resource.as_deref())
+    Ok(match (&resource, payload.get("id").and_then(Json::as_str)) {
+        (Some(resource), id) if id != Some(resource) => {
+            contains_text(&payload, resource) || contains_text(&actor, resource)
+        }
+        (resource, id) => resource.as_deref() == id,
+    })
 }
 
 /// Returns true if a string in the value equals `text`.

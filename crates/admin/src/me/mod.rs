@@ -1,7 +1,7 @@
 //! `/organization/me`: the caller, and what belongs to the caller. Needs no permission.
 
 pub mod api_keys;
-pub mod sessions;
+pub(crate) mod sessions;
 
 use base::ids::{GroupId, OrganizationId, ProjectId};
 use base::permission::{PermissionList, role_permissions};

@@ -1,10 +1,13 @@
 //! Contexts of handlers: an authorized connection or transaction of one organization, with the capabilities that a
 //! handler may use. None of them reaches the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ::usage::{ModelFacts, Recorder, RefusalCount, Reports, RetentionPeriods, Spend};
+use ::usage::{
+    LedgerPage, LedgerQuery, ModelFacts, Recorder, RefusalCount, Reports, RetentionPeriods, Spend,
+    Unpriced, UnpricedKey, unpriced,
+};
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
 use base::secret::Pepper;
@@ -15,7 +18,7 @@ use super::event::{self, Actor, ChainHead};
 use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
-use crate::projects::limits_now::RateLimitUsage;
+use crate::rate_limit_usage::RateLimitUsage;
 use crate::sessions::SessionLifetimes;
 
 macro_rules! queries {
@@ -209,6 +212,38 @@ impl Read {
     #[must_use]
     pub fn reports(&self) -> &Reports {
         &self.services.reports
+    }
+
+    /// Reads a page of the organization's ledger, whichever organization the query names. Consumes the context, so that its
+    /// connection returns to the pool first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn ledger_page(self, query: LedgerQuery) -> Result<LedgerPage> {
+        let services = Arc::clone(&self.services);
+        let query = LedgerQuery {
+            organization_id: self.organization().clone(),
+            ..query
+        };
+        drop(self);
+        let mut connection = services.usage.read().await?;
+        Ok(query.fetch(&mut connection).await?)
+    }
+
+    /// Returns the organization's usage without a price in the days from `start` to `end`. Consumes the context, so that its
+    /// connection returns to the pool first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn unpriced(
+        self,
+        period: (UnixTime, UnixTime),
+    ) -> Result<BTreeMap<UnpricedKey, Unpriced>> {
+        let services = Arc::clone(&self.services);
+        let organization = self.organization().clone();
+        drop(self);
+        let prices = services.recorder.prices();
+        Ok(unpriced(&services.reports, prices, &organization, period).await?)
     }
 
     /// Returns a page of the rows that `list` selects; `whole` is the same list without the caller's filters, in which the

@@ -114,7 +114,8 @@ impl Actor {
         };
         Self {
             id: Some(id),
-            key_id: Some(key.id.to_string()),
+            // A session is not among what the contract shows of an actor, and the index has nothing that an entry does not say.
+            key_id: (!key.is_session()).then(|| key.id.to_string()),
             email,
             shown: actor_of(key),
         }

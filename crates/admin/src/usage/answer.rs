@@ -17,8 +17,10 @@ use crate::operation::{Chunks, Streamed};
 
 /// Media types of responses other than JSON.
 pub(super) const OTHER_TYPES: &[&str] = &[CSV, PARQUET];
-const CSV: &str = "text/csv; charset=utf-8";
-const PARQUET: &str = "application/vnd.apache.parquet";
+/// Media type of comma-separated values.
+pub(super) const CSV: &str = "text/csv; charset=utf-8";
+/// Media type of Parquet.
+pub(super) const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// Format of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

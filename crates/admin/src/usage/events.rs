@@ -1,4 +1,7 @@
-//! `/organization/usage/events`: ingestion of usage that other gateways report. An extension of the contract.
+//! `/organization/usage/events`: rows of the ledger, and ingestion of usage that other gateways report. Extensions of the
+//! contract.
+
+mod list;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +18,9 @@ use serde_json::value::RawValue;
 use crate::operation::{Ingest, Operation, ingest};
 use crate::{args, tenant_sql};
 
+const EVENTS: &str = "/organization/usage/events";
+
 pub(crate) fn operations() -> Vec<Operation> {
-    const EVENTS: &str = "/organization/usage/events";
     const ABOUT: &str = "Ingests usage events of other gateways. Repeated events count once.";
     vec![
         ingest::<ReportedEvent, _, _, _>(
@@ -27,6 +31,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             create,
         )
         .extension(),
+        list::operation(),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! `/organization/usage/…` and `/organization/costs`: usage and costs in time buckets.
+//! `/organization/usage/…` and `/organization/costs`: usage and costs in time buckets, rows of the ledger.
 
 mod answer;
 pub mod costs;
@@ -9,10 +9,12 @@ pub mod refusals;
 mod report;
 mod reports;
 mod row_writer;
+mod unpriced;
 mod window;
 
+use ::usage::UsageKind;
 use base::UnixTime;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::literal::literals;
@@ -24,7 +26,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations.extend(reports::own_operations());
     operations.push(own::costs());
     operations.push(refusals::operation());
+    operations.extend(unpriced::operations());
     operations
+}
+
+/// Returns the schema of a kind of usage.
+fn kind_schema(_: &mut SchemaGenerator) -> Schema {
+    let kinds = UsageKind::ALL.iter().map(|kind| kind.as_str());
+    json_schema!({ "type": "string", "enum": kinds.collect::<Vec<_>>() })
 }
 
 literals! {

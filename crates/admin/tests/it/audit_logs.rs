@@ -248,3 +248,68 @@ async fn the_database_itself_refuses_to_change_an_entry() {
     }
     assert_eq!(types(&server, "").await.len(), 3);
 }
+
+#[tokio::test]
+async fn the_newest_entries_are_verified_by_a_request() {
+    let server = Server::start().await;
+    some_changes(&server).await;
+    let path = format!("{LOGS}/verification");
+    let whole = server.admin().get(&path).await.ok();
+    assert_eq!(
+        (&whole["intact"], &whole["first_sequence"], &whole["broken"]),
+        (&json!(true), &json!(1), &Value::Null),
+        "{whole}"
+    );
+    assert_eq!(whole["last_sequence"], whole["entries"]);
+    let newest = server.admin().get(&format!("{path}?newest=2")).await.ok();
+    let entries = whole["entries"].as_i64().expect("a number");
+    assert_eq!(newest["first_sequence"], entries - 1);
+    assert_eq!(
+        (&newest["intact"], &newest["hash"]),
+        (&json!(true), &whole["hash"])
+    );
+    assert_eq!(server.reader().get(&path).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_verification_names_the_first_entry_that_was_altered() {
+    let server = Server::start().await;
+    some_changes(&server).await;
+    let mut transaction = server.store.begin().await.expect("a transaction");
+    let triggers = if server.store.kind() == "sqlite" {
+        vec![
+            sql!("DROP TRIGGER audit_logs_keep_rows"),
+            sql!("DROP TRIGGER audit_logs_keep_values"),
+        ]
+    } else {
+        vec![sql!("DROP TRIGGER audit_logs_keep ON audit_logs")]
+    };
+    let organization = server.organization_id();
+    let change = sql!(
+        "UPDATE audit_logs SET payload = '{}' WHERE organization_id = $1 AND sequence = 2",
+        organization
+    );
+    for statement in triggers.into_iter().chain([change]) {
+        transaction.execute(statement).await.expect("executed");
+    }
+    transaction.commit().await.expect("committed");
+    let path = format!("{LOGS}/verification");
+    let found = server.admin().get(&path).await.ok();
+    assert_eq!(
+        (&found["intact"], &found["broken"]["sequence"]),
+        (&json!(false), &json!(2)),
+        "{found}"
+    );
+    assert!(found["broken"]["id"].is_string(), "{found}");
+    let entries = found["entries"].as_i64().expect("a number");
+    let later = server
+        .admin()
+        .get(&format!("{path}?newest={}", entries - 2))
+        .await
+        .ok();
+    assert_eq!(
+        later["intact"],
+        json!(true),
+        "entries after it follow from each other: {later}"
+    );
+}

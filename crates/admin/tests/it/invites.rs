@@ -323,9 +323,7 @@ async fn the_token_appears_only_in_the_email() {
     }
     let (_, text) = server.mails().await.remove(0);
     assert!(
-        text.contains(&format!(
-            "https://orgplane.example/invites/accept?token={token}"
-        )),
+        text.contains(&format!("https://orgplane.example/invites/accept#{token}")),
         "{text}"
     );
 }

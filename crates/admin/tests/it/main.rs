@@ -17,6 +17,7 @@ mod groups;
 mod hosted_clients;
 mod hosted_tool_permissions;
 mod invites;
+mod ledger_rows;
 mod lockout;
 mod mail;
 mod me;

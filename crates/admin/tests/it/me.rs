@@ -268,3 +268,38 @@ async fn own_reports_have_only_the_usage_of_the_caller() {
     let path = format!("{ME}/usage/images?start_time={start}&project_ids={other}");
     assert_eq!(key.get(&path).await.refused(400).1, Some("project_ids"));
 }
+
+#[tokio::test]
+async fn sessions_of_the_caller_are_listed_and_ended_by_the_caller_only() {
+    const SESSIONS: &str = "/organization/me/sessions";
+    let server = Server::start().await;
+    let (admin, reader) = (server.admin(), server.reader());
+    server.sign_in(server.owner_id()).await;
+    server.sign_in(server.reader_id()).await;
+    let own = reader.get(SESSIONS).await.ok();
+    let [session] = &own["data"].as_array().expect("a list")[..] else {
+        panic!("one session: {own}");
+    };
+    assert_eq!(session["method"], "link");
+    assert_eq!(session["is_current"], false);
+    let theirs = admin.get(SESSIONS).await.ok();
+    let theirs = theirs["data"][0]["id"].as_str().expect("an id");
+    let path = |id: &str| format!("{SESSIONS}/{id}");
+    let refused = reader.delete(&path(theirs)).await;
+    assert_eq!(refused.status, 404, "{}", refused.json);
+    let id = session["id"].as_str().expect("an id");
+    let ended = reader.delete(&path(id)).await.ok();
+    assert_eq!(ended["deleted"], true);
+    let own = reader.get(SESSIONS).await.ok();
+    assert_eq!(own["data"], json!([]));
+    let theirs = admin.get(SESSIONS).await.ok();
+    assert_eq!(theirs["data"].as_array().map(Vec::len), Some(1));
+
+    // A key in a program tells nothing of browsers.
+    let project = project(&server, "Mine").await;
+    let key = create_key(&admin, &project, "Program").await;
+    let program = server.with_key(key["value"].as_str().expect("a key"));
+    let refused = program.get(SESSIONS).await;
+    assert_eq!(refused.status, 403, "{}", refused.json);
+    assert_eq!(program.delete(&path(id)).await.status, 403);
+}

@@ -71,12 +71,18 @@ async fn session_has_the_permissions_of_its_user_and_is_the_actor_of_changes() {
         event["actor"],
         json!({"type": "session", "session": session})
     );
+    let proof = "/organization/audit_logs/verification";
+    let proof = server.admin().get(proof).await.ok();
+    assert_eq!(proof["intact"], json!(true), "{proof}");
 
     let token = server.sign_in(server.reader_id()).await;
     let (status, refusal) = call(&server, &token, &create, Some(name.clone())).await;
     assert_eq!(status, 403, "{refusal}");
     let message = refusal["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("api.organization.projects.write"), "{message}");
+    assert!(
+        message.contains("api.organization.projects.write"),
+        "{message}"
+    );
     let (status, _) = call(&server, &token, &operation("projects list"), None).await;
     assert_eq!(status, 200);
     // The next request in the same session has the new role.
@@ -354,7 +360,9 @@ async fn only_sessions_that_began_at_the_provider_end_there() {
     }
     let a = "https://a.example";
     let end = async |subject, session| {
-        let ended = sessions::end_at_provider(services, organization, a, subject, session).await;
+        let until = services.clock.now();
+        let who = (subject, session);
+        let ended = sessions::end_at_provider(services, organization, a, who, until).await;
         ended.expect("ended")
     };
     let alive = async || {
@@ -370,4 +378,9 @@ async fn only_sessions_that_began_at_the_provider_end_there() {
     assert_eq!(end(Some("1"), None).await, 1);
     assert_eq!(alive().await, [false, false, true, true, true]);
     assert_eq!(end(Some("1"), Some("s2")).await, 0);
+    // A report of the past concerns no session that began later.
+    let (before, who) = (services.clock.now().plus(-1), (Some("2"), None));
+    let ended = sessions::end_at_provider(services, organization, a, who, before).await;
+    assert_eq!(ended.expect("ended"), 0);
+    assert_eq!(alive().await, [false, false, true, true, true]);
 }

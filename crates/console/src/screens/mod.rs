@@ -1,19 +1,22 @@
 //! Screens with code of their own.
 
+pub(crate) mod audit_logs;
 pub(crate) mod catalogue;
 pub(crate) mod holders;
+pub(crate) mod home;
 pub(crate) mod identity_providers;
+pub(crate) mod ledger_rows;
 pub(crate) mod limits_now;
 pub(crate) mod me;
 pub(crate) mod my_usage;
 pub(crate) mod reasons;
+pub(crate) mod report;
 pub(crate) mod role_permissions;
 pub(crate) mod search;
+pub(crate) mod spend;
+pub(crate) mod spending;
 
 use std::pin::Pin;
-
-use http::Method;
-use pages::{Link, redirect};
 
 use crate::context::{Context, Outcome};
 use crate::picker;
@@ -24,7 +27,18 @@ pub(crate) type Screen =
 
 /// Screens by path template.
 pub(crate) const SCREENS: &[(&str, Screen)] = &[
-    ("/console", |context| Box::pin(start(context))),
+    ("/console", |context| Box::pin(home::show(context))),
+    ("/console/audit_logs", |context| {
+        Box::pin(audit_logs::show(context))
+    }),
+    ("/console/costs", |context| Box::pin(report::costs(context))),
+    ("/console/spend", |context| Box::pin(spend::show(context))),
+    ("/console/usage/events", |context| {
+        Box::pin(ledger_rows::show(context))
+    }),
+    ("/console/usage/{report}", |context| {
+        Box::pin(report::usage(context))
+    }),
     ("/console/pick", |context| Box::pin(picker::answer(context))),
     ("/console/search", |context| {
         Box::pin(search::answer(context))
@@ -43,13 +57,3 @@ pub(crate) const SCREENS: &[(&str, Screen)] = &[
         Box::pin(me::preferences(context))
     }),
 ];
-
-/// Leads to the first screen: the projects, or the account of a visitor who may not list them.
-async fn start(context: &Context<'_>) -> Outcome {
-    let projects = "/organization/projects";
-    let screen = match context.missing(&Method::GET, projects) {
-        None => "projects",
-        Some(_) => "me",
-    };
-    Ok(redirect(&Link::new(["console", screen]), []))
-}

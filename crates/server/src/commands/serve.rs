@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use access::KeyHashes;
+use admin::credentials::{self, links::LinkOrigin};
 use anyhow::Context;
 use futures_util::FutureExt;
 use tasks::TaskHandle;
@@ -12,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::deployment::Deployment;
 use super::output::announce;
+use super::sign_in;
 use crate::config::{Config, Overrides, SmtpServer, Source};
 use crate::first_start::first_start;
 use crate::reload::{Reload, ReloadSignals};
@@ -58,6 +60,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         durability: config.durability,
         public_url: config.public_url_at(server.address()),
         session_lifetimes: config.session_lifetimes,
+        sign_in: config.resolve_sign_in()?,
         smtp,
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
@@ -86,6 +89,7 @@ fn reread(overrides: &Overrides, running: &Source) {
         Handle::current().block_on(config.resolve_upstreams())?;
         let smtp = config.smtp.as_ref();
         smtp.map(SmtpServer::resolve).transpose()?;
+        config.resolve_sign_in()?;
         Ok(running.changes(&config.source))
     });
     match checked {
@@ -117,7 +121,12 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
             "First start: organization {} with project {}.\nAdmin key (shown only now): {key}\n",
             founded.organization_id, founded.project_id
         ));
-        return Ok(());
+        return offer_sign_in(deployment, app).await;
+    }
+    if !credentials::any(app.services()).await? {
+        tracing::info!(
+            "no user can sign in with a password or an identity provider yet; 'orgplane sign-in link --email OWNER' makes a link"
+        );
     }
     let Some(given) = given else { return Ok(()) };
     let directory = &app.services().directory;
@@ -130,6 +139,21 @@ async fn found(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
             "ORGPLANE_BOOTSTRAP_ADMIN_KEY ignored: an organization exists, and the key is unknown there; \
              'orgplane org key --email OWNER' makes an admin key"
         ),
+    }
+    Ok(())
+}
+
+/// Prints a link that signs in the owner of the first organization. Later starts print none, so that a credential of the
+/// owner is not in the log of each of them.
+async fn offer_sign_in(deployment: &Deployment, app: &App) -> anyhow::Result<()> {
+    let made = deployment
+        .new_link(LinkOrigin::FirstStart)
+        .for_first_owner();
+    let made = made
+        .await
+        .map_err(|error| anyhow::Error::msg(error.message))?;
+    if let Some(made) = made {
+        announce(&sign_in::shown(&made, &app.services().public_url));
     }
     Ok(())
 }

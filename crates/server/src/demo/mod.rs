@@ -17,6 +17,7 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use gateway::{Durability, UnpricedModels, UpstreamConfig};
 use http::{Method, Request, header};
+use identity::SignInOptions;
 use serde_json::{Value, json};
 use store::Store;
 use tower::ServiceExt;
@@ -112,6 +113,7 @@ async fn found(
         durability: Durability::Batched,
         public_url: default_public_url("http", address),
         session_lifetimes: SessionLifetimes::default(),
+        sign_in: SignInOptions::default(),
         smtp: None,
         keep_bodies_days: 0,
         keep_usage: RetentionPeriods::default(),

@@ -91,7 +91,7 @@ pub fn settings(port: u16) -> String {
 pub fn token(mail: &Value) -> String {
     let text = mail["text"].as_str().expect("a text");
     let (_, rest) = text
-        .split_once("https://plane.example/invites/accept?token=")
+        .split_once("https://plane.example/invites/accept#")
         .expect("a link");
     rest.lines().next().expect("a token").to_owned()
 }

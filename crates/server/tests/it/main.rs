@@ -38,6 +38,7 @@ mod promises;
 mod refusals;
 mod reports;
 mod secrets;
+mod sign_in;
 mod sign_ins;
 mod signals;
 mod small_disk;

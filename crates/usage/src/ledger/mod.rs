@@ -4,6 +4,7 @@
 mod insert;
 pub(crate) mod key;
 pub(crate) mod packed;
+pub mod page;
 pub(crate) mod partition;
 pub mod read;
 

@@ -119,7 +119,7 @@ impl LedgerReader {
 }
 
 /// Selects the rows of a day with all columns that [`LedgerEntry`] has.
-fn select_rows(day: UnixTime) -> Statement {
+pub(super) fn select_rows(day: UnixTime) -> Statement {
     let mut select = sql!(
         "SELECT e.number, o.organization_id, e.id, e.timestamp, e.recorded_at, e.estimated, e.unpriced, e.outcome, \
          e.amounts, e.amount, s.kind"
@@ -178,7 +178,7 @@ pub async fn rows_of_request(connection: &mut Connection, id: &str) -> Result<Ve
 }
 
 impl LedgerEntry {
-    fn read(row: &Row<'_>) -> Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self> {
         let (quantities, charges) = packed::read(row)?;
         let text = |dimension: Dimension| -> Result<Option<String>> {
             let text: String = row.get(dimension.as_str())?;

@@ -2,8 +2,8 @@
 
 use admin::operation::{Effect, EventType, Operation};
 use serde_json::{Value, json};
+use testkit::Server;
 use testkit::examples::Ids;
-use testkit::{NOW, Server};
 
 /// Returns the entries of the audit log, newest first. Extension events are listed because all types are named.
 pub(super) async fn log(server: &Server, filter: &str) -> Vec<Value> {
@@ -41,7 +41,11 @@ impl Change<'_> {
         let mut facts = vec![
             ("type", json!(true), json!(is_known(kind))),
             ("keys", keys_of(kind), keys(event)),
-            ("effective_at", json!(NOW.0), event["effective_at"].clone()),
+            (
+                "effective_at",
+                json!(self.server.clock.now().0),
+                event["effective_at"].clone(),
+            ),
             ("actor", self.actor(), event["actor"].clone()),
             ("project", self.project(), event["project"]["id"].clone()),
         ];

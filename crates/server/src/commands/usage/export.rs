@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use base::UnixTime;
-use base::ids::{Id, OrganizationId};
+use base::ids::OrganizationId;
 use cli::Progress;
 use files::Format;
 use files::column::ledger_columns;
-use files::write::{TableWriter, Value};
-use usage::{Dimension, LedgerEntry, LedgerReader, Metric};
+use files::write::{TableWriter, ledger_row};
+use usage::LedgerReader;
 
 use super::FormatName;
 use super::import::whose;
@@ -83,7 +83,7 @@ async fn write(
             break;
         }
         for entry in &page {
-            table.push(row(entry));
+            table.push(ledger_row(entry));
             if table.is_full() {
                 output.write(&table.take()?)?;
             }
@@ -92,35 +92,6 @@ async fn write(
         progress.update(count, None);
     }
     output.write(&table.finish()?)
-}
-
-/// Returns the values of a ledger row in column order.
-fn row(entry: &LedgerEntry) -> impl Iterator<Item = Value<'_>> {
-    let event = &entry.event;
-    let own = [
-        Value::Text(&event.id),
-        Value::Moment(event.timestamp),
-        Value::Text(event.kind.as_str()),
-    ];
-    let dimensions = Dimension::ALL.iter().map(|dimension| match dimension {
-        Dimension::Batch => Value::Boolean(event.batch),
-        _ => Value::text(event.dimension(*dimension)),
-    });
-    let required = event.kind.required_metrics();
-    let numbers = Metric::ALL.iter().map(move |metric| {
-        // A failed request lacks these numbers; they count as 0.
-        let missing = required.contains(metric).then_some(0);
-        Value::integer(event.quantities.get(*metric).or(missing))
-    });
-    let told = [
-        Value::Text(event.organization_id.as_str()),
-        Value::Moment(entry.recorded_at),
-        Value::Boolean(event.estimated),
-        Value::Boolean(entry.unpriced),
-        Value::Text(event.outcome.as_str()),
-        Value::Dollars(entry.amount),
-    ];
-    own.into_iter().chain(dimensions).chain(numbers).chain(told)
 }
 
 /// Output of an export.

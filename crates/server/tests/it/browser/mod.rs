@@ -1,4 +1,10 @@
 //! The console in a browser: Chromium, driven by the scenarios of `tests/browser`.
 
+mod changes;
 mod charts;
+mod every_page;
+mod providers;
+mod reports;
 mod scenario;
+mod screenshots;
+mod site;

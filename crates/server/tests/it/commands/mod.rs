@@ -12,6 +12,7 @@ mod owner_keys;
 mod prices;
 mod reprice;
 mod secret;
+mod sign_in;
 
 use serde_json::json;
 

@@ -4,6 +4,7 @@ mod connections;
 mod first_start;
 mod hang;
 mod proxy;
+mod sessions;
 mod upgrade;
 
 use std::process::Command;

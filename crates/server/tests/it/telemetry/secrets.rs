@@ -11,6 +11,7 @@ use crate::api::{Api, http};
 use crate::installation::{Installation, Server};
 
 const UPSTREAM_KEY: &str = "the-key-that-the-upstream-wants";
+const PUBLIC_HOST: &str = "localhost:1234";
 
 /// Secrets that clients sent, each with its own words.
 struct Sent(Vec<String>);
@@ -62,6 +63,62 @@ async fn misplace(api: &Api, sent: &mut Sent) {
         let request = stranger.request(method, &format!("{path}/{}", sent.secret("path")));
         read(request).await;
     }
+}
+
+/// Sends secrets in the forms of the sign-in, and in its addresses and cookies.
+async fn misplace_in_forms(server: &Server, sent: &mut Sent) {
+    let paths = [
+        "/sign-in",
+        "/sign-in/link",
+        "/sign-in/choose",
+        "/sign-in/again",
+        "/invites/accept",
+        "/account/password",
+    ];
+    for path in paths {
+        let fields = [
+            ("email", "owner@localhost".to_owned()),
+            ("name", "Owner".to_owned()),
+            ("password", sent.secret("password")),
+            ("token", sent.secret("token")),
+            ("ticket", sent.secret("ticket")),
+        ];
+        let pairs = fields.map(|(name, value)| format!("{name}={value}"));
+        let address = format!("{}{path}?token={}", server.address, sent.secret("address"));
+        let request = http()
+            .post(address)
+            .header("host", PUBLIC_HOST)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header(
+                "cookie",
+                format!("orgplane=session-{}", sent.secret("cookie")),
+            );
+        read(request.body(pairs.join("&"))).await;
+    }
+}
+
+/// Signs the owner in with the link that the first start has printed; gives back the token of the link and that of the
+/// session.
+async fn sign_in(server: &Server) -> Vec<String> {
+    let link = server.process.line("Sign-in link: ").expect("a link");
+    let (_, token) = link.split_once('#').expect("a token");
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client");
+    let request = client
+        .post(format!("{}/sign-in/link", server.address))
+        .header("host", PUBLIC_HOST)
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("token={token}"));
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie");
+    let (pair, _) = cookie.split_once(';').expect("flags");
+    let (_, session) = pair.split_once('=').expect("a value");
+    vec![token.to_owned(), session.to_owned()]
 }
 
 /// Sends it, and reads its answer to the end.
@@ -137,7 +194,8 @@ async fn no_secret_is_seen_by_who_operates() {
     );
     let local = upstream.setting();
     let local = local.replace("[[upstream]]", "[[upstream]]\napi_key_env = \"MODEL_KEY\"");
-    let installation = Installation::new(&(collector.setting() + &local));
+    let public_url = format!("public_url = 'http://{PUBLIC_HOST}'\n");
+    let installation = Installation::new(&(public_url + &collector.setting() + &local));
     let mut command = installation.command(&["serve"]);
     command
         .env("RUST_LOG", "trace")
@@ -150,6 +208,8 @@ async fn no_secret_is_seen_by_who_operates() {
     for key in [&secrets[0], &admin.key] {
         misplace(&server.api(key), &mut sent).await;
     }
+    misplace_in_forms(&server, &mut sent).await;
+    secrets.extend(sign_in(&server).await);
     secrets.append(&mut sent.0);
     secrets.push(UPSTREAM_KEY.to_owned());
     let url = format!("{}/metrics", server.address);

@@ -1,0 +1,168 @@
+//! Sign-in of users in browsers: the pages of sign-in, the cookie of the session, passwords and links.
+//!
+//! What is stored is in the crate `admin` (`sessions`, `credentials`); here are the proofs of identity and the pages. Every
+//! path to a session ends in [`Visit::finish`], which sets the cookie, and every failure on the way is marked by
+//! [`RefusedSignIn`], by which the server throttles the client.
+
+mod background;
+mod common_passwords;
+mod options;
+mod passwords;
+mod provider_cookie;
+mod providers;
+mod refusal;
+mod session_cookie;
+mod target;
+mod views;
+mod visit;
+
+use std::sync::Arc;
+
+use admin::Services;
+use admin::sessions::{self, SignedIn};
+use axum::body::Body;
+use base::{Error, Result};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use tasks::TaskHandle;
+
+use background::SignInJobs;
+pub use openid::{EmailPolicy, ProviderSettings, check_issuer};
+pub use options::SignInOptions;
+use passwords::Passwords;
+pub use passwords::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH};
+use provider_cookie::ProviderCookie;
+use providers::IdentityProviders;
+pub use providers::{IdentityProviderError, IdentityProviderOptions};
+use refusal::Refusal;
+pub use refusal::RefusedSignIn;
+use session_cookie::SessionCookie;
+pub use target::Target;
+pub use visit::Visit;
+
+/// The seconds after a proof of identity within which dangerous acts need no other one.
+pub const RECENT_SECONDS: i64 = 600;
+
+/// Paths to which providers report the end of a session, without the id of the provider.
+const PROVIDER_LOGOUT_PATH: &str = "/sign-in/logout/";
+/// Paths to which providers send browsers back, without the id of the provider.
+const CALLBACK_PATH: &str = "/sign-in/callback/";
+
+/// Sign-in of users. Clones share their state.
+#[derive(Clone)]
+pub struct Identity(Arc<IdentityParts>);
+
+struct IdentityParts {
+    services: Arc<Services>,
+    options: SignInOptions,
+    cookie: SessionCookie,
+    provider_cookie: ProviderCookie,
+    providers: IdentityProviders,
+    passwords: Passwords,
+    jobs: SignInJobs,
+}
+
+impl Identity {
+    /// Starts the sign-in, with the task that mails links and records failures. No identity provider has to respond. May
+    /// read the system's certificates, and blocks.
+    ///
+    /// # Errors
+    /// An identity provider cannot be used as it is configured.
+    pub fn start(
+        services: &Arc<Services>,
+        options: SignInOptions,
+    ) -> std::result::Result<(Self, TaskHandle), IdentityProviderError> {
+        let (clock, entropy) = (&services.clock, &services.entropy);
+        let providers = IdentityProviders::new(&options.providers, clock, entropy)?;
+        let (jobs, task) = SignInJobs::start(services);
+        let identity = Self(Arc::new(IdentityParts {
+            services: Arc::clone(services),
+            options,
+            cookie: SessionCookie::of(&services.public_url),
+            provider_cookie: ProviderCookie::of(&services.public_url),
+            providers,
+            passwords: Passwords::default(),
+            jobs,
+        }));
+        Ok((identity, task))
+    }
+
+    /// Returns true if the path is one of the sign-in.
+    #[must_use]
+    pub fn serves(path: &str) -> bool {
+        let below = |prefix| {
+            path.strip_prefix(prefix)
+                .is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('/'))
+        };
+        ["/sign-in", "/sign-out", "/invites/accept", "/account"]
+            .into_iter()
+            .any(below)
+    }
+
+    /// Returns true if browsers ask for the path, unlike providers that report the end of a session.
+    #[must_use]
+    pub fn is_for_browsers(path: &str) -> bool {
+        !path.starts_with(PROVIDER_LOGOUT_PATH)
+    }
+
+    /// Returns true if a request may be an attempt to prove an identity, which the server throttles.
+    #[must_use]
+    pub fn is_attempt(method: &Method, path: &str) -> bool {
+        let is_form = *method == Method::POST && path != "/sign-out" && Self::serves(path);
+        is_form || path.starts_with(CALLBACK_PATH)
+    }
+
+    /// Returns the user whose session is in the cookies of a request; `None` without a cookie, or if the session has ended.
+    ///
+    /// # Errors
+    /// 503: the database is unavailable.
+    pub async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedIn>> {
+        let Some(token) = self.0.cookie.token(headers) else {
+            return Ok(None);
+        };
+        match sessions::authenticate(&self.0.services, token).await {
+            Ok(signed_in) => Ok(Some(signed_in)),
+            Err(error) if error.status == StatusCode::UNAUTHORIZED => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the redirect to the sign-in, which comes back to the address of the request.
+    #[must_use]
+    pub fn to_sign_in<B>(request: &Request<B>) -> Response<Body> {
+        Target::of(request).redirect_by("/sign-in")
+    }
+
+    /// Returns the redirect to another proof of identity, which comes back to `target`: for a dangerous act of a user
+    /// whose last proof is older than [`RECENT_SECONDS`].
+    #[must_use]
+    pub fn to_another_proof(target: &Target) -> Response<Body> {
+        target.redirect_by("/sign-in/again")
+    }
+
+    /// Returns true if the user has proved the identity within the last [`RECENT_SECONDS`].
+    #[must_use]
+    pub fn is_recent(&self, signed_in: &SignedIn) -> bool {
+        signed_in.is_recent(self.0.services.clock.now(), RECENT_SECONDS)
+    }
+
+    /// Answers a request to a path of the sign-in.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let visit = Visit::begin(&self.0, request);
+        match views::answer(visit).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.into_response(),
+        }
+    }
+
+    /// Returns the page about an error before a request was answered, such as a throttled client.
+    #[must_use]
+    pub fn error_page(error: Error) -> Response<Body> {
+        Refusal::from(error).into_response()
+    }
+
+    /// Returns the number of passwords that were checked since the start, those of unknown users among them.
+    #[must_use]
+    pub fn password_checks(&self) -> u64 {
+        self.0.passwords.checks()
+    }
+}

@@ -1,0 +1,28 @@
+//! Every page of the console, as different people.
+
+use serde_json::json;
+
+use super::site::Site;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_of_an_owner_is_accessible_and_shows_hostile_names_as_text() {
+    let site = Site::start().await;
+    site.name_hostilely().await;
+    let owner = site.owner().await;
+    let expected = json!({
+        "hostile": true,
+        "expected": ["/console", "/console/costs", "/console/audit_logs", "/console/spend", "/console/projects/{id}"],
+    });
+    site.run("every_page", &owner, expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_of_a_reader_is_accessible_and_leads_nowhere_forbidden() {
+    let site = Site::start().await;
+    let reader = site.person("nina@acme.example", "reader").await;
+    let expected = json!({
+        "expected": ["/console", "/console/projects"],
+        "absent": ["/console/costs", "/console/audit_logs", "/console/spend", "/console/admin_api_keys"],
+    });
+    site.run("every_page", &reader, expected).await;
+}

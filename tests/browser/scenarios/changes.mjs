@@ -1,0 +1,114 @@
+// Everything that has a form is created, changed and deleted through it, with and without scripts. What the API refuses is
+// said beside the field, and what was typed stays.
+import { check, contains, equal, report } from "../lib/checks.mjs";
+import { signIn } from "../lib/sign_in.mjs";
+
+/** Things with a form: fields to create one, fields to change, the name that the list shows. */
+function things(project) {
+  const inProject = `/console/projects/${project}`;
+  return [
+    { list: "/console/groups", create: { name: "Analysts" }, change: { name: "Analysts and friends" } },
+    { list: "/console/roles", create: { role_name: "Auditor", permissions: ["api.organization.audit_logs.read"] }, change: { role_name: "Auditor of all" } },
+    { list: "/console/invites", create: { email: "new@acme.example", role: "reader" } },
+    { list: "/console/admin_api_keys", create: { name: "Automation" }, secret: true },
+    { list: "/console/projects", create: { name: "Crawler" }, change: { name: "Crawler of docs" }, end: "archive" },
+    { list: `${inProject}/service_accounts`, create: { name: "Ranker" }, change: { name: "Ranker of results" }, secret: true },
+  ];
+}
+
+export async function run(browser, { base, token, project_id: project }) {
+  const visitor = await browser.visitor({ base });
+  await signIn(visitor, token);
+  for (const thing of things(project)) await lives(visitor, thing);
+  await settings(visitor, project);
+  await refusals(visitor);
+  visitor.expectNoProblems();
+  const plain = await browser.visitor({ base, javaScript: false });
+  await signIn(plain, token);
+  await lives(plain, { list: "/console/groups", create: { name: "No scripts" }, change: { name: "Still no scripts" } });
+  plain.expectNoProblems();
+}
+
+/** Fills fields by the names that the API has for them. */
+async function fill(page, fields) {
+  for (const [name, value] of Object.entries(fields)) {
+    const field = page.locator(`main form [name="${name}"]`);
+    const kind = await field.first().evaluate((element) => element.type ?? element.localName);
+    if (Array.isArray(value)) {
+      for (const one of value) await page.locator(`main form [name="${name}"][value="${one}"]`).check();
+    } else if (kind === "select-one") await field.selectOption(value);
+    else if (kind === "radio") await page.locator(`main form [name="${name}"][value="${value}"]`).check();
+    else await field.first().fill(value);
+  }
+}
+
+async function submit(page) {
+  await page.locator("main form[method=post] button.primary").first().click();
+  await page.waitForLoadState();
+}
+
+async function lives(visitor, { list, create, change, secret = false, end = "delete" }) {
+  const { page } = visitor;
+  const name = create.name ?? create.role_name ?? create.email;
+  await visitor.open(list);
+  await page.locator(`main a[href="${list}/new"]`).first().click();
+  await fill(page, create);
+  await submit(page);
+  if (secret) {
+    check(`${name}: the key is shown once`, (await page.locator("#secret").innerText()).startsWith("sk-"));
+    await page.getByRole("link", { name: "I have copied it" }).click();
+  }
+  await visitor.open(list);
+  const item = page.locator("main tbody a", { hasText: name }).first();
+  check(`${name}: is in the list`, (await item.count()) === 1);
+  await item.click();
+  await page.waitForLoadState();
+  const address = new URL(page.url()).pathname;
+  let shown = name;
+  if (change) {
+    await page.locator(`main a[href="${address}/edit"]`).first().click();
+    await fill(page, change);
+    await submit(page);
+    shown = change.name ?? change.role_name;
+    await visitor.open(address);
+    contains(`${name}: has the new name`, await page.locator("h1").innerText(), shown);
+  }
+  await page.locator(`main a[href="${address}/${end}"]`).first().click();
+  check(`${name}: the consequences are said before the end`, (await page.locator("main .consequences li").count()) > 0);
+  await submit(page);
+  await visitor.open(list);
+  const row = page.locator("main tbody tr", { hasText: shown });
+  const left = await row.count();
+  check(`${name}: is gone`, left === 0 || (end === "archive" && (await row.innerText()).includes("Archived")), left);
+  report({ lived: list });
+}
+
+/** Settings have one form each: what is saved is shown again. */
+async function settings(visitor, project) {
+  const { page } = visitor;
+  await visitor.open("/console/spend_limit");
+  await fill(page, { threshold_amount: "123.45" });
+  await submit(page);
+  await visitor.open("/console/spend_limit");
+  equal("a setting is shown as it was saved", await page.locator('[name="threshold_amount"]').inputValue(), "123.45");
+  await visitor.open("/console/spend");
+  contains("and has effect on other screens", await visitor.text(), "$123.45");
+  await visitor.open(`/console/projects/${project}/spend_limit`);
+  await fill(page, { threshold_amount: "5" });
+  await submit(page);
+  await visitor.open("/console/spend");
+  contains("a project has a limit of its own", await visitor.text(), "$5.00");
+}
+
+async function refusals(visitor) {
+  const { page } = visitor;
+  await visitor.open("/console/groups/new");
+  await fill(page, { name: "Twice" });
+  await submit(page);
+  await visitor.open("/console/groups/new");
+  await fill(page, { name: "Twice" });
+  await submit(page);
+  contains("a refusal is said", await visitor.text(), "already exists");
+  equal("and what was typed stays", await page.locator('[name="name"]').inputValue(), "Twice");
+  await visitor.expectAccessible();
+}
