@@ -20,6 +20,7 @@ use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
     UpstreamConfig,
 };
+use console::IdentityProviderFacts;
 use identity::{Identity, SignInOptions};
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
@@ -32,7 +33,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
-use crate::console::{ConsoleService, RunningGateway};
+use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -107,6 +108,7 @@ pub struct App {
     has_metrics_apart: bool,
     cors: Cors,
     console: Option<Arc<RunningGateway>>,
+    providers: Vec<IdentityProviderFacts>,
     authentication: Arc<AuthenticationGuard>,
     identity: Identity,
     sign_in_task: TaskHandle,
@@ -168,6 +170,7 @@ impl App {
             services.clock.clone(),
             options.smtp,
         );
+        let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
@@ -175,6 +178,7 @@ impl App {
             authentication: AuthenticationGuard::start(&services, metrics.registry())?,
             public_origin: PublicOrigin::new(&services.public_url)?,
             identity,
+            providers,
             sign_in_task,
             metrics,
             healths: Vec::new(),
@@ -245,7 +249,8 @@ impl App {
             cors: self.cors.clone(),
             console: self.console.as_ref().map(|gateway| {
                 let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
-                ConsoleService::new(&self.services, &self.identity, gateway)
+                let providers = self.providers.clone();
+                ConsoleService::new(&self.services, &self.identity, gateway, providers)
             }),
         })
     }

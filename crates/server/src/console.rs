@@ -7,10 +7,12 @@ use admin::sessions::SignedIn;
 use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
-use console::{CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, UpstreamFacts, Visitor};
+use console::{
+    CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, UpstreamFacts, Visitor,
+};
 use gateway::Gateway;
 use http::Request;
-use identity::{Identity, RECENT_SECONDS};
+use identity::{Identity, IdentityProviderOptions, RECENT_SECONDS, SignInOptions};
 use pages::{Crumb, ErrorPage, Link, Preferences, redirect};
 use serde_json::Value as Json;
 use usage::PriceBook;
@@ -35,10 +37,12 @@ impl ConsoleService {
         services: &Arc<Services>,
         identity: &Identity,
         gateway: Arc<dyn GatewayFacts>,
+        identity_providers: Vec<IdentityProviderFacts>,
     ) -> Self {
         let options = ConsoleOptions {
             public_url: services.public_url.clone(),
             recent_sign_in_seconds: RECENT_SECONDS,
+            identity_providers,
         };
         Self {
             identity: identity.clone(),
@@ -73,6 +77,50 @@ impl ConsoleService {
                 page.render().into_response()
             }
         }
+    }
+}
+
+/// Returns the configured identity providers, without their secrets.
+pub(crate) fn provider_facts(options: &SignInOptions) -> Vec<IdentityProviderFacts> {
+    options.providers.iter().map(provider_fact).collect()
+}
+
+fn provider_fact(provider: &IdentityProviderOptions) -> IdentityProviderFacts {
+    let (settings, policy) = (&provider.settings, &provider.email_policy);
+    let list = |items: &[String]| {
+        if items.is_empty() {
+            "none".to_owned()
+        } else {
+            items.join(", ")
+        }
+    };
+    let accounts = match provider.create_as {
+        Some(role) => format!("created at the first sign-in, as {}", role.as_str()),
+        None => "must exist before the first sign-in".to_owned(),
+    };
+    let emails = if policy.trust_email {
+        "trusted as they are"
+    } else {
+        "trusted if the provider has verified them"
+    };
+    let settings_shown = [
+        ("Client", settings.client_id.clone()),
+        ("Scopes", list(&settings.scopes)),
+        ("Subject", settings.subject_claim.clone()),
+        ("Domains", list(&policy.domains)),
+        ("Mail addresses", emails.to_owned()),
+        ("Accounts", accounts),
+        ("Groups that follow it", list(&provider.groups)),
+    ];
+    let shown = settings_shown.into_iter();
+    IdentityProviderFacts {
+        id: settings.id.clone(),
+        name: provider.name.clone(),
+        issuer: settings.issuer.clone(),
+        organization: provider.organization.as_ref().map(ToString::to_string),
+        settings: shown
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     }
 }
 

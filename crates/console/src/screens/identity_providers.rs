@@ -13,8 +13,8 @@ const PROVIDERS_LIKE: &str = "/organization/admin_api_keys";
 #[derive(Template)]
 #[template(path = "identity_providers.html")]
 struct ProvidersPage<'a> {
-    providers: &'a [IdentityProviderFacts],
-    callback: String,
+    providers: Vec<&'a IdentityProviderFacts>,
+    base: String,
 }
 
 /// Answers the page of identity providers.
@@ -23,9 +23,13 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
         return Err(Refusal::from(base::Error::missing_scope(missing)));
     }
     let options = &context.console.options;
+    let own = context.visitor.caller.organization.id.to_string();
+    let is_own = |provider: &&IdentityProviderFacts| {
+        provider.organization.as_ref().is_none_or(|id| *id == own)
+    };
     let page = ProvidersPage {
-        providers: &options.identity_providers,
-        callback: options.public_url.trim_end_matches('/').to_owned(),
+        providers: options.identity_providers.iter().filter(is_own).collect(),
+        base: options.public_url.trim_end_matches('/').to_owned(),
     };
     let page = context.page("Identity providers", &[], &page);
     Ok(page.into_response())
