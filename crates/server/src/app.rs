@@ -15,12 +15,12 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
+use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
     UpstreamConfig,
 };
-use console::IdentityProviderFacts;
 use identity::{Identity, SignInOptions};
 use store::Store;
 use tasks::{Health, Task, TaskHandle};

@@ -8,7 +8,8 @@ use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
 use console::{
-    CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, UpstreamFacts, Visitor,
+    CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, UpstreamFacts,
+    Visitor,
 };
 use gateway::Gateway;
 use http::Request;

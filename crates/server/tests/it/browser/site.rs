@@ -78,7 +78,9 @@ impl Site {
         }
         for events in events.chunks(60) {
             let admin = self.admin();
-            let answer = admin.post("/organization/usage/events", json!(events)).await;
+            let answer = admin
+                .post("/organization/usage/events", json!(events))
+                .await;
             assert_eq!(answer.ok()["accepted"], events.len());
         }
         let project = format!("/organization/projects/{}", self.project);
