@@ -15,7 +15,6 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
-use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
@@ -108,7 +107,6 @@ pub struct App {
     has_metrics_apart: bool,
     cors: Cors,
     console: Option<Arc<RunningGateway>>,
-    providers: Vec<IdentityProviderFacts>,
     authentication: Arc<AuthenticationGuard>,
     identity: Identity,
     sign_in_task: TaskHandle,
@@ -178,7 +176,6 @@ impl App {
             authentication: AuthenticationGuard::start(&services, metrics.registry())?,
             public_origin: PublicOrigin::new(&services.public_url)?,
             identity,
-            providers,
             sign_in_task,
             metrics,
             healths: Vec::new(),
@@ -186,9 +183,10 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: options
-                .has_console
-                .then(|| Arc::new(RunningGateway::new(gateway.clone(), options.prices))),
+            console: options.has_console.then(|| {
+                let prices = options.prices;
+                Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
+            }),
             services,
             gateway,
             gateway_task,
@@ -248,9 +246,7 @@ impl App {
             public_origin: self.public_origin.clone(),
             cors: self.cors.clone(),
             console: self.console.as_ref().map(|gateway| {
-                let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
-                let providers = self.providers.clone();
-                ConsoleService::new(&self.services, &self.identity, gateway, providers)
+                ConsoleService::new(&self.services, &self.identity, Arc::clone(gateway))
             }),
         })
     }

@@ -37,13 +37,12 @@ impl ConsoleService {
     pub(crate) fn new(
         services: &Arc<Services>,
         identity: &Identity,
-        gateway: Arc<dyn GatewayFacts>,
-        identity_providers: Vec<IdentityProviderFacts>,
+        gateway: Arc<RunningGateway>,
     ) -> Self {
         let options = ConsoleOptions {
             public_url: services.public_url.clone(),
             recent_sign_in_seconds: RECENT_SECONDS,
-            identity_providers,
+            identity_providers: gateway.identity_providers.clone(),
         };
         Self {
             identity: identity.clone(),
@@ -81,6 +80,28 @@ impl ConsoleService {
     }
 }
 
+/// The gateway of this process and its prices, as the console shows them.
+pub(crate) struct RunningGateway {
+    gateway: Gateway,
+    prices: PriceBook,
+    identity_providers: Vec<IdentityProviderFacts>,
+}
+
+impl RunningGateway {
+    /// Creates the view of a gateway.
+    pub(crate) fn new(
+        gateway: Gateway,
+        prices: PriceBook,
+        identity_providers: Vec<IdentityProviderFacts>,
+    ) -> Self {
+        Self {
+            gateway,
+            prices,
+            identity_providers,
+        }
+    }
+}
+
 /// Returns the configured identity providers, without their secrets.
 pub(crate) fn provider_facts(options: &SignInOptions) -> Vec<IdentityProviderFacts> {
     options.providers.iter().map(provider_fact).collect()
@@ -88,14 +109,11 @@ pub(crate) fn provider_facts(options: &SignInOptions) -> Vec<IdentityProviderFac
 
 fn provider_fact(provider: &IdentityProviderOptions) -> IdentityProviderFacts {
     let (settings, policy) = (&provider.settings, &provider.email_policy);
-    let list = |items: &[String]| {
-        if items.is_empty() {
-            "none".to_owned()
-        } else {
-            items.join(", ")
-        }
+    let list = |items: &[String]| match items {
+        [] => "none".to_owned(),
+        items => items.join(", "),
     };
-    let accounts = match provider.create_as {
+    let users = match provider.create_as {
         Some(role) => format!("created at the first sign-in, as {}", role.as_str()),
         None => "must exist before the first sign-in".to_owned(),
     };
@@ -104,16 +122,15 @@ fn provider_fact(provider: &IdentityProviderOptions) -> IdentityProviderFacts {
     } else {
         "trusted if the provider has verified them"
     };
-    let settings_shown = [
-        ("Client", settings.client_id.clone()),
+    let shown = [
+        ("Client id", settings.client_id.clone()),
         ("Scopes", list(&settings.scopes)),
         ("Subject", settings.subject_claim.clone()),
         ("Domains", list(&policy.domains)),
         ("Mail addresses", emails.to_owned()),
-        ("Accounts", accounts),
-        ("Groups that follow it", list(&provider.groups)),
+        ("New users", users),
+        ("Groups of the provider", list(&provider.groups)),
     ];
-    let shown = settings_shown.into_iter();
     IdentityProviderFacts {
         id: settings.id.clone(),
         name: provider.name.clone(),
@@ -121,20 +138,7 @@ fn provider_fact(provider: &IdentityProviderOptions) -> IdentityProviderFacts {
         organization: provider.organization.as_ref().map(ToString::to_string),
         settings: shown
             .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    }
-}
-
-/// The gateway of this process and its prices, as the console shows them.
-pub(crate) struct RunningGateway {
-    gateway: Gateway,
-    prices: PriceBook,
-}
-
-impl RunningGateway {
-    /// Creates the view of a gateway.
-    pub(crate) fn new(gateway: Gateway, prices: PriceBook) -> Self {
-        Self { gateway, prices }
+            .to_vec(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Identity providers, as the configuration has them.
 
 use askama::Template;
+use base::ids::Id;
 use http::Method;
 
 use crate::IdentityProviderFacts;
@@ -14,7 +15,7 @@ const PROVIDERS_LIKE: &str = "/organization/admin_api_keys";
 #[template(path = "identity_providers.html")]
 struct ProvidersPage<'a> {
     providers: Vec<&'a IdentityProviderFacts>,
-    base: String,
+    callback: String,
 }
 
 /// Answers the page of identity providers.
@@ -23,13 +24,15 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
         return Err(Refusal::from(base::Error::missing_scope(missing)));
     }
     let options = &context.console.options;
-    let own = context.visitor.caller.organization.id.to_string();
+    let own = context.visitor.caller.organization.id.as_str();
     let is_own = |provider: &&IdentityProviderFacts| {
-        provider.organization.as_ref().is_none_or(|id| *id == own)
+        let organization = provider.organization.as_deref();
+        organization.is_none_or(|organization| organization == own)
     };
+    let all = options.identity_providers.iter();
     let page = ProvidersPage {
-        providers: options.identity_providers.iter().filter(is_own).collect(),
-        base: options.public_url.trim_end_matches('/').to_owned(),
+        providers: all.filter(is_own).collect(),
+        callback: options.public_url.trim_end_matches('/').to_owned(),
     };
     let page = context.page("Identity providers", &[], &page);
     Ok(page.into_response())
