@@ -136,9 +136,7 @@ fn provider_fact(provider: &IdentityProviderOptions) -> IdentityProviderFacts {
         name: provider.name.clone(),
         issuer: settings.issuer.clone(),
         organization: provider.organization.as_ref().map(ToString::to_string),
-        settings: shown
-            .map(|(name, value)| (name.to_owned(), value))
-            .to_vec(),
+        settings: shown.map(|(name, value)| (name.to_owned(), value)).to_vec(),
     }
 }
 
