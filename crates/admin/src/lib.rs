@@ -24,6 +24,7 @@ mod role_scope;
 pub mod roles;
 pub mod search;
 mod services;
+mod session_lifetimes;
 pub mod sessions;
 mod setting;
 pub mod sign_ins;

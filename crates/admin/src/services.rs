@@ -11,7 +11,7 @@ use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
 use crate::rate_limit_usage::RateLimitUsage;
-use crate::sessions::SessionLifetimes;
+use crate::session_lifetimes::SessionLifetimes;
 
 /// Shared services of the program, as far as the Administration API needs them.
 pub struct Services {

@@ -13,36 +13,18 @@ use serde::Serialize;
 use serde_json::json;
 use store::{Row, sql};
 
+pub use crate::session_lifetimes::{
+    DEFAULT_ABSOLUTE_SECONDS, DEFAULT_IDLE_SECONDS, SessionLifetimes,
+};
+
 use crate::operation::{Caller, Event, EventType, Permit, Write};
 use crate::users::{self, User};
 use crate::{Services, args, tenant_sql};
 
-/// The end of a session that is not used, in seconds, unless configured otherwise.
-pub const DEFAULT_IDLE_SECONDS: i64 = 3_600;
-/// The end of every session, in seconds, unless configured otherwise.
-pub const DEFAULT_ABSOLUTE_SECONDS: i64 = 12 * 3_600;
 /// The most sessions of a user; a further one ends the oldest. One more than the number that [`TIDY`] keeps.
 const MAX_SESSIONS_PER_USER: usize = 50;
 /// The most characters of a user agent that are stored.
 const MAX_USER_AGENT_LENGTH: usize = 200;
-
-/// Lifetimes of sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionLifetimes {
-    /// Seconds without a request after which a session ends.
-    pub idle_seconds: i64,
-    /// Seconds after its beginning at which a session ends, however much it is used.
-    pub absolute_seconds: i64,
-}
-
-impl Default for SessionLifetimes {
-    fn default() -> Self {
-        Self {
-            idle_seconds: DEFAULT_IDLE_SECONDS,
-            absolute_seconds: DEFAULT_ABSOLUTE_SECONDS,
-        }
-    }
-}
 
 names! {
     /// The proof of identity with which a session began.

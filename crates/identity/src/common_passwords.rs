@@ -42,7 +42,7 @@ fn is_repetition(password: &str, list: &HashSet<String>) -> bool {
     (1..=characters.len() / 2).any(|length| {
         let (unit, rest) = characters.split_at(length);
         let is_repeated =
-            characters.len() % length == 0 && rest.chunks(length).all(|part| part == unit);
+            characters.len().is_multiple_of(length) && rest.chunks(length).all(|part| part == unit);
         is_repeated && (length == 1 || list.contains(&unit.iter().collect::<String>()))
     })
 }

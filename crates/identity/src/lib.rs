@@ -7,7 +7,9 @@
 mod background;
 mod common_passwords;
 mod options;
+mod parts;
 mod passwords;
+mod paths;
 mod provider_cookie;
 mod providers;
 mod refusal;
@@ -19,15 +21,17 @@ mod visit;
 use std::sync::Arc;
 
 use admin::Services;
-use admin::sessions::{self, SignedIn};
+use admin::sessions::SignedIn;
 use axum::body::Body;
 use base::{Error, Result};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response};
 use tasks::TaskHandle;
 
 use background::SignInJobs;
 pub use openid::{EmailPolicy, ProviderSettings, check_issuer};
 pub use options::SignInOptions;
+use parts::IdentityParts;
+pub use parts::RECENT_SECONDS;
 use passwords::Passwords;
 pub use passwords::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH};
 use provider_cookie::ProviderCookie;
@@ -39,27 +43,9 @@ use session_cookie::SessionCookie;
 pub use target::Target;
 pub use visit::Visit;
 
-/// The seconds after a proof of identity within which dangerous acts need no other one.
-pub const RECENT_SECONDS: i64 = 600;
-
-/// Paths to which providers report the end of a session, without the id of the provider.
-const PROVIDER_LOGOUT_PATH: &str = "/sign-in/logout/";
-/// Paths to which providers send browsers back, without the id of the provider.
-const CALLBACK_PATH: &str = "/sign-in/callback/";
-
 /// Sign-in of users. Clones share their state.
 #[derive(Clone)]
 pub struct Identity(Arc<IdentityParts>);
-
-struct IdentityParts {
-    services: Arc<Services>,
-    options: SignInOptions,
-    cookie: SessionCookie,
-    provider_cookie: ProviderCookie,
-    providers: IdentityProviders,
-    passwords: Passwords,
-    jobs: SignInJobs,
-}
 
 impl Identity {
     /// Starts the sign-in, with the task that mails links and records failures. No identity provider has to respond. May
@@ -89,26 +75,19 @@ impl Identity {
     /// Returns true if the path is one of the sign-in.
     #[must_use]
     pub fn serves(path: &str) -> bool {
-        let below = |prefix| {
-            path.strip_prefix(prefix)
-                .is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('/'))
-        };
-        ["/sign-in", "/sign-out", "/invites/accept", "/account"]
-            .into_iter()
-            .any(below)
+        paths::serves(path)
     }
 
     /// Returns true if browsers ask for the path, unlike providers that report the end of a session.
     #[must_use]
     pub fn is_for_browsers(path: &str) -> bool {
-        !path.starts_with(PROVIDER_LOGOUT_PATH)
+        paths::is_for_browsers(path)
     }
 
     /// Returns true if a request may be an attempt to prove an identity, which the server throttles.
     #[must_use]
     pub fn is_attempt(method: &Method, path: &str) -> bool {
-        let is_form = *method == Method::POST && path != "/sign-out" && Self::serves(path);
-        is_form || path.starts_with(CALLBACK_PATH)
+        paths::is_attempt(method, path)
     }
 
     /// Returns the user whose session is in the cookies of a request; `None` without a cookie, or if the session has ended.
@@ -116,14 +95,7 @@ impl Identity {
     /// # Errors
     /// 503: the database is unavailable.
     pub async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedIn>> {
-        let Some(token) = self.0.cookie.token(headers) else {
-            return Ok(None);
-        };
-        match sessions::authenticate(&self.0.services, token).await {
-            Ok(signed_in) => Ok(Some(signed_in)),
-            Err(error) if error.status == StatusCode::UNAUTHORIZED => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.0.signed_in(headers).await
     }
 
     /// Returns the redirect to the sign-in, which comes back to the address of the request.
@@ -136,7 +108,7 @@ impl Identity {
     /// whose last proof is older than [`RECENT_SECONDS`].
     #[must_use]
     pub fn to_another_proof(target: &Target) -> Response<Body> {
-        target.redirect_by("/sign-in/again")
+        target.to_another_proof()
     }
 
     /// Returns true if the user has proved the identity within the last [`RECENT_SECONDS`].

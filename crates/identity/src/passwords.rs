@@ -16,7 +16,8 @@ pub const MIN_PASSWORD_LENGTH: usize = 12;
 /// The most characters of a password.
 pub const MAX_PASSWORD_LENGTH: usize = 256;
 /// Memory of one hash: 19 MiB, the minimum that OWASP recommends with two passes.
-const MEMORY_KIB: u32 = 19 * 1024;
+const MEMORY_BYTES: u32 = 19 * 1024 * 1024;
+const BYTES_PER_KIB: u32 = 1024;
 const PASSES_COUNT: u32 = 2;
 const LANES_COUNT: u32 = 1;
 const SALT_BYTES: usize = 16;
@@ -122,7 +123,12 @@ fn broken_hash() -> Error {
 }
 
 fn hasher() -> Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES_COUNT, LANES_COUNT, None);
+    let params = Params::new(
+        MEMORY_BYTES / BYTES_PER_KIB,
+        PASSES_COUNT,
+        LANES_COUNT,
+        None,
+    );
     let params = params.map_err(|_| Error::internal())?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
@@ -227,15 +233,12 @@ mod tests {
             "qwertyqwerty",
             "123456123456",
             "sunshine20245",
-            "ada@acme.example",
             "ada.lovelace1",
             "2026ada.lovelace!",
             &"x".repeat(MAX_PASSWORD_LENGTH + 1),
         ] {
-            assert!(
-                check_new(bad, "ada.lovelace@acme.example").is_err() || bad == "ada@acme.example",
-                "{bad}"
-            );
+            let checked = check_new(bad, "ada.lovelace@acme.example");
+            assert!(checked.is_err(), "{bad}");
         }
         assert!(check_new("ada@acme.example", "ada@acme.example").is_err());
         for good in [

@@ -59,6 +59,11 @@ impl Target {
         link.query(TARGET, &self.0)
     }
 
+    /// Returns the redirect to another proof of identity, which leads to the target.
+    pub(crate) fn to_another_proof(&self) -> Response<Body> {
+        self.redirect_by("/sign-in/again")
+    }
+
     /// Returns the redirect to the page of the sign-in at `path`, which leads to the target.
     pub(crate) fn redirect_by(&self, path: &str) -> Response<Body> {
         redirect(&self.link_by(path), [])

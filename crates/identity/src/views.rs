@@ -15,8 +15,9 @@ mod sign_out;
 use axum::body::Body;
 use http::{Method, Response, StatusCode};
 
+use crate::paths::{CALLBACK_PATH, PROVIDER_LOGOUT_PATH};
 use crate::refusal::Refusal;
-use crate::{CALLBACK_PATH, PROVIDER_LOGOUT_PATH, Target, Visit};
+use crate::{Target, Visit};
 
 /// The response to a request, or the page of its refusal.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;

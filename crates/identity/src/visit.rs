@@ -13,8 +13,10 @@ use pages::form::DEFAULT_FORM_BYTES;
 use pages::origin::is_same_origin;
 use pages::{Card, FormData, Html, Link, Notice, Preferences, read_form, redirect};
 
+use crate::parts::IdentityParts;
+use crate::paths::is_for_browsers;
 use crate::refusal::Refusal;
-use crate::{Identity, IdentityParts, SignInOptions, Target};
+use crate::{SignInOptions, Target};
 
 /// A request of a browser to the sign-in, with what its pages need.
 pub struct Visit {
@@ -69,7 +71,7 @@ impl Visit {
 
     /// Refuses a request that another site may have made the browser send. Requests of no browser have no origin.
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
-        if !Identity::is_for_browsers(&self.path) {
+        if !is_for_browsers(&self.path) {
             return Ok(());
         }
         let public_url = &self.services().public_url;
@@ -111,8 +113,7 @@ impl Visit {
 
     /// Returns the user whose session is in the cookie; `None` without a valid session.
     pub(crate) async fn signed_in(&self) -> Result<Option<SignedIn>, Refusal> {
-        let identity = Identity(Arc::clone(&self.parts));
-        Ok(identity.signed_in(&self.headers).await?)
+        Ok(self.parts.signed_in(&self.headers).await?)
     }
 
     /// Returns the parameters of the session that a proof of identity begins. It replaces `old`, the browser's own.

@@ -162,12 +162,7 @@ impl App {
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
-        let mailer_task = start_mailer(
-            services.store.clone(),
-            services.pepper.clone(),
-            services.clock.clone(),
-            options.smtp,
-        );
+        let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
@@ -374,6 +369,12 @@ async fn ledger(
     let (recorder, task) = Recorder::start(database, Arc::new(prices), clock, spend.clone())
         .context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
+}
+
+/// Starts the task that sends mails, if there is a mail server.
+fn start_mails(services: &Services, smtp: Option<Smtp>) -> TaskHandle {
+    let (store, pepper) = (services.store.clone(), services.pepper.clone());
+    start_mailer(store, pepper, services.clock.clone(), smtp)
 }
 
 /// Starts the task that deletes usage past its retention.

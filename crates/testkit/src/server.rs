@@ -140,6 +140,11 @@ impl Server {
 
     /// Starts a server.
     pub async fn with(options: ServerOptions) -> Self {
+        // The future of a whole application is large, and tests have it inside theirs.
+        Box::pin(Self::start_with(options)).await
+    }
+
+    async fn start_with(options: ServerOptions) -> Self {
         let database = TestStorage::new();
         let store = database.store().await;
         let (clock, entropy) = (options.clock, Entropy::seeded(7));

@@ -42,8 +42,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["base", "egress"]),
-    ("console", &["access", "admin", "base", "pages", "store"]),
-    ("identity", &["admin", "base", "openid", "pages", "tasks"]),
+    (
+        "console",
+        &["access", "admin", "base", "files", "pages", "store"],
+    ),
+    (
+        "identity",
+        &["admin", "base", "egress", "openid", "pages", "tasks"],
+    ),
     (
         "server",
         &[

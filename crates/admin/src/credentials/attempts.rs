@@ -12,7 +12,7 @@ use crate::Services;
 use crate::operation::{Event, Permit, Write};
 
 /// The number of failures in a row that have no consequence.
-const FREE_FAILURES: u32 = 5;
+const MAX_FREE_FAILURES: u32 = 5;
 /// The longest time between two attempts, in seconds.
 const MAX_DELAY_SECONDS: i64 = 300;
 /// The time after which failures are forgotten, in seconds.
@@ -67,7 +67,7 @@ impl Counts {
     /// Returns the number of seconds until the next attempt.
     fn wait(&self, now: UnixTime) -> i64 {
         let remembered = u32::try_from(self.remembered(now)).unwrap_or(u32::MAX);
-        let Some(beyond) = remembered.checked_sub(FREE_FAILURES) else {
+        let Some(beyond) = remembered.checked_sub(MAX_FREE_FAILURES) else {
             return 0;
         };
         let delay = 1_i64.checked_shl(beyond).unwrap_or(MAX_DELAY_SECONDS);

@@ -192,7 +192,7 @@ async fn organization_of(services: &Services, token: &str) -> Result<Organizatio
     found.ok_or_else(invalid_token)
 }
 
-/// What the commands of the server's machine need to make a link, without a running server.
+/// The parts with which commands of the server's machine make a link, without a running server.
 pub struct NewLink<'a> {
     /// The store that keeps the link.
     pub store: &'a Store,

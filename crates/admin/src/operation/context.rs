@@ -19,7 +19,7 @@ use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
 use crate::rate_limit_usage::RateLimitUsage;
-use crate::sessions::SessionLifetimes;
+use crate::session_lifetimes::SessionLifetimes;
 
 macro_rules! queries {
     ($context:ident) => {

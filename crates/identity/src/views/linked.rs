@@ -10,7 +10,7 @@ use super::again::has_password;
 use super::provider::{self, Purpose};
 use super::{Answer, require_session};
 use crate::refusal::Refusal;
-use crate::{Identity, Target, Visit};
+use crate::{RECENT_SECONDS, Target, Visit};
 
 const PATH: &str = "/account/providers";
 
@@ -76,10 +76,10 @@ async fn recent(visit: &Visit) -> Result<SignedIn, Refusal> {
     let target = Target::new(PATH);
     let signed_in = require_session(visit, &target).await?;
     let now = visit.services().clock.now();
-    if signed_in.is_recent(now, crate::RECENT_SECONDS) {
+    if signed_in.is_recent(now, RECENT_SECONDS) {
         return Ok(signed_in);
     }
-    Err(Refusal::by(Identity::to_another_proof(&target)))
+    Err(Refusal::by(target.to_another_proof()))
 }
 
 pub(super) async fn show(visit: Visit) -> Answer {

@@ -9,7 +9,7 @@ use super::sign_in::password_in;
 use super::{Answer, REFUSED_FORM, require_session, unknown_page};
 use crate::passwords::check_new;
 use crate::refusal::Refusal;
-use crate::{Identity, MIN_PASSWORD_LENGTH, Target, Visit};
+use crate::{MIN_PASSWORD_LENGTH, RECENT_SECONDS, Target, Visit};
 
 const PATH: &str = "/account/password";
 
@@ -61,10 +61,10 @@ async fn recent(visit: &Visit) -> Result<SignedIn, Refusal> {
     let target = Target::new(PATH);
     let signed_in = require_session(visit, &target).await?;
     let now = visit.services().clock.now();
-    if signed_in.is_recent(now, crate::RECENT_SECONDS) {
+    if signed_in.is_recent(now, RECENT_SECONDS) {
         return Ok(signed_in);
     }
-    Err(Refusal::by(Identity::to_another_proof(&target)))
+    Err(Refusal::by(target.to_another_proof()))
 }
 
 async fn has_password(visit: &Visit, signed_in: &SignedIn) -> Result<bool, Refusal> {

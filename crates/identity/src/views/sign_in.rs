@@ -89,7 +89,7 @@ fn form(visit: &Visit, target: &Target, email: &str, notice: Option<&Notice>) ->
 pub(super) enum Checked {
     /// The users of the address who have this password; at least one.
     Right(Vec<Account>),
-    /// Nobody has.
+    /// No user has the password.
     Wrong,
     /// Too many attempts have failed.
     Throttled {

@@ -1,4 +1,4 @@
-//! What holds for every page: headers, origins, targets, cookies.
+//! Properties of every page: headers, origins, targets, cookies.
 
 use serde_json::json;
 use testkit::Server;
@@ -76,6 +76,20 @@ async fn every_page_and_redirect_has_the_security_headers() {
     }
 }
 
+/// Headers of forms that no page of the server has sent.
+const FOREIGN: [&[(&str, &str)]; 7] = [
+    &[("sec-fetch-site", "cross-site")],
+    &[("sec-fetch-site", "same-site")],
+    &[
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://orgplane.example"),
+    ],
+    &[("origin", "https://evil.example")],
+    &[("origin", "http://orgplane.example")],
+    &[("origin", "null")],
+    &[],
+];
+
 #[tokio::test]
 async fn form_of_another_site_is_refused_and_changes_nothing() {
     let server = Server::start().await;
@@ -96,31 +110,15 @@ async fn form_of_another_site_is_refused_and_changes_nothing() {
         .await
         .ok();
     let cookie = browser.cookie(COOKIE).cloned();
-    for headers in [
-        &[("sec-fetch-site", "cross-site")][..],
-        &[("sec-fetch-site", "same-site")],
-        &[
-            ("sec-fetch-site", "cross-site"),
-            ("origin", "https://orgplane.example"),
-        ],
-        &[("origin", "https://evil.example")],
-        &[("origin", "http://orgplane.example")],
-        &[("origin", "null")],
-        &[],
-    ] {
+    for headers in FOREIGN {
         for path in FORMS {
+            let is_link = path == "/sign-in/link";
+            let token = if is_link { &token } else { &invitation };
             let fields = [
                 ("email", OWNER),
                 ("password", PASSWORD),
                 ("name", "Grace"),
-                (
-                    "token",
-                    if path == "/sign-in/link" {
-                        &token
-                    } else {
-                        &invitation
-                    },
-                ),
+                ("token", token),
             ];
             let page = browser.post_from(path, &fields, headers).await;
             page.says(403, "The form was not accepted");
@@ -287,4 +285,31 @@ async fn markup_in_a_form_is_text_on_the_page() {
             page.text
         );
     }
+}
+
+#[tokio::test]
+async fn console_leads_to_the_sign_in_and_back() {
+    const PAGE: &str = "/console/projects?search=a";
+    let server = Server::start().await;
+    set_password(&server, OWNER).await;
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.get("/").await.location(), "/console");
+    let page = browser.get(PAGE).await;
+    let to_sign_in = "/sign-in?target=%2Fconsole%2Fprojects%3Fsearch%3Da";
+    assert_eq!(page.location(), to_sign_in);
+    let target = browser.get(to_sign_in).await.hidden("target");
+    let fields = [
+        ("email", OWNER),
+        ("password", PASSWORD),
+        ("target", target.as_str()),
+    ];
+    let page = browser.post("/sign-in", &fields).await;
+    assert_eq!(page.location(), PAGE);
+    assert_eq!(browser.get(PAGE).await.status, 200);
+    browser.post("/sign-out", &[]).await;
+    assert_eq!(browser.get(PAGE).await.location(), to_sign_in);
+    // A session that nobody uses ends here as well.
+    browser.post("/sign-in", &fields).await;
+    server.clock.advance(3_600);
+    assert_eq!(browser.get(PAGE).await.location(), to_sign_in);
 }

@@ -1,4 +1,4 @@
-//! Nobody gets into the account of somebody else because of a mail address.
+//! Takeover of another account because of a mail address, which is impossible.
 
 use super::*;
 
