@@ -140,13 +140,19 @@ async fn every_link_of_the_console_leads_to_a_page() {
     let server = Server::start().await;
     let _ids = Ids::make(&server).await;
     let owner = Visitor::owner(&server).await;
-    let (mut seen, mut queue) = (BTreeSet::new(), vec!["/console".to_owned()]);
+    let (mut seen, mut queue) = (
+        BTreeSet::new(),
+        vec!["/console".to_owned(), "/console/projects".to_owned()],
+    );
     let mut count = 0;
     while let Some(path) = queue.pop() {
         let page = owner.get(&path).await;
         let is_page = page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER;
         assert!(is_page, "{path}: {} {}", page.status, page.text());
         count += 1;
+        if has_history(&path) {
+            continue;
+        }
         let target = page.header("location").to_owned();
         for link in page.links().into_iter().chain([target]) {
             if link.starts_with("/console") && seen.insert(kind(&link)) {
@@ -155,6 +161,11 @@ async fn every_link_of_the_console_leads_to_a_page() {
         }
     }
     assert!(count > 100, "{count}");
+}
+
+/// True if a page tells of things that may not exist any more, with links to where they were.
+pub fn has_history(path: &str) -> bool {
+    path == "/console" || path.starts_with("/console/audit_logs")
 }
 
 /// Returns the kind of page that an address leads to: ids are alike.
