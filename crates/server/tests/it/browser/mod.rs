@@ -6,4 +6,5 @@ mod every_page;
 mod reports;
 mod scenario;
 mod screenshots;
+mod sign_in;
 mod site;
