@@ -81,6 +81,8 @@ server.listen(Number(options.port), '127.0.0.1', () => {
       backchannelLogout: { enabled: true },
       rpInitiatedLogout: { enabled: true },
     },
+    // By default the provider sends no notices to this machine.
+    fetch: (address, { dispatcher, ...rest }) => fetch(address, rest),
     pkce: { required: () => true },
   });
   server.on('request', provider.callback());

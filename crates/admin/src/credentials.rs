@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod identities;
 pub mod links;
 pub mod passwords;
+pub mod provider_sign_in;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! `/organization/invites`: invitations into the organization, and their acceptance.
 
 mod accept;
+pub(crate) mod link;
 
 use base::email::Email;
 use base::ids::{Id, InviteId, ProjectId};
@@ -14,7 +15,7 @@ use serde_json::json;
 use store::Row;
 use zeroize::Zeroizing;
 
-pub use accept::accept_and_sign_in;
+pub use accept::{accept_and_sign_in, accept_with_provider};
 
 use crate::list::{Deleted, List, list_item, oldest_first};
 use crate::literal::literals;

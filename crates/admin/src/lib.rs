@@ -19,6 +19,7 @@ pub mod me;
 pub mod operation;
 pub mod organization;
 pub mod projects;
+pub mod rate_limit_usage;
 mod role_scope;
 pub mod roles;
 pub mod search;
@@ -49,6 +50,7 @@ pub fn operations() -> Vec<Operation> {
         users::operations(),
         users::sessions::operations(),
         invites::operations(),
+        invites::link::operations(),
         groups::operations(),
         groups::users::operations(),
         audit_logs::operations(),
@@ -58,6 +60,7 @@ pub fn operations() -> Vec<Operation> {
         spend_limit::operations(),
         projects::operations(),
         roles::operations(),
+        roles::holders::operations(),
         roles::assignments::operations(),
         usage::operations(),
         usage::events::operations(),

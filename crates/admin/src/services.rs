@@ -10,7 +10,7 @@ use base::secret::Pepper;
 use base::{Budget, Clock, Entropy};
 use store::{Database, Store};
 
-use crate::projects::limits_now::RateLimitUsage;
+use crate::rate_limit_usage::RateLimitUsage;
 use crate::sessions::SessionLifetimes;
 
 /// Shared services of the program, as far as the Administration API needs them.

@@ -111,6 +111,7 @@ event_types! {
         ProjectUpdated = "project.updated",
         InviteSent = "invite.sent",
         InviteDeleted = "invite.deleted",
+        InviteLinkCreated = "x.invite.link.created",
         GroupCreated = "group.created",
         GroupUpdated = "group.updated",
         RoleCreated = "role.created",

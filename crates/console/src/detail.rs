@@ -5,15 +5,17 @@ use http::Method;
 use pages::{Crumb, Link};
 use serde_json::Value as Json;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, text_of};
 use crate::client::Refusal;
 use crate::context::{Context, Outcome};
-use crate::list::{ListSection, section};
+use crate::list::{ListSection, section, section_of};
 use crate::picker::next_cursor;
-use crate::resource::{Column, Extra, Resource, console_path};
-use crate::screens::{reasons, role_permissions};
+use crate::resource::{Column, ColumnForm, Extra, Resource, console_path};
+use crate::screens::{holders, reasons, role_permissions};
 use crate::table::{Button, row_buttons};
 
+/// The list of projects, which are above everything else in them.
+const PROJECTS: &str = "/organization/projects";
 /// The most pages of a list that are read to find an item that has no operation of its own.
 const MAX_PAGES_COUNT: usize = 50;
 
@@ -21,7 +23,7 @@ const MAX_PAGES_COUNT: usize = 50;
 #[template(path = "detail.html")]
 struct DetailPage {
     title: String,
-    singular: &'static str,
+    second: String,
     buttons: Vec<Button>,
     facts: Vec<(&'static str, Cell)>,
     sections: Vec<ListSection>,
@@ -36,10 +38,18 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
     let id = Column {
         label: "Id",
         pointer: resource.id,
-        form: crate::resource::ColumnForm::Id,
+        form: ColumnForm::Id,
     };
     let fact = |column: &Column| (column.label, column.cell(&item, "", &cells));
+    // The heading has the name, and the second line of its column.
+    let is_name = |column: &&Column| column.pointer == resource.name;
+    let second = resource.columns.iter().find(is_name);
+    let second = second.and_then(|column| match column.form {
+        ColumnForm::NameWith(second) => item.pointer(second),
+        _ => None,
+    });
     let columns = resource.columns.iter().chain(resource.facts);
+    let columns = columns.filter(|column| !is_name(column));
     let facts = columns.map(fact).chain([fact(&id)]).collect();
     let mut sections = Vec::new();
     for child in resource.children {
@@ -48,20 +58,37 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
         }
     }
     let extra = match resource.extra {
-        Extra::None => String::new(),
-        Extra::Reasons => reasons::section(context, &item).await,
-        Extra::RolePermissions => role_permissions::section(context, resource, &item).await,
+        Extra::None | Extra::LimitsNow | Extra::SpendNow => String::new(),
+        Extra::Reasons => {
+            sections.extend(keys_of(context, &resource.id_of(&item)).await);
+            reasons::section(context, &item).await
+        }
+        Extra::RolePermissions => {
+            let holders = holders::section(context, resource).await;
+            let permissions = role_permissions::section(context, resource, &item).await;
+            format!("{holders}{permissions}")
+        }
     };
     let content = DetailPage {
-        singular: resource.singular,
+        second: second.map(text_of).unwrap_or_default(),
         buttons: item_buttons(context, resource, &item),
         facts,
         sections,
         extra,
         title: title.clone(),
     };
-    let trail = trail(context, resource);
+    let mut trail = trail(context, resource);
+    if resource.path == PROJECTS {
+        trail.truncate(1);
+    }
     Ok(context.page(&title, &trail, &content).into_response())
+}
+
+/// Returns the section with a person's keys of projects.
+async fn keys_of(context: &Context<'_>, user: &str) -> Option<ListSection> {
+    let keys = crate::resources::find("/organization/api_keys")?;
+    let filter = [("owner_id", user)];
+    Some(section_of(context, keys, "Keys of projects", &filter).await)
 }
 
 /// Returns the buttons of an item's page: those of its row, larger.
@@ -81,6 +108,10 @@ fn item_buttons(context: &Context<'_>, resource: &'static Resource, item: &Json)
 /// Returns the trail to the list of a resource, and to the things that it belongs to.
 pub(crate) fn trail(context: &Context<'_>, resource: &Resource) -> Vec<Crumb> {
     let mut trail = context.trail();
+    if resource.path == PROJECTS && !trail.is_empty() {
+        // The trail of a project begins with the list.
+        return trail;
+    }
     trail.push(Crumb {
         label: resource.title.to_owned(),
         link: Link::to_path(console_path(&context.fill(resource.path, &[]))),

@@ -11,10 +11,14 @@ use crate::command::command_line;
 use crate::context::{Change, Context, Outcome, with_status};
 use crate::delete::{Affected, affected};
 use crate::detail::{item_of, trail};
-use crate::form::{Form, FormPart, ROWS_BUTTON, body_of, names_field, pairs_of, render};
+use crate::form::{Form, FormPart, ROWS_BUTTON, VISITOR, body_of, names_field, pairs_of, render};
 use crate::registry::KnownOperation;
-use crate::resource::{Action, Resource, console_path};
+use crate::resource::{Action, Extra, Resource, console_path};
+use crate::screens::limits_now;
 use crate::table::Button;
+
+/// Pointer to a secret that is a link, not a key.
+const LINK_POINTER: &str = "/url";
 
 #[derive(Template)]
 #[template(path = "edit.html")]
@@ -24,6 +28,7 @@ struct EditPage<'a> {
     path: &'a str,
     verb: &'a str,
     is_danger: bool,
+    is_wide: bool,
     main: Vec<FormPart>,
     more: Vec<FormPart>,
     is_more_open: bool,
@@ -32,6 +37,7 @@ struct EditPage<'a> {
     cancel: String,
     command: String,
     state: String,
+    extra: String,
     buttons: Vec<Button>,
     consequences: &'a [&'a str],
     affected: Vec<Affected>,
@@ -41,6 +47,7 @@ struct EditPage<'a> {
 #[template(path = "secret.html")]
 struct SecretPage<'a> {
     secret: &'a str,
+    is_link: bool,
     name: String,
     sample: String,
     done: String,
@@ -178,7 +185,7 @@ pub(crate) async fn action(
     resource: &'static Resource,
     action: &'static Action,
 ) -> Outcome {
-    let known = operation(context, &Method::POST, action.path)?;
+    let known = operation(context, &action.method(), action.path)?;
     let is_in_item = action.is_of_item && action.id_field.is_empty();
     let item = if is_in_item {
         Some(item_of(context, resource).await?)
@@ -228,7 +235,7 @@ impl FormPage<'_> {
         }
         let before = pairs_of(&self.form, self.item.as_ref());
         if context.method != Method::POST {
-            let values = preset(&self.form, before, &context.query);
+            let values = preset(context, &self.form, before);
             return Ok(self.show(context, &values, None).await);
         }
         if context.form.has(ROWS_BUTTON) {
@@ -239,11 +246,9 @@ impl FormPage<'_> {
             return Ok(context.changed(&Link::to_path(self.done), Change::Unchanged));
         }
         let path = context.fill(self.known.operation.path, &[]);
-        match context
-            .client()
-            .send(&Method::POST, &path, Some(&body))
-            .await
-        {
+        let method = &self.known.operation.method;
+        let body = Some(&body).filter(|_| *method != Method::DELETE);
+        match context.client().send(method, &path, body).await {
             Ok(answer) => Ok(self.done(context, &answer)),
             Err(refusal) if is_about_form(&refusal) => {
                 let page = self.show(context, &context.form, Some(&refusal));
@@ -259,6 +264,7 @@ impl FormPage<'_> {
         if let Some(secret) = secret.filter(|_| !self.secret.is_empty()) {
             let page = SecretPage {
                 secret,
+                is_link: self.secret == LINK_POINTER,
                 name: self.resource.name_of(answer),
                 sample: sample(context, secret),
                 done: self.done.clone(),
@@ -296,6 +302,10 @@ impl FormPage<'_> {
             path: &context.path,
             verb: self.verb,
             is_danger: self.is_danger,
+            is_wide: parts
+                .main
+                .iter()
+                .any(|part| matches!(part, FormPart::Permissions(_))),
             main: parts.main,
             more: parts.more,
             is_more_open: parts.is_more_open,
@@ -308,6 +318,10 @@ impl FormPage<'_> {
             cancel: self.cancel.clone(),
             command: command_line(context, self.known, &body),
             state: self.state.clone(),
+            extra: match self.resource.extra {
+                Extra::SpendNow => limits_now::spend_section(context).await,
+                _ => String::new(),
+            },
             buttons: self.buttons.clone(),
             consequences: self.consequences,
             affected: affected(context, self.affects).await,
@@ -325,11 +339,18 @@ impl FormPage<'_> {
     }
 }
 
-/// Returns the pairs of a new form with those that the query of the page names.
-fn preset(form: &Form, pairs: FormData, query: &FormData) -> FormData {
-    let fields = form.fields.iter().filter(|field| query.has(&field.name));
-    fields.fold(pairs, |pairs, field| {
-        pairs.with(&field.name, query.get(&field.name))
+/// Returns the pairs of a new form with those that the query of the page names, and the visitor where that is the default.
+fn preset(context: &Context<'_>, form: &Form, pairs: FormData) -> FormData {
+    let query = &context.query;
+    form.fields.iter().fold(pairs, |pairs, field| {
+        let name = &*field.name;
+        if query.has(name) {
+            pairs.with(name, query.get(name))
+        } else if pairs.get(name) == Some(VISITOR) {
+            pairs.with(name, Some(&context.visitor.user_id))
+        } else {
+            pairs
+        }
     })
 }
 

@@ -14,6 +14,7 @@ mod detail;
 mod edit;
 mod failure;
 mod form;
+mod gateway_facts;
 mod list;
 mod navigation;
 mod picker;
@@ -47,7 +48,8 @@ use registry::Registry;
 use rights::Rights;
 use route::{PageKind, Route};
 
-pub use unreachable::unreachable_operations;
+pub use gateway_facts::{GatewayFacts, UpstreamFacts};
+pub use unreachable::{operations_elsewhere, unreachable_operations};
 
 /// The path that all pages of the console lie below.
 pub const CONSOLE_PATH: &str = "/console";
@@ -59,6 +61,21 @@ pub struct ConsoleOptions {
     pub public_url: String,
     /// Seconds after a sign-in within which dangerous changes are allowed.
     pub recent_sign_in_seconds: i64,
+    /// Identity providers of the configuration.
+    pub identity_providers: Vec<IdentityProviderFacts>,
+}
+
+/// An identity provider of the configuration, without its secrets.
+#[derive(Clone, Debug)]
+pub struct IdentityProviderFacts {
+    /// Id in the configuration.
+    pub id: String,
+    /// Name on the button of the sign-in page.
+    pub name: String,
+    /// Issuer of its tokens.
+    pub issuer: String,
+    /// Further settings: what is set, and to what.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Default for ConsoleOptions {
@@ -66,6 +83,7 @@ impl Default for ConsoleOptions {
         Self {
             public_url: "http://localhost:8080".to_owned(),
             recent_sign_in_seconds: 600,
+            identity_providers: Vec::new(),
         }
     }
 }
@@ -101,6 +119,7 @@ impl Visitor {
 /// The console.
 pub struct Console {
     services: Arc<Services>,
+    gateway: Arc<dyn GatewayFacts>,
     options: ConsoleOptions,
     registry: Registry,
     routes: Vec<Route>,
@@ -109,11 +128,16 @@ pub struct Console {
 impl Console {
     /// Creates the console.
     #[must_use]
-    pub fn new(services: Arc<Services>, options: ConsoleOptions) -> Self {
+    pub fn new(
+        services: Arc<Services>,
+        gateway: Arc<dyn GatewayFacts>,
+        options: ConsoleOptions,
+    ) -> Self {
         let registry = Registry::new();
         let routes = route::routes(&registry);
         Self {
             services,
+            gateway,
             options,
             registry,
             routes,

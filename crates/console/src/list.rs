@@ -8,9 +8,10 @@ use serde_json::Value as Json;
 
 use crate::client::Refusal;
 use crate::context::{Context, Outcome};
-use crate::picker::next_cursor;
-use crate::resource::{Resource, console_path};
+use crate::picker::{self, PickerKind, marked, next_cursor};
+use crate::resource::{Extra, Resource, View, console_path};
 use crate::schema::{FieldSchema, ValueKind};
+use crate::screens::limits_now;
 use crate::table::{Button, Table, table_of};
 
 /// Items on a page.
@@ -30,14 +31,23 @@ struct ListPage<'a> {
     title: &'a str,
     about: &'a str,
     buttons: Vec<Button>,
+    views: Vec<ListView>,
     filters: Vec<Field>,
     path: &'a str,
     is_filtered: bool,
+    before: String,
     table: Table,
     empty: &'a str,
     first: String,
     next: String,
     file: String,
+}
+
+/// A link to a part of the list.
+struct ListView {
+    label: &'static str,
+    target: String,
+    is_current: bool,
 }
 
 /// A list on the page of something else.
@@ -83,9 +93,14 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
         title: resource.title,
         about,
         buttons: buttons(context, resource),
-        filters: filter_fields(context, parameters),
+        views: views(context, resource),
+        filters: filter_fields(context, parameters).await,
         path: &context.path,
         is_filtered: !filters_of(context, parameters).is_empty(),
+        before: match resource.extra {
+            Extra::LimitsNow => limits_now::section(context).await,
+            _ => String::new(),
+        },
         table: table_of(context, resource, items),
         empty: resource.empty,
         first: context
@@ -111,8 +126,20 @@ fn file_address(context: &Context<'_>) -> String {
 
 /// Returns the section of a list for the page of something else.
 pub(crate) async fn section(context: &Context<'_>, resource: &'static Resource) -> ListSection {
+    section_of(context, resource, resource.title, &[]).await
+}
+
+/// Returns the section of a part of a list.
+pub(crate) async fn section_of(
+    context: &Context<'_>,
+    resource: &'static Resource,
+    title: &'static str,
+    filter: &[(&str, &str)],
+) -> ListSection {
     let path = context.fill(resource.path, &[]);
-    let answered = context.get(&path, &[("limit", SECTION_LIMIT)]).await;
+    let mut query = vec![("limit", SECTION_LIMIT)];
+    query.extend(filter);
+    let answered = context.get(&path, &query).await;
     let (table, has_more, refusal) = match &answered {
         Ok(page) => {
             let items = page["data"].as_array().map_or(&[][..], Vec::as_slice);
@@ -121,13 +148,14 @@ pub(crate) async fn section(context: &Context<'_>, resource: &'static Resource) 
         }
         Err(refusal) => (None, false, short_reason(context, resource, refusal)),
     };
+    let all = Link::to_path(console_path(&path)).queries(filter.iter().copied());
     ListSection {
-        title: resource.title,
+        title,
         about: resource.about,
         buttons: buttons(context, resource),
         table,
         empty: resource.empty,
-        all: console_path(&path),
+        all: all.to_string(),
         has_more,
         refusal,
     }
@@ -145,10 +173,10 @@ fn buttons(context: &Context<'_>, resource: &'static Resource) -> Vec<Button> {
     let base = console_path(&context.fill(resource.path, &[]));
     let mut buttons = Vec::new();
     for action in resource.actions.iter().filter(|action| !action.is_of_item) {
-        let target = console_path(&context.fill(action.path, &[]));
+        let target = console_path(&context.fill(action.page(), &[]));
         buttons.push(Button::new(
             context,
-            &Method::POST,
+            &action.method(),
             action.path,
             action.verb,
             target,
@@ -185,8 +213,31 @@ fn filters_of<'a>(
     filters
 }
 
-/// Returns the fields above a list: search, and a choice for each parameter with some words.
-fn filter_fields(context: &Context<'_>, parameters: &[FieldSchema]) -> Vec<Field> {
+/// Returns the links to parts of the list; none for a list without any.
+fn views(context: &Context<'_>, resource: &Resource) -> Vec<ListView> {
+    if resource.views.is_empty() {
+        return Vec::new();
+    }
+    let here = || Link::to_path(context.path.clone());
+    let is_part = |view: &View| context.query.text(view.parameter).is_some();
+    let mut links = vec![ListView {
+        label: "All",
+        target: here().to_string(),
+        is_current: !resource.views.iter().any(is_part),
+    }];
+    links.extend(resource.views.iter().map(|view| {
+        let time = context.now().plus(view.seconds).0.to_string();
+        ListView {
+            label: view.label,
+            target: here().query(view.parameter, &time).to_string(),
+            is_current: is_part(view),
+        }
+    }));
+    links
+}
+
+/// Returns the fields above a list: search, choices for parameters with some words, and pickers for ids.
+async fn filter_fields(context: &Context<'_>, parameters: &[FieldSchema]) -> Vec<Field> {
     let value = |name: &str| context.query.get(name).unwrap_or_default().to_owned();
     let mut fields = Vec::new();
     if parameters
@@ -194,50 +245,67 @@ fn filter_fields(context: &Context<'_>, parameters: &[FieldSchema]) -> Vec<Field
         .any(|parameter| parameter.name == "search")
     {
         let search = Field::input(InputKind::Search, "search", "Search");
-        fields.push(
-            search
-                .value(value("search"))
-                .placeholder("Name or part of it"),
-        );
+        let search = search.value(value("search"));
+        fields.push(search.placeholder("Name or part of it"));
     }
     for parameter in parameters {
         let name = parameter.name.as_str();
         if OWN_PARAMETERS.contains(&name) {
             continue;
         }
-        let words: Vec<(String, String)> = match &parameter.kind {
-            ValueKind::Choice(words) => {
-                let shown = |word: &crate::schema::Word| {
-                    let meaning = word.meaning.trim_end_matches('.').to_owned();
-                    let label = if meaning.is_empty() || meaning.len() > 40 {
-                        crate::form::humanized(&word.value)
-                    } else {
-                        meaning
-                    };
-                    (word.value.clone(), label)
-                };
-                words.iter().map(shown).collect()
+        let control = match (&parameter.kind, picker_of(name)) {
+            (ValueKind::Choice(words), _) => filter_choice(words, &value(name)),
+            (ValueKind::Boolean, _) => Control::Checkbox {
+                is_checked: value(name) == "true",
+            },
+            (ValueKind::Text { .. }, Some(kind)) => {
+                let chosen = value(name);
+                let chosen: Vec<&str> = Some(chosen.as_str())
+                    .filter(|id| !id.is_empty())
+                    .into_iter()
+                    .collect();
+                let options = picker::options(context, kind, &chosen).await;
+                Control::Picker {
+                    source: kind.address(context),
+                    choices: marked(&options, &context.query, name),
+                    is_multiple: false,
+                    has_more: options.has_more,
+                }
             }
-            ValueKind::Boolean => vec![
-                ("true".to_owned(), "Yes".to_owned()),
-                ("false".to_owned(), "No".to_owned()),
-            ],
             _ => continue,
         };
-        let chosen = value(name);
-        let option = |(word, label): (String, String)| {
-            let is_chosen = word == chosen;
-            Choice::new(word, label).chosen(is_chosen)
-        };
-        let mut choices = vec![Choice::new("", "Any").chosen(chosen.is_empty())];
-        choices.extend(words.into_iter().map(option));
-        fields.push(Field::new(
-            name,
-            crate::form::humanized(name),
-            Control::Select(choices),
-        ));
+        fields.push(Field::new(name, filter_label(name), control));
     }
     fields
+}
+
+/// Returns the kind of things that a parameter takes the id of.
+fn picker_of(parameter: &str) -> Option<PickerKind> {
+    match parameter {
+        "project_id" => Some(PickerKind::Projects),
+        "owner_id" | "user_id" => Some(PickerKind::Users),
+        "group_id" => Some(PickerKind::Groups),
+        _ => None,
+    }
+}
+
+fn filter_label(parameter: &str) -> String {
+    crate::form::humanized(parameter.strip_suffix("_id").unwrap_or(parameter))
+}
+
+fn filter_choice(words: &[crate::schema::Word], chosen: &str) -> Control {
+    let option = |word: &crate::schema::Word| {
+        let meaning = word.meaning.trim_end_matches('.').to_owned();
+        let label = if meaning.is_empty() || meaning.len() > 40 {
+            crate::form::humanized(&word.value)
+        } else {
+            meaning
+        };
+        Choice::new(word.value.clone(), label).chosen(word.value == chosen)
+    };
+    let mut choices = vec![Choice::new("", "Any").chosen(chosen.is_empty())];
+    choices.extend(words.iter().map(option));
+    Control::Select(choices)
 }
 
 /// Answers with all rows of a list as comma-separated values.
@@ -284,7 +352,7 @@ fn csv_of(resource: &Resource, rows: &[Json]) -> String {
 }
 
 /// Puts an apostrophe before a text that a spreadsheet would run as a formula.
-fn harmless(text: String) -> String {
+pub(crate) fn harmless(text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() {
         format!("'{text}")
     } else {

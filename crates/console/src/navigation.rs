@@ -35,6 +35,8 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
             entry("Spend", "spend", "/organization/spend_limit"),
             entry("Audit log", "audit_logs", "/organization/audit_logs"),
             entry("My account", "me", ""),
+            entry("My API keys", "me/api_keys", ""),
+            entry("My usage", "me/usage", ""),
         ],
     ),
     (
@@ -50,6 +52,7 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
     (
         "Keys and trust",
         &[
+            entry("API keys", "api_keys", "/organization/api_keys"),
             entry(
                 "Admin keys",
                 "admin_api_keys",
@@ -192,31 +195,55 @@ fn groups(
     entries: &[(&str, &'static [Entry])],
     base: &Link,
 ) -> Vec<NavigationGroup> {
+    let all = || entries.iter().flat_map(|(_, entries)| *entries);
+    let matching = all().filter(|entry| is_within(&context.path, entry, base));
+    // The page of an entry may lie below that of another one. A report is a sibling of the one that the entry leads to.
+    let current = matching.max_by_key(|entry| entry.path.len());
+    let current = current.or_else(|| all().find(|entry| is_sibling(&context.path, entry, base)));
+    let current = current.map(|entry| entry.path);
     let group = |(title, entries): &(&str, &'static [Entry])| NavigationGroup {
         title: (*title).to_owned(),
-        items: items(context, entries, base),
+        items: items(context, entries, base, current),
     };
     let all = entries.iter().map(group);
     all.filter(|group| !group.items.is_empty()).collect()
 }
 
-fn items(context: &Context<'_>, entries: &'static [Entry], base: &Link) -> Vec<NavigationItem> {
+fn link_of(entry: &Entry, base: &Link) -> Link {
+    let segments = entry.path.split('/').filter(|segment| !segment.is_empty());
+    segments.fold(base.clone(), Link::segment)
+}
+
+/// True if a path is that of an entry, or lies below it.
+fn is_within(path: &str, entry: &Entry, base: &Link) -> bool {
+    let link = link_of(entry, base);
+    let rest = path.strip_prefix(link.path());
+    rest.is_some_and(|rest| rest.is_empty() || !entry.path.is_empty() && rest.starts_with('/'))
+}
+
+/// True if a path lies below the first of several segments of an entry's path.
+fn is_sibling(path: &str, entry: &Entry, base: &Link) -> bool {
+    let Some((first, _)) = entry.path.split_once('/') else {
+        return false;
+    };
+    let link = base.clone().segment(first);
+    let rest = path.strip_prefix(link.path());
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn items(
+    context: &Context<'_>,
+    entries: &'static [Entry],
+    base: &Link,
+    current: Option<&str>,
+) -> Vec<NavigationItem> {
     let is_allowed = |entry: &&Entry| {
         entry.reads.is_empty() || context.missing(&Method::GET, entry.reads).is_none()
     };
-    let item = |entry: &Entry| {
-        let segments = entry.path.split('/').filter(|segment| !segment.is_empty());
-        let link = segments.fold(base.clone(), Link::segment);
-        // A screen of several pages is current on each of them.
-        let first = entry.path.split('/').next().unwrap_or_default();
-        let below = format!("{}/", base.clone().segment(first).path());
-        let is_current = context.path == link.path()
-            || !entry.path.is_empty() && context.path.starts_with(&below);
-        NavigationItem {
-            label: entry.label.to_owned(),
-            link,
-            is_current,
-        }
+    let item = |entry: &Entry| NavigationItem {
+        label: entry.label.to_owned(),
+        link: link_of(entry, base),
+        is_current: current == Some(entry.path),
     };
     entries.iter().filter(is_allowed).map(item).collect()
 }

@@ -29,6 +29,8 @@ pub(crate) enum PickerKind {
     ProjectRoles,
     /// Projects that are not archived.
     Projects,
+    /// Projects in which the visitor has a role.
+    MyProjects,
     /// Certificates of the organization.
     Certificates,
     /// Keys of all projects.
@@ -53,6 +55,7 @@ impl PickerKind {
         Self::Roles,
         Self::ProjectRoles,
         Self::Projects,
+        Self::MyProjects,
         Self::Certificates,
         Self::Keys,
         Self::Models,
@@ -71,6 +74,7 @@ impl PickerKind {
             ),
             Self::Projects => ("projects", "/organization/projects", "/name", ""),
             Self::Certificates => ("certificates", "/organization/certificates", "/name", "/id"),
+            Self::MyProjects => ("my_projects", "", "/name", ""),
             Self::Keys => (
                 "api_keys",
                 "/organization/api_keys",
@@ -197,8 +201,10 @@ async fn search(
     words: &str,
 ) -> Result<PickerOptions, Refusal> {
     let source = kind.source();
-    if source.list.is_empty() {
-        return Ok(models(context, words));
+    match kind {
+        PickerKind::Models => return Ok(models(context, words)),
+        PickerKind::MyProjects => return my_projects(context, words).await,
+        _ => {}
     }
     let found = find(context, source.list, words, MAX_OPTIONS_COUNT + 1).await?;
     let mut choices: Vec<Choice> = found
@@ -264,6 +270,30 @@ fn matches(item: &Json, words: &str) -> bool {
     words
         .split_whitespace()
         .all(|word| fields.iter().any(|field| field.contains(word)))
+}
+
+/// Returns the visitor's projects; all projects for a visitor who may read them.
+async fn my_projects(context: &Context<'_>, words: &str) -> Result<PickerOptions, Refusal> {
+    let me = context.get("/organization/me", &[]).await?;
+    let own = me["projects"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut found: Vec<Json> = own.iter().filter(|item| matches(item, words)).cloned().collect();
+    let list = PickerKind::Projects.source().list;
+    if context.missing(&http::Method::GET, list).is_none() {
+        let all = find(context, list, words, MAX_OPTIONS_COUNT + 1).await?;
+        for project in all {
+            if !found.iter().any(|own| own["id"] == project["id"]) {
+                found.push(project);
+            }
+        }
+    }
+    let source = PickerKind::MyProjects.source();
+    let mut choices: Vec<Choice> = found
+        .iter()
+        .filter_map(|item| choice(&source, item))
+        .collect();
+    let has_more = choices.len() > MAX_OPTIONS_COUNT;
+    choices.truncate(MAX_OPTIONS_COUNT);
+    Ok(PickerOptions { choices, has_more })
 }
 
 fn models(context: &Context<'_>, words: &str) -> PickerOptions {

@@ -1,6 +1,7 @@
 //! Descriptors of resources: titles, columns, consequences. Pages are made from a descriptor and from the operations and
 //! schemas of the registry, so that a field of the API is a field of the page.
 
+use http::Method;
 use serde_json::Value as Json;
 
 use crate::cell::Cell;
@@ -35,7 +36,7 @@ pub(crate) struct Resource {
     pub(crate) delete_verb: &'static str,
     /// Sentences that say what a deletion brings about.
     pub(crate) consequences: &'static [&'static str],
-    /// Collections that lose their items in a deletion: a noun in the plural, and a path template.
+    /// Collections that lose their items in a deletion: "Keys that stop", and a path template.
     pub(crate) affects: &'static [(&'static str, &'static str)],
     /// Pointer to the secret in the answer to a creation; empty for none.
     pub(crate) secret: &'static str,
@@ -43,8 +44,20 @@ pub(crate) struct Resource {
     pub(crate) is_sensitive: bool,
     /// Sentence that an empty list shows.
     pub(crate) empty: &'static str,
-    /// Further content of the page of an item.
+    /// Further content of the page of an item, or of the list.
     pub(crate) extra: Extra,
+    /// Links above the list to a part of it that is often looked at.
+    pub(crate) views: &'static [View],
+}
+
+/// A part of a list: its items before or after a time that moves with the present.
+pub(crate) struct View {
+    /// Text of the link.
+    pub(crate) label: &'static str,
+    /// Parameter of the list.
+    pub(crate) parameter: &'static str,
+    /// Seconds from the present time.
+    pub(crate) seconds: i64,
 }
 
 /// Further content of the page of an item or a setting.
@@ -54,8 +67,12 @@ pub(crate) enum Extra {
     None,
     /// Reasons why a user has each permission.
     Reasons,
-    /// Permissions of a role, and differences from another role.
+    /// Permissions of a role, differences from another role, and who has it.
     RolePermissions,
+    /// Use of the rate limits of a project at this moment.
+    LimitsNow,
+    /// Spend of a project in this month.
+    SpendNow,
 }
 
 impl Resource {
@@ -80,6 +97,7 @@ impl Resource {
         is_sensitive: false,
         empty: "Nothing here yet.",
         extra: Extra::None,
+        views: &[],
     };
 
     /// True if the resource is a setting, which has no items.
@@ -100,10 +118,14 @@ impl Resource {
     }
 }
 
-/// A change besides creation, modification and deletion: `POST path`.
+/// A change besides creation, modification and deletion: `POST path` or `DELETE path`.
 pub(crate) struct Action {
-    /// Path template.
+    /// Path template of the operation.
     pub(crate) path: &'static str,
+    /// Path template of the page; empty for that of the operation.
+    pub(crate) page: &'static str,
+    /// True if the operation is `DELETE path`.
+    pub(crate) is_deletion: bool,
     /// Verb on the button.
     pub(crate) verb: &'static str,
     /// Sentence that says what the change does.
@@ -128,6 +150,8 @@ impl Action {
     /// An action without anything.
     pub(crate) const EMPTY: Self = Self {
         path: "",
+        page: "",
+        is_deletion: false,
         verb: "",
         about: "",
         consequences: &[],
@@ -138,6 +162,24 @@ impl Action {
         secret: "",
         applies: |_| true,
     };
+
+    /// Returns the method of the operation.
+    pub(crate) fn method(&self) -> Method {
+        if self.is_deletion {
+            Method::DELETE
+        } else {
+            Method::POST
+        }
+    }
+
+    /// Returns the path template of the page, as an operation would have it.
+    pub(crate) fn page(&self) -> &'static str {
+        if self.page.is_empty() {
+            self.path
+        } else {
+            self.page
+        }
+    }
 }
 
 /// A column of a list, or a fact of an item.

@@ -50,7 +50,7 @@ pub(crate) fn routes(registry: &Registry) -> Vec<Route> {
         .collect();
     for (resource, action) in resources::actions() {
         routes.push(Route {
-            template: console_path(action.path),
+            template: console_path(action.page()),
             page: PageKind::Action(resource, action),
         });
     }

@@ -146,12 +146,12 @@ pub(crate) fn row_buttons(context: &Context<'_>, resource: &Resource, item: &Jso
     }
     for action in resource.actions {
         if action.is_of_item && (action.applies)(item) {
-            let mut target = console_path(&context.fill(action.path, &[&id]));
+            let mut target = console_path(&context.fill(action.page(), &[&id]));
             if !action.id_field.is_empty() {
                 let link = pages::Link::to_path(target).query(action.id_field, &id);
                 target = link.to_string();
             }
-            let button = Button::new(context, &Method::POST, action.path, action.verb, target);
+            let button = Button::new(context, &action.method(), action.path, action.verb, target);
             buttons.push(button.class("small quiet").about(&name));
         }
     }

@@ -7,10 +7,41 @@ const UNREACHABLE: &[(&str, &str)] = &[
         "An invitation is accepted on the page that its mail links to, by a person who is not signed in yet.",
     ),
     (
-        "usage events create",
+        "usage:events create",
         "Usage of other gateways is reported by programs, in batches.",
     ),
 ];
+
+/// Commands of operations that run on a page whose address is not that of the operation, each with the path of the page.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "projects:limits-now retrieve",
+        "/console/projects/{project_id}/rate_limits",
+    ),
+    ("roles:holders retrieve", "/console/roles/{role_id}"),
+    (
+        "projects:roles:holders retrieve",
+        "/console/projects/{project_id}/roles/{role_id}",
+    ),
+    ("me retrieve", "/console/me"),
+    ("me costs", "/console/me/usage"),
+    ("me:usage completions", "/console/me/usage"),
+    ("me:usage embeddings", "/console/me/usage"),
+    ("me:usage moderations", "/console/me/usage"),
+    ("me:usage images", "/console/me/usage"),
+    ("me:usage audio-speeches", "/console/me/usage"),
+    ("me:usage audio-transcriptions", "/console/me/usage"),
+    ("me:usage file-search-calls", "/console/me/usage"),
+    ("me:usage web-search-calls", "/console/me/usage"),
+    ("me:usage decisions", "/console/me/usage"),
+];
+
+/// Returns the commands of operations that run on a page whose address is not that of the operation, each with the path of the
+/// page.
+#[must_use]
+pub fn operations_elsewhere() -> &'static [(&'static str, &'static str)] {
+    ELSEWHERE
+}
 
 /// Returns the commands of operations that no page of the console runs, each with the reason.
 #[must_use]

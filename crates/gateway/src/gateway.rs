@@ -132,6 +132,17 @@ impl Gateway {
         self.0.forwarder.upstreams.statuses()
     }
 
+    /// Returns the models that upstreams list, each with the name of an upstream. A pair may come twice.
+    pub fn listed_models(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.forwarder.upstreams.listed_models()
+    }
+
+    /// True if requests for models that no upstream lists are forwarded.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        self.0.forwarder.upstreams.has_wildcard()
+    }
+
     /// Reloads the keys and certificates of upstreams that come from files or commands. Those that cannot be read stay in use.
     pub async fn reread_credentials(&self) {
         self.0.forwarder.upstreams.reload_credentials().await;

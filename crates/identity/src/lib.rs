@@ -8,6 +8,8 @@ mod background;
 mod common_passwords;
 mod options;
 mod passwords;
+mod provider_cookie;
+mod providers;
 mod refusal;
 mod session_cookie;
 mod target;
@@ -24,9 +26,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tasks::TaskHandle;
 
 use background::SignInJobs;
-pub use options::{ProviderButton, SignInOptions};
+pub use openid::{EmailPolicy, ProviderSettings, check_issuer};
+pub use options::SignInOptions;
 use passwords::Passwords;
 pub use passwords::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH};
+use provider_cookie::ProviderCookie;
+use providers::IdentityProviders;
+pub use providers::{IdentityProviderError, IdentityProviderOptions};
 use refusal::Refusal;
 pub use refusal::RefusedSignIn;
 use session_cookie::SessionCookie;
@@ -49,23 +55,35 @@ struct IdentityParts {
     services: Arc<Services>,
     options: SignInOptions,
     cookie: SessionCookie,
+    provider_cookie: ProviderCookie,
+    providers: IdentityProviders,
     passwords: Passwords,
     jobs: SignInJobs,
 }
 
 impl Identity {
-    /// Starts the sign-in, with the task that mails links and records failures.
-    #[must_use]
-    pub fn start(services: &Arc<Services>, options: SignInOptions) -> (Self, TaskHandle) {
+    /// Starts the sign-in, with the task that mails links and records failures. No identity provider has to respond. May
+    /// read the system's certificates, and blocks.
+    ///
+    /// # Errors
+    /// An identity provider cannot be used as it is configured.
+    pub fn start(
+        services: &Arc<Services>,
+        options: SignInOptions,
+    ) -> std::result::Result<(Self, TaskHandle), IdentityProviderError> {
+        let (clock, entropy) = (&services.clock, &services.entropy);
+        let providers = IdentityProviders::new(&options.providers, clock, entropy)?;
         let (jobs, task) = SignInJobs::start(services);
         let identity = Self(Arc::new(IdentityParts {
             services: Arc::clone(services),
             options,
             cookie: SessionCookie::of(&services.public_url),
+            provider_cookie: ProviderCookie::of(&services.public_url),
+            providers,
             passwords: Passwords::default(),
             jobs,
         }));
-        (identity, task)
+        Ok((identity, task))
     }
 
     /// Returns true if the path is one of the sign-in.

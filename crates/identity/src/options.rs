@@ -1,5 +1,7 @@
 //! Options of the sign-in.
 
+use crate::IdentityProviderOptions;
+
 /// Options of the sign-in.
 #[derive(Clone, Debug)]
 pub struct SignInOptions {
@@ -8,7 +10,7 @@ pub struct SignInOptions {
     /// True if links are mailed on demand.
     pub has_mailed_links: bool,
     /// Identity providers, in the order in which the page shows them.
-    pub providers: Vec<ProviderButton>,
+    pub providers: Vec<IdentityProviderOptions>,
 }
 
 impl Default for SignInOptions {
@@ -19,13 +21,4 @@ impl Default for SignInOptions {
             providers: Vec::new(),
         }
     }
-}
-
-/// An identity provider on the sign-in page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderButton {
-    /// Id in the configuration; the last segment of `/sign-in/provider/{id}`.
-    pub id: String,
-    /// Name for people.
-    pub name: String,
 }

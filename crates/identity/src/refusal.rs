@@ -17,6 +17,8 @@ pub(crate) const WRONG_PASSWORD: &str = "wrong_password";
 pub(crate) const THROTTLED_ACCOUNT: &str = "throttled_account";
 pub(crate) const INVALID_LINK: &str = "invalid_link";
 pub(crate) const INVALID_TICKET: &str = "invalid_ticket";
+pub(crate) const PROVIDER: &str = "provider";
+pub(crate) const LOGOUT_TOKEN: &str = "logout_token";
 pub(crate) const INVITE_TOKEN: &str = "invite_token";
 
 /// A page instead of the one that was asked for.
@@ -29,8 +31,8 @@ impl RefusedSignIn {
         THROTTLED_ACCOUNT,
         INVALID_LINK,
         INVALID_TICKET,
-        "provider",
-        "logout_token",
+        PROVIDER,
+        LOGOUT_TOKEN,
     ];
 }
 

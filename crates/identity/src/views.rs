@@ -5,7 +5,10 @@ mod again;
 mod choose;
 mod forgot;
 mod link;
+mod linked;
 mod password;
+mod provider;
+mod provider_logout;
 mod sign_in;
 mod sign_out;
 
@@ -13,11 +16,13 @@ use axum::body::Body;
 use http::{Method, Response, StatusCode};
 
 use crate::refusal::Refusal;
-use crate::{Target, Visit};
+use crate::{CALLBACK_PATH, PROVIDER_LOGOUT_PATH, Target, Visit};
 
 /// The response to a request, or the page of its refusal.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;
 
+/// Paths that lead to providers, without the id of the provider.
+const PROVIDER_PATH: &str = "/sign-in/provider/";
 /// The status of a page with a form whose values were refused.
 const REFUSED_FORM: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
@@ -41,6 +46,20 @@ pub(crate) async fn answer(visit: Visit) -> Answer {
         (Method::POST, "/invites/accept") => accept_invite::submit(visit).await,
         (Method::GET, "/account/password") => password::show(visit).await,
         (Method::POST, "/account/password") => password::submit(visit).await,
+        (Method::GET, "/sign-in/signed-out") => Ok(sign_out::done()),
+        (Method::GET, "/account/providers") => linked::show(visit).await,
+        (Method::POST, "/account/providers") => linked::submit(visit).await,
+        (method, path) => answer_of_provider(visit, method, path).await,
+    }
+}
+
+/// Answers a request to a path that ends in the id of a provider.
+async fn answer_of_provider(visit: Visit, method: Method, path: &str) -> Answer {
+    let (folder, id) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
+    match (method, folder) {
+        (Method::GET, PROVIDER_PATH) => provider::begin(visit, id).await,
+        (Method::GET, CALLBACK_PATH) => provider::finish(visit, id).await,
+        (Method::POST, PROVIDER_LOGOUT_PATH) => Ok(provider_logout::submit(visit, id).await),
         _ => Err(unknown_page()),
     }
 }

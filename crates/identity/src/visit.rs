@@ -8,6 +8,7 @@ use admin::sessions::{self, NewSession, ProviderSession, SignInMethod, SignedIn,
 use axum::body::Body;
 use base::{ClientAddress, Result};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use pages::cookie::SetCookie;
 use pages::form::DEFAULT_FORM_BYTES;
 use pages::origin::is_same_origin;
 use pages::{Card, FormData, Html, Link, Notice, Preferences, read_form, redirect};
@@ -23,7 +24,7 @@ pub struct Visit {
     /// Path of the request.
     pub(crate) path: String,
     /// Query as it was sent.
-    pub raw_query: String,
+    pub(crate) raw_query: String,
     /// Pairs of the query.
     pub(crate) query: FormData,
     pub(crate) headers: HeaderMap,
@@ -97,6 +98,17 @@ impl Visit {
         Ok(read_form(&self.headers, body, limit).await?)
     }
 
+    /// Returns the sealed state of the sign-in in progress at an identity provider.
+    pub(crate) fn provider_cookie(&self) -> Option<&str> {
+        self.parts.provider_cookie.sealed(&self.headers)
+    }
+
+    /// Returns the address of a path of this server.
+    pub(crate) fn address_of(&self, path: &str) -> String {
+        let base = self.services().public_url.trim_end_matches('/');
+        format!("{base}{path}")
+    }
+
     /// Returns the user whose session is in the cookie; `None` without a valid session.
     pub(crate) async fn signed_in(&self) -> Result<Option<SignedIn>, Refusal> {
         let identity = Identity(Arc::clone(&self.parts));
@@ -136,9 +148,14 @@ impl Visit {
         Ok(redirect(&Link::to_path(target.as_str()), [&cookie]))
     }
 
+    /// Returns the cookie that makes the browser forget its token.
+    pub(crate) fn cookie_removal(&self) -> SetCookie {
+        self.parts.cookie.removal()
+    }
+
     /// Returns the redirect to the sign-in with the cookie that makes the browser forget its token.
     pub(crate) fn forget(&self, target: &Link) -> Response<Body> {
-        redirect(target, [&self.parts.cookie.removal()])
+        redirect(target, [&self.cookie_removal()])
     }
 
     /// Returns a page with a card.

@@ -8,7 +8,7 @@ use crate::encoding::{from_base64url, is_same};
 use crate::{OpenIdError, Reason, Result};
 
 /// Maximum difference between the clocks of this machine and of the provider.
-pub(crate) const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
+pub const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
 
 /// Values that the claims of an ID token must have.
 pub(crate) struct IdTokenChecks<'a> {

@@ -7,6 +7,9 @@ use crate::claims::Claims;
 use crate::settings::ProviderSettings;
 use crate::{EmailPolicy, Reason, Result};
 
+/// Issuer of accounts of companies and of everybody else.
+const GOOGLE: &str = "https://accounts.google.com";
+
 /// Identity that a provider has confirmed. The pair of issuer and subject is the identity, all else is hearsay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderIdentity {
@@ -22,6 +25,8 @@ pub struct ProviderIdentity {
     pub email: Option<Email>,
     /// Claim of the provider that the address belongs to the user.
     pub email_verified: Option<bool>,
+    /// Domain of the company that manages the account, as Google calls it.
+    pub hosted_domain: Option<String>,
     /// Name of the user.
     pub name: Option<String>,
     /// Names of the user's groups; `None` if the provider sent none, which is not the same as an empty list.
@@ -40,6 +45,7 @@ impl ProviderIdentity {
             session_id: claims.identifier("sid").ok().map(str::to_owned),
             email: claims.text("email").and_then(|text| Email::new(text).ok()),
             email_verified: claims.flag("email_verified"),
+            hosted_domain: claims.text("hd").map(str::to_owned),
             name: claims.name("name"),
             groups: groups_claim.and_then(|name| claims.groups(name)),
             authenticated_at: claims.time("auth_time"),
@@ -49,13 +55,15 @@ impl ProviderIdentity {
     /// Returns the mail address if the policy lets it stand for the user.
     ///
     /// # Errors
-    /// There is no address, or neither the provider nor the policy vouches for the address, or its domain is another one.
+    /// There is no address, or neither the provider nor the policy vouches for the address, or its domain is another one. At
+    /// Google, anybody may have verified an address of a company before leaving it, so the company must manage the account.
     pub fn own_email(&self, policy: &EmailPolicy) -> Result<&Email> {
         let email = self.email.as_ref().ok_or(Reason::EmailMissing)?;
         if self.email_verified != Some(true) && !policy.trust_email {
             return Err(Reason::EmailNotVerified.into());
         }
-        if !policy.has_domain_of(email) {
+        let is_managed = self.hosted_domain.is_some() || self.issuer != GOOGLE;
+        if !policy.has_domain_of(email) || !is_managed {
             return Err(Reason::EmailDomain.into());
         }
         Ok(email)

@@ -34,11 +34,12 @@ pub use callback::Callback;
 pub use email_policy::EmailPolicy;
 pub use error::{OpenIdError, Reason};
 pub use http_client::{HttpClient, TrustError};
+pub use id_token::MAX_CLOCK_SKEW_SECONDS;
 pub use identity::ProviderIdentity;
 pub use logout::LogoutNotice;
 pub use pending::{MAX_PENDING_AGE, PendingSignIn};
 pub use provider::Provider;
-pub use settings::ProviderSettings;
+pub use settings::{ProviderSettings, check_issuer};
 
 /// Result of an operation with a provider.
 pub type Result<T> = std::result::Result<T, OpenIdError>;

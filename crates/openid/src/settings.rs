@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::{OpenIdError, Reason, Result};
 
 /// Settings of a client at a provider. Without `Debug`, since the settings have a secret.
+#[derive(Clone)]
 pub struct ProviderSettings {
     /// Name of the provider in the configuration and in addresses.
     pub id: String,
@@ -58,6 +59,14 @@ impl Issuer {
             self.is_plain,
         )
     }
+}
+
+/// Checks that a text can be an issuer.
+///
+/// # Errors
+/// The text is no address with `https`, nor on this machine, or has a query or a fragment.
+pub fn check_issuer(text: &str) -> Result<()> {
+    Issuer::parse(text).map(|_| ())
 }
 
 /// Parses an address that uses `https`, or `http` on this machine if `is_plain`. Only a provider that is itself reached

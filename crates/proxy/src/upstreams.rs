@@ -155,6 +155,15 @@ impl Upstreams {
         names.map(String::as_str)
     }
 
+    /// Returns the listed models, each with the name of an upstream that serves it. A pair that two formats have comes twice.
+    pub fn listed_models(&self) -> impl Iterator<Item = (&str, &str)> {
+        let groups = self.routes.iter().flat_map(|routes| &routes.by_model);
+        groups.flat_map(|(model, group)| {
+            let members = group.members.iter();
+            members.map(move |member| (model.as_str(), &*member.upstream.name))
+        })
+    }
+
     /// True if clients may request models that no upstream lists.
     #[must_use]
     pub fn has_wildcard(&self) -> bool {

@@ -32,7 +32,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
-use crate::console::ConsoleService;
+use crate::console::{ConsoleService, RunningGateway};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -106,7 +106,7 @@ pub struct App {
     tracer: Tracer,
     has_metrics_apart: bool,
     cors: Cors,
-    has_console: bool,
+    console: Option<Arc<RunningGateway>>,
     authentication: Arc<AuthenticationGuard>,
     identity: Identity,
     sign_in_task: TaskHandle,
@@ -152,18 +152,15 @@ impl App {
         let services = Arc::new(services(&options, shared));
         let keep_days = options.keep_bodies_days;
         let (bodies, bodies_task) = start_bodies(&options.store, &services, keep_days)?;
-        let (refusals, refusals_task) =
-            Refusals::start(services.usage.clone(), services.clock.clone());
-        let (gateway, gateway_task) = Gateway::start(GatewayOptions {
-            prices: options.prices,
-            refusals,
+        let gateway_options = GatewayOptions {
+            prices: options.prices.clone(),
             unpriced: options.unpriced,
             upstreams: options.upstreams,
             durability: options.durability,
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
-        })?;
-        limits_now::wire(&services, &gateway);
+        };
+        let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
         let mailer_task = start_mailer(
             services.store.clone(),
@@ -171,7 +168,7 @@ impl App {
             services.clock.clone(),
             options.smtp,
         );
-        let (identity, sign_in_task) = Identity::start(&services, options.sign_in);
+        let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
             spend_alerts_task: start_notifier(Arc::clone(&services)),
@@ -185,7 +182,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            has_console: options.has_console,
+            console: options
+                .has_console
+                .then(|| Arc::new(RunningGateway::new(gateway.clone(), options.prices))),
             services,
             gateway,
             gateway_task,
@@ -244,9 +243,10 @@ impl App {
             identity: self.identity.clone(),
             public_origin: self.public_origin.clone(),
             cors: self.cors.clone(),
-            console: self
-                .has_console
-                .then(|| ConsoleService::new(&self.services, &self.identity)),
+            console: self.console.as_ref().map(|gateway| {
+                let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
+                ConsoleService::new(&self.services, &self.identity, gateway)
+            }),
         })
     }
 
@@ -424,6 +424,21 @@ fn gateway_options(
         flow,
         body_memory: services.body_memory.clone(),
     }
+}
+
+/// Starts the gateway, and the task that writes the counts of refused requests; the handlers see its rate limits.
+fn start_gateway(
+    services: &Services,
+    options: GatewayOptions,
+) -> anyhow::Result<(Gateway, GatewayTask, TaskHandle)> {
+    let (refusals, refusals_task) = Refusals::start(services.usage.clone(), services.clock.clone());
+    let options = GatewayOptions {
+        refusals,
+        ..options
+    };
+    let (gateway, gateway_task) = Gateway::start(options)?;
+    limits_now::wire(services, &gateway);
+    Ok((gateway, gateway_task, refusals_task))
 }
 
 /// Starts the task that stores bodies, or deletes those past their retention.

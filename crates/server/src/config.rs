@@ -5,6 +5,7 @@ mod console;
 mod cors;
 mod database;
 mod gateway;
+mod identity_provider;
 mod metering;
 mod model;
 mod overrides;
@@ -39,6 +40,7 @@ use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
 use gateway::{ClusterTable, GatewayTable, ObjectsTable};
+pub use identity_provider::IdentityProvider;
 use metering::MeteringTable;
 pub use overrides::Overrides;
 pub use reference::reference;
@@ -72,8 +74,10 @@ pub struct Config {
     pub public_url: String,
     /// Lifetimes of sessions.
     pub session_lifetimes: SessionLifetimes,
-    /// Ways to sign in.
+    /// Ways to sign in beside identity providers.
     pub sign_in: SignInOptions,
+    /// Identity providers.
+    pub identity_providers: Vec<IdentityProvider>,
     /// File with the secret that keys are hashed with.
     pub secret_file: PathBuf,
     /// Upstream model servers.
@@ -145,6 +149,7 @@ struct ConfigFile {
     cors: CorsTable,
     console: ConsoleTable,
     sign_in: SignInTable,
+    identity_provider: Vec<IdentityProvider>,
     upstream: Vec<Upstream>,
     gateway: GatewayTable,
     objects: ObjectsTable,
@@ -215,6 +220,7 @@ impl Config {
             cors: file.cors.cors()?,
             has_console: file.console.is_enabled(),
             session_lifetimes: file.sign_in.lifetimes()?,
+            identity_providers: identity_provider::checked(file.identity_provider)?,
             source,
             tls,
             listen,
@@ -265,6 +271,7 @@ impl Config {
             cors: CorsTable,
             console: ConsoleTable,
             sign_in: SignInTable,
+            identity_provider: &'a [IdentityProvider],
             upstream: Vec<Upstream>,
             model: &'a [ModelFact],
         }
@@ -292,6 +299,7 @@ impl Config {
             cors: CorsTable::shown(&self.cors),
             console: ConsoleTable::shown(self.has_console),
             sign_in: SignInTable::shown(self.session_lifetimes, &self.sign_in),
+            identity_provider: &self.identity_providers,
             upstream: self.upstreams.iter().map(Upstream::shown).collect(),
             model: &self.models,
         })?)

@@ -6,10 +6,14 @@ use admin::Services;
 use admin::sessions::SignedIn;
 use axum::body::Body;
 use axum::response::Response;
-use console::{CONSOLE_PATH, Console, ConsoleOptions, Visitor};
+use base::UnixTime;
+use console::{CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, UpstreamFacts, Visitor};
+use gateway::Gateway;
 use http::Request;
 use identity::{Identity, RECENT_SECONDS};
 use pages::{Crumb, ErrorPage, Link, Preferences, redirect};
+use serde_json::Value as Json;
+use usage::PriceBook;
 
 /// The console behind sign-in.
 pub(crate) struct ConsoleService {
@@ -27,14 +31,18 @@ pub(crate) fn is_console(path: &str) -> bool {
 
 impl ConsoleService {
     /// Creates the console.
-    pub(crate) fn new(services: &Arc<Services>, identity: &Identity) -> Self {
+    pub(crate) fn new(
+        services: &Arc<Services>,
+        identity: &Identity,
+        gateway: Arc<dyn GatewayFacts>,
+    ) -> Self {
         let options = ConsoleOptions {
             public_url: services.public_url.clone(),
             recent_sign_in_seconds: RECENT_SECONDS,
         };
         Self {
             identity: identity.clone(),
-            console: Console::new(Arc::clone(services), options),
+            console: Console::new(Arc::clone(services), gateway, options),
         }
     }
 
@@ -65,6 +73,44 @@ impl ConsoleService {
                 page.render().into_response()
             }
         }
+    }
+}
+
+/// The gateway of this process and its prices, as the console shows them.
+pub(crate) struct RunningGateway {
+    gateway: Gateway,
+    prices: PriceBook,
+}
+
+impl RunningGateway {
+    /// Creates the view of a gateway.
+    pub(crate) fn new(gateway: Gateway, prices: PriceBook) -> Self {
+        Self { gateway, prices }
+    }
+}
+
+impl GatewayFacts for RunningGateway {
+    fn upstreams(&self) -> Vec<UpstreamFacts> {
+        let upstreams = self.gateway.upstreams();
+        let facts = upstreams.map(|upstream| {
+            let listed = self.gateway.listed_models();
+            let own = listed.filter(|(_, name)| *name == upstream.name);
+            UpstreamFacts {
+                name: upstream.name.to_owned(),
+                is_healthy: upstream.is_healthy,
+                models: own.map(|(model, _)| model.to_owned()).collect(),
+            }
+        });
+        facts.collect()
+    }
+
+    fn has_wildcard(&self) -> bool {
+        self.gateway.has_wildcard()
+    }
+
+    fn prices(&self, model: &str, time: UnixTime) -> Option<Json> {
+        let prices = self.prices.list_prices(model, time)?;
+        serde_json::to_value(prices).ok()
     }
 }
 

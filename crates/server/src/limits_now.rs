@@ -1,7 +1,7 @@
 //! The view of the gateway's rate limits for the Administration API, which knows no gateway.
 
 use admin::Services;
-use admin::projects::limits_now::{LimitUse, ModelUse, RateLimitUsage};
+use admin::rate_limit_usage::{LimitUse, ModelUse, RateLimitUsage};
 use base::ids::ProjectId;
 use gateway::{Gateway, RateLimitCounters, WindowUsage};
 

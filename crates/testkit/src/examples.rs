@@ -26,7 +26,7 @@ use schemas::Alternatives;
 enum Addition {
     /// The operation with this command adds an item.
     Operation(&'static str),
-    /// A sign-in of the user in the path adds a session.
+    /// A sign-in of the user in the path, or else of the caller, adds a session.
     SignIn,
     /// The configuration has the items.
     Configuration,

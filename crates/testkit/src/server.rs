@@ -370,6 +370,12 @@ impl Server {
         self
     }
 
+    /// Stops the server gracefully and starts it again with other ways to sign in.
+    pub async fn restart_with(mut self, sign_in: SignInOptions) -> Self {
+        self.parts.sign_in = sign_in;
+        self.restart().await
+    }
+
     /// Starts a second server on the same database, as another node. PostgreSQL only.
     pub async fn another(&self) -> App {
         self.parts.start(&self.database.store().await).await

@@ -21,16 +21,16 @@ const MAX_BATCH: usize = 500;
 const STOP_ATTEMPTS_COUNT: usize = 5;
 const STOP_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The number of days for which counts are kept.
-pub(crate) const REFUSALS_DAYS: u32 = 400;
+pub(crate) const MAX_REFUSAL_AGE_DAYS: u32 = 400;
 
 /// Counts refusals. Clones share the pending counts.
 #[derive(Clone)]
 pub struct Refusals {
-    pending: Arc<Mutex<Pending>>,
+    pending: Arc<Mutex<PendingRefusals>>,
     clock: Clock,
 }
 
-type Pending = HashMap<RefusalSeries, i64>;
+type PendingRefusals = HashMap<RefusalSeries, i64>;
 
 /// The refusals that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,7 +102,7 @@ impl Refusals {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pending> {
+    fn lock(&self) -> MutexGuard<'_, PendingRefusals> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

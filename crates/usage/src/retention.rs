@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::allowance;
 use crate::ledger::partition;
-use crate::refusals::{self, REFUSALS_DAYS};
+use crate::refusals::{self, MAX_REFUSAL_AGE_DAYS};
 use crate::rollups::delete_before;
 use periods::{MIN_LEDGER_DAYS, RetentionPeriods, first_day};
 
@@ -131,7 +131,7 @@ impl Retention {
         transaction
             .execute(allowance::delete_before(oldest))
             .await?;
-        let oldest = first_day(then.min(now), REFUSALS_DAYS);
+        let oldest = first_day(then.min(now), MAX_REFUSAL_AGE_DAYS);
         transaction.execute(refusals::delete_before(oldest)).await?;
         transaction.commit().await
     }

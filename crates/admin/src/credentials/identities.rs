@@ -8,8 +8,8 @@ use serde_json::json;
 use store::{Row, sql};
 
 use super::passwords::begin;
-use crate::operation::{Event, EventType, Permit, Write};
-use crate::sessions::{NewSession, ProviderSession, SignedIn, StartedSession, start};
+use crate::operation::{Event, EventType, Write};
+use crate::sessions::{ProviderSession, SignedIn};
 use crate::users::{self, User};
 use crate::{Services, args, tenant_sql};
 
@@ -46,7 +46,8 @@ impl LinkedIdentity {
 const LINKED_USER: &str = "\
     SELECT user_id FROM identities WHERE organization_id = $1 AND issuer = $2 AND subject = $3";
 const USED: &str = "\
-    UPDATE identities SET last_used_at = $4 WHERE organization_id = $1 AND issuer = $2 AND subject = $3";
+    UPDATE identities SET last_used_at = $4, email = COALESCE($5, email) \
+    WHERE organization_id = $1 AND issuer = $2 AND subject = $3 RETURNING user_id";
 const INSERT: &str = "\
     INSERT INTO identities (organization_id, issuer, subject, user_id, provider, email, linked_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -88,66 +89,11 @@ pub async fn find(
     Ok(found.await?)
 }
 
-/// Signs in the user whose account at the provider this is; `None` if it is no user's.
-///
-/// # Errors
-/// The database's.
-pub async fn sign_in(
-    services: &Arc<Services>,
-    organization: &OrganizationId,
-    session: &ProviderSession,
-    client: Option<ClientAddress>,
-    new: NewSession<'_>,
-) -> Result<Option<StartedSession>> {
-    let permit = Permit::of_sign_in(organization);
-    let mut cx = Write::begin(Arc::clone(services), permit, client).await?;
-    let linked = tenant_sql!(
-        cx,
-        LINKED_USER,
-        args![session.issuer.as_str(), session.subject.as_str()],
-    );
-    let user = cx.fetch_optional(linked, |row| row.id("user_id")).await?;
-    let Some(user): Option<UserId> = user else {
-        return Ok(None);
-    };
-    let used = tenant_sql!(
-        cx,
-        USED,
-        args![session.issuer.as_str(), session.subject.as_str(), cx.now()],
-    );
-    cx.execute(used).await?;
-    let user = users::find(&mut cx, &user).await?;
-    let (event, started) = start(&mut cx, &user, new).await?;
-    cx.done(event, Some(started)).commit().await
-}
-
-/// Links an account at a provider to a user whom other proof has identified, and signs the user in.
-///
-/// # Errors
-/// 400 `identity_taken`: the account is another user's. 400 `too_many_identities`. 404: the user does not exist. The
-/// database's.
-pub async fn link_and_sign_in(
-    services: &Arc<Services>,
-    (organization, user): (&OrganizationId, &UserId),
-    (session, email): (&ProviderSession, Option<&str>),
-    client: Option<ClientAddress>,
-    new: NewSession<'_>,
-) -> Result<StartedSession> {
-    let permit = Permit::of_sign_in(organization);
-    let mut cx = Write::begin(Arc::clone(services), permit, client).await?;
-    let user = users::find(&mut cx, user).await?;
-    let linked = link(&mut cx, &user, session, email).await?;
-    let (event, started) = start(&mut cx, &user, new).await?;
-    if let Some(linked) = linked {
-        cx.also(linked);
-    }
-    cx.done(event, started).commit().await
-}
-
 /// Links an account at a provider to the user who is signed in.
 ///
 /// # Errors
-/// 401: the session has ended. 400 as [`link_and_sign_in`]. The database's.
+/// 401: the session has ended. 400 `identity_taken`: the account is another user's. 400 `too_many_identities`. The
+/// database's.
 pub async fn link_own(
     services: &Arc<Services>,
     signed_in: &SignedIn,
@@ -160,6 +106,28 @@ pub async fn link_own(
         Some(event) => cx.done(event, ()).commit().await,
         None => cx.unchanged(()).commit().await,
     }
+}
+
+/// Finds the user whose account at the provider this is, in the transaction of a sign-in that uses the account with this
+/// address.
+pub(crate) async fn used_by(
+    cx: &mut Write,
+    session: &ProviderSession,
+    email: Option<&str>,
+) -> Result<Option<UserId>> {
+    let (issuer, subject) = (session.issuer.as_str(), session.subject.as_str());
+    let used = tenant_sql!(cx, USED, args![issuer, subject, cx.now(), email]);
+    cx.fetch_optional(used, |row| row.id("user_id")).await
+}
+
+/// Returns true if an account at this issuer is linked to the user.
+pub(crate) async fn has_account_at(cx: &mut Write, user: &UserId, issuer: &str) -> Result<bool> {
+    let one = tenant_sql!(
+        cx,
+        "SELECT subject FROM identities WHERE organization_id = $1 AND user_id = $2 AND issuer = $3 LIMIT 1",
+        args![user, issuer],
+    );
+    Ok(cx.fetch_optional(one, |_| Ok(())).await?.is_some())
 }
 
 /// Links an account in the transaction of the proof. Returns the event; `None` if the account is linked to the user already.

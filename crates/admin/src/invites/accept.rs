@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::email::email_key;
+use base::email::{Email, email_key};
 use base::ids::{Id, OrganizationId, UserId};
 use base::name::Name;
 use base::secret::{MAX_LENGTH, Pepper};
@@ -13,6 +13,8 @@ use serde_json::json;
 use store::{Connection, sql};
 
 use super::{INVITES, Invite, InviteStatus};
+use crate::credentials::identities::link;
+use crate::credentials::provider_sign_in::{ProviderClaims, follow_groups};
 use crate::operation::{Credential, Done, Event, EventType, Permit, Write};
 use crate::projects::users::add;
 use crate::sessions::{NewSession, StartedSession, start};
@@ -84,6 +86,41 @@ pub async fn accept_and_sign_in(
     let permit = Permit::of_sign_in(&organization);
     let mut cx = Write::begin(Arc::clone(services), permit, client).await?;
     let (event, user) = accept_in(&mut cx, token, name).await?;
+    let (login, started) = start(&mut cx, &user, new).await?;
+    cx.also(login);
+    cx.done(event, started).commit().await
+}
+
+/// Accepts an invitation with an account at a provider of `organization`, which is linked to the new user, and signs the
+/// user in. The token proves who is invited, so the address at the provider need not be that of the invitation.
+///
+/// # Errors
+/// As of the operation; 400 if the invitation is of another organization, or the account is another user's; the
+/// database's.
+pub async fn accept_with_provider(
+    services: &Arc<Services>,
+    (token, name): (&str, &Name),
+    organization: &OrganizationId,
+    claims: ProviderClaims<'_>,
+    client: Option<ClientAddress>,
+    new: NewSession<'_>,
+) -> Result<StartedSession> {
+    let mut connection = services.store.read().await?;
+    let found = organization_of(&mut connection, &services.pepper, token).await?;
+    drop(connection);
+    if found != *organization {
+        return Err(invalid_token());
+    }
+    let permit = Permit::of_sign_in(organization);
+    let mut cx = Write::begin(Arc::clone(services), permit, client).await?;
+    let (event, user) = accept_in(&mut cx, token, name).await?;
+    let email = claims.email.map(Email::as_str);
+    if let Some(linked) = link(&mut cx, &user, claims.session, email).await? {
+        cx.also(linked);
+    }
+    if let Some(groups) = claims.groups {
+        follow_groups(&mut cx, &user, groups).await?;
+    }
     let (login, started) = start(&mut cx, &user, new).await?;
     cx.also(login);
     cx.done(event, started).commit().await

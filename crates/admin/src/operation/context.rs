@@ -18,7 +18,7 @@ use super::event::{self, Actor, ChainHead};
 use super::statement::{TenantSql, TenantStatement};
 use super::{Event, Permit};
 use crate::Services;
-use crate::projects::limits_now::RateLimitUsage;
+use crate::rate_limit_usage::RateLimitUsage;
 use crate::sessions::SessionLifetimes;
 
 macro_rules! queries {

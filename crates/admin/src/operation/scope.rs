@@ -152,7 +152,7 @@ pub trait Credential: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     ) -> impl Future<Output = Result<OrganizationId>> + Send;
 }
 
-/// What an operation requires of its caller.
+/// The requirement that an operation has of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// The permission, in the organization or in the project that the path names.

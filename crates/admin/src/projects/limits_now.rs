@@ -11,6 +11,7 @@ use settings::{LimitField, ModelLimits, RateLimits, RowSetting, Setting, SpendLi
 use super::ConfiguredProject;
 use crate::literal::literals;
 use crate::operation::{NoParameters, Operation, Read, operations};
+use crate::rate_limit_usage::{LimitUse, ModelUse};
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -21,32 +22,6 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations! {
         GET "projects:limits-now retrieve", NOW, CanRead, ABOUT, retrieve, extension;
     }
-}
-
-/// Source of the use of rate limits: the gateway of this node.
-pub trait RateLimitUsage: Send + Sync {
-    /// Returns the use by the project's requests of each model of which a window is not empty.
-    fn usage(&self, project: &ProjectId) -> Vec<ModelUse>;
-}
-
-/// Use of the rate limits of a model.
-#[derive(Clone, Debug)]
-pub struct ModelUse {
-    /// Name of the model.
-    pub model: String,
-    /// Use of the window of each limit.
-    pub limits: Vec<(LimitField, LimitUse)>,
-}
-
-/// Use of the window of a limit.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LimitUse {
-    /// Amount in the window, what is reserved included.
-    pub used: i64,
-    /// Part of the amount that is reserved for requests under way.
-    pub reserved: i64,
-    /// Milliseconds until the window is empty, if nothing else is used.
-    pub reset_milliseconds: u64,
 }
 
 literals! {

@@ -5,6 +5,7 @@ mod page;
 
 pub mod assignments;
 pub(crate) mod grant;
+pub(crate) mod holders;
 pub(crate) mod principal;
 
 use base::ids::{Id, RoleId, UserId};

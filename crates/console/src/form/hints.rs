@@ -54,6 +54,9 @@ pub(crate) struct Hint {
     pub(crate) is_more: bool,
 }
 
+/// Default of a field that takes the id of a person: the visitor.
+pub(crate) const VISITOR: &str = "@visitor";
+
 const NONE: Hint = Hint {
     command: "",
     field: "",
@@ -149,11 +152,20 @@ const HINTS: &[Hint] = &[
         ..NONE
     },
     Hint {
+        command: "me:api-keys",
+        field: "project_id",
+        label: "Project",
+        help: Some("Usage of the key is reported there, and the limits of the project apply."),
+        control: Some(HintControl::Pick(PickerKind::MyProjects)),
+        ..NONE
+    },
+    Hint {
         command: "projects:api-keys",
         field: "user_id",
         label: "Owner",
         help: Some("The key can do what this person may do, and stops when the person leaves."),
         control: Some(HintControl::Pick(PickerKind::Users)),
+        default: VISITOR,
         ..NONE
     },
     Hint {
@@ -244,6 +256,11 @@ const HINTS: &[Hint] = &[
             "The role allows what is checked. People with several roles may do what all of them allow together.",
         ),
         control: Some(HintControl::Permissions),
+        ..NONE
+    },
+    Hint {
+        field: "description",
+        help: Some(""),
         ..NONE
     },
     Hint {
@@ -422,6 +439,7 @@ const ORDER: &[&str] = &[
     "role_name",
     "name",
     "email",
+    "project_id",
     "user_id",
     "group_id",
     "role_id",

@@ -11,6 +11,7 @@ use crate::schema::{FieldSchema, ValueKind};
 
 pub(crate) use decode::body_of;
 pub(crate) use encode::pairs_of;
+pub(crate) use hints::VISITOR;
 pub(crate) use render::{FormPart, ROWS_BUTTON, names_field, render};
 
 use crate::picker::PickerKind;
@@ -24,6 +25,8 @@ pub(crate) struct Form {
     pub(crate) fields: Vec<FormField>,
     /// True if the form changes something that exists, so that only changed fields are sent.
     pub(crate) is_update: bool,
+    /// True if the form is about a key of a project, on a page that is not of that project.
+    pub(crate) is_own_key: bool,
 }
 
 /// A field of a form.
@@ -100,7 +103,11 @@ impl Form {
         let field = |schema: &FieldSchema| field(command, schema, "", "");
         let mut fields: Vec<FormField> = known.body.iter().map(field).collect();
         fields.sort_by_key(|field| hints::rank(&field.name));
-        Self { fields, is_update }
+        Self {
+            fields,
+            is_update,
+            is_own_key: command.starts_with("me:api-keys"),
+        }
     }
 }
 
@@ -202,6 +209,14 @@ fn joined(within: &str, name: &str) -> String {
         name.to_owned()
     } else {
         format!("{within}.{name}")
+    }
+}
+
+/// Returns the label of a field, as forms have it.
+pub(crate) fn label_of(field: &str) -> String {
+    match hints::hint("", field).label {
+        "" => humanized(field),
+        label => label.to_owned(),
     }
 }
 

@@ -29,7 +29,7 @@ struct PermissionGroup {
 /// A permission that can be checked.
 struct OfferedPermission {
     name: &'static str,
-    allows: &'static str,
+    allows: String,
     is_checked: bool,
 }
 
@@ -49,7 +49,7 @@ impl PermissionsField {
                 .filter(|permission| !is_in_project || permission.is_for_projects())
                 .map(|permission| OfferedPermission {
                     name: permission.as_str(),
-                    allows: permission.describe(),
+                    allows: permission.describe().replace('`', ""),
                     is_checked: chosen.contains(&permission.as_str()),
                 })
                 .collect(),

@@ -15,6 +15,8 @@ use crate::picker::{self, PickerKind, PickerOptions, marked};
 
 /// Name of the button that asks for more rows.
 pub(crate) const ROWS_BUTTON: &str = "_rows";
+/// Beginning of the message about a field without a value, which names the field as the API does.
+const MISSING: &str = "Missing required";
 /// Rows that a list has beside the filled ones.
 const SPARE_ROWS_COUNT: usize = 2;
 
@@ -109,7 +111,7 @@ pub(crate) async fn render(
         values,
         options,
         refusal,
-        is_in_project: context.project.is_some(),
+        is_in_project: context.project.is_some() || form.is_own_key,
         is_update: form.is_update,
     };
     let part = |field: &FormField| renderer.part(field, &field.name);
@@ -257,7 +259,7 @@ impl Renderer<'_> {
         // A row is required only once it is filled in, which the operation checks.
         if field.is_required && !is_checkbox && !name.contains('[') && self.is_single(field) {
             made.required()
-        } else if !field.is_required && !is_checkbox && !self.is_update && !name.contains('[') {
+        } else if !field.is_required && !is_checkbox && !self.is_update && !has_choice(field, name) {
             made.optional()
         } else {
             made
@@ -278,7 +280,7 @@ impl Renderer<'_> {
             FormControl::Checkbox => Control::Checkbox {
                 is_checked: self.values.has(name),
             },
-            FormControl::Choice(words) => self.choice(field, words, value),
+            FormControl::Choice(words) => self.choice(field, words, value, name.contains('[')),
             FormControl::Span(presets) => self.span(presets, value),
             FormControl::Some(words) => Control::Checkboxes(self.checked(words, name)),
             FormControl::AllOr(words) => {
@@ -305,7 +307,19 @@ impl Renderer<'_> {
         }
     }
 
-    fn choice(&self, field: &FormField, words: &[(String, String)], value: &str) -> Control {
+    /// Returns the control for one of some words: buttons with the meanings if there are few, and they are not in a row.
+    fn choice(
+        &self,
+        field: &FormField,
+        words: &[(String, String)],
+        value: &str,
+        is_in_row: bool,
+    ) -> Control {
+        let value = if is_in_row && value.is_empty() {
+            &*field.default
+        } else {
+            value
+        };
         let is_described = words.iter().any(|(_, meaning)| !meaning.is_empty());
         let mut choices: Vec<Choice> = words
             .iter()
@@ -315,7 +329,7 @@ impl Renderer<'_> {
                     .chosen(word == value)
             })
             .collect();
-        if is_described && words.len() <= 4 && (field.is_required || !value.is_empty()) {
+        if !is_in_row && is_described && words.len() <= 4 && (field.is_required || !value.is_empty()) {
             return Control::Radio(choices);
         }
         if value.is_empty() {
@@ -390,10 +404,19 @@ impl Renderer<'_> {
             let param = refusal.param.as_deref();
             param.is_some_and(is_meant)
         });
-        refusal
-            .map(|refusal| refusal.message.clone())
-            .unwrap_or_default()
+        match refusal {
+            Some(refusal) if refusal.message.starts_with(MISSING) => {
+                "Enter or choose something here.".to_owned()
+            }
+            Some(refusal) => refusal.message.clone(),
+            None => String::new(),
+        }
     }
+}
+
+/// True if a field always has a choice, or is one of several in a row, so that "optional" would say nothing.
+fn has_choice(field: &FormField, name: &str) -> bool {
+    matches!(field.control, FormControl::Pick(_) | FormControl::Span(_)) || name.contains('[')
 }
 
 /// Returns a control for one line.

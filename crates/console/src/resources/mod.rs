@@ -1,13 +1,22 @@
 //! Descriptors of all resources.
 
+mod keys;
 mod organization;
 mod projects;
+mod sessions;
 
 use crate::resource::{Action, Resource};
 
 /// Returns all resources.
 pub(crate) fn all() -> impl Iterator<Item = &'static Resource> {
-    organization::RESOURCES.iter().chain(projects::RESOURCES)
+    [
+        organization::RESOURCES,
+        keys::RESOURCES,
+        sessions::RESOURCES,
+        projects::RESOURCES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Returns the resource whose collection or setting has a path template.
@@ -56,7 +65,7 @@ mod tests {
             }
             for action in resource.actions {
                 assert!(
-                    registry.find(&Method::POST, action.path).is_some(),
+                    registry.find(&action.method(), action.path).is_some(),
                     "{}",
                     action.path
                 );

@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
+use crate::cell::Cell;
 use crate::resource::ColumnForm::{
-    Badge, Cents, Count, Date, Expiry, Flag, Name, NameWith, Since, Tags, Text, Time,
+    Badge, Cents, Count, Date, Expiry, Flag, Made, Name, NameWith, Since, Tags, Text, Time,
 };
 use crate::resource::{Action, Extra, Resource, column};
 
@@ -20,6 +21,10 @@ pub(super) const PROJECT_WORDS: &[(&str, &str, &str)] = &[
 
 fn is_active_project(item: &Json) -> bool {
     item["status"] == "active"
+}
+
+fn is_not_accepted(item: &Json) -> bool {
+    item["status"] != "accepted"
 }
 
 fn is_inactive(item: &Json) -> bool {
@@ -54,15 +59,15 @@ pub(super) const RESOURCES: &[Resource] = &[
             ],
             affects: &[
                 (
-                    "API keys stop",
+                    "API keys that stop",
                     "/organization/projects/{project_id}/api_keys",
                 ),
                 (
-                    "service accounts stop",
+                    "Service accounts that stop",
                     "/organization/projects/{project_id}/service_accounts",
                 ),
                 (
-                    "people lose access",
+                    "People who lose access",
                     "/organization/projects/{project_id}/users",
                 ),
             ],
@@ -70,6 +75,10 @@ pub(super) const RESOURCES: &[Resource] = &[
             applies: is_active_project,
             ..Action::EMPTY
         }],
+        children: &[
+            "/organization/projects/{project_id}/api_keys",
+            "/organization/projects/{project_id}/users",
+        ],
         empty: "Create the first project, then a key in it.",
         ..Resource::EMPTY
     },
@@ -86,7 +95,6 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Added", "/added_at", Date),
         ],
         facts: &[
-            column("E-mail", "/email", Text),
             column("Developer persona", "/developer_persona", Text),
             column("Technical level", "/technical_level", Text),
             column(
@@ -95,7 +103,10 @@ pub(super) const RESOURCES: &[Resource] = &[
                 Flag("Yes", "No"),
             ),
         ],
-        children: &["/organization/users/{user_id}/roles"],
+        children: &[
+            "/organization/users/{user_id}/roles",
+            "/organization/users/{user_id}/sessions",
+        ],
         delete_verb: "Remove",
         consequences: &[
             "The person is signed out everywhere within a second.",
@@ -103,7 +114,13 @@ pub(super) const RESOURCES: &[Resource] = &[
             "The person leaves all groups and projects, and loses all roles.",
             "Service accounts stay, and so do usage, costs and the audit log.",
         ],
-        affects: &[("roles are lost", "/organization/users/{user_id}/roles")],
+        affects: &[
+            ("Roles that are lost", "/organization/users/{user_id}/roles"),
+            (
+                "Browsers that are signed out",
+                "/organization/users/{user_id}/sessions",
+            ),
+        ],
         is_sensitive: true,
         empty: "Invite the first person.",
         extra: Extra::Reasons,
@@ -141,6 +158,18 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Expires", "/expires_at", Expiry),
         ],
         facts: &[column("Accepted", "/accepted_at", Time)],
+        actions: &[Action {
+            path: "/organization/invites/{invite_id}/link",
+            verb: "New link",
+            about: "For handing the link over yourself, when the mail was not sent or did not arrive.",
+            consequences: &[
+                "The link in the mail does not work any more; a mail that still waits is not sent.",
+                "The new link is shown once, works once, and expires in 7 days.",
+            ],
+            secret: "/url",
+            applies: is_not_accepted,
+            ..Action::EMPTY
+        }],
         create_verb: "Send",
         delete_verb: "Withdraw",
         consequences: &["The link in the mail does not work any more."],
@@ -171,11 +200,11 @@ pub(super) const RESOURCES: &[Resource] = &[
         ],
         affects: &[
             (
-                "people lose the roles of the group",
+                "People who lose the roles of the group",
                 "/organization/groups/{group_id}/users",
             ),
             (
-                "roles are not given by it any more",
+                "Roles that it does not give any more",
                 "/organization/groups/{group_id}/roles",
             ),
         ],
@@ -240,6 +269,13 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("Expires", "/expires_at", Expiry),
             column("Created", "/created_at", Date),
         ],
+        actions: &[Action {
+            path: "/organization/admin_api_keys/{key_id}/rotate",
+            verb: "Rotate",
+            about: "A new key with the same name and permissions takes the place of this one.",
+            secret: "/value",
+            ..Action::EMPTY
+        }],
         consequences: &["The key is refused within a second. What uses it stops working."],
         secret: "/value",
         is_sensitive: true,
@@ -336,9 +372,19 @@ pub(super) const ROLE_COLUMNS: &[crate::resource::Column] = &[
     column("Permissions", "/permissions", Count),
 ];
 
+/// Returns how a role is given: directly, or by groups.
+fn assignment_source(role: &Json) -> Cell {
+    let sources = role["assignment_sources"].as_array();
+    Cell::Text(match sources.map_or(0, Vec::len) {
+        0 => "directly".to_owned(),
+        1 => "by a group".to_owned(),
+        count => format!("by {count} groups"),
+    })
+}
+
 pub(super) const ASSIGNED_ROLE_COLUMNS: &[crate::resource::Column] = &[
     column("Name", "/name", NameWith("/description")),
     column("Permissions", "/permissions", Count),
-    column("By a group", "/assignment_sources", Count),
+    column("Given", "/assignment_sources", Made(assignment_source)),
     column("Since", "/created_at", Date),
 ];

@@ -15,7 +15,7 @@ const MEMBER_WORDS: &[(&str, &str, &str)] = &[
     ("viewer", "Viewer", ""),
     ("none", "No role", "warning"),
 ];
-const ACCESS_WORDS: &[(&str, &str, &str)] = &[
+pub(super) const ACCESS_WORDS: &[(&str, &str, &str)] = &[
     ("active", "Active", "success"),
     ("inactive", "Owner has no access", "warning"),
 ];
@@ -29,7 +29,7 @@ fn is_inactive(item: &Json) -> bool {
 }
 
 /// Returns the owner of a key: a person, or a service account.
-fn key_owner(item: &Json) -> Cell {
+pub(super) fn key_owner(item: &Json) -> Cell {
     let owner = &item["owner"];
     let user = &owner["user"];
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
@@ -151,6 +151,13 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "API key",
         about: "Keys for calling models. A key of a person can do what the person may do in this project.",
         columns: KEY_COLUMNS,
+        actions: &[Action {
+            path: "/organization/projects/{project_id}/api_keys/{api_key_id}/rotate",
+            verb: "Rotate",
+            about: "A new key with the same name, owner and permissions takes the place of this one.",
+            secret: "/value",
+            ..Action::EMPTY
+        }],
         consequences: &["The key is refused within a second. What uses it stops working."],
         secret: "/value",
         empty: "Create a key to call models through the gateway.",
@@ -204,6 +211,7 @@ pub(super) const RESOURCES: &[Resource] = &[
             ),
         ],
         empty: "No model is known.",
+        extra: Extra::LimitsNow,
         ..Resource::EMPTY
     },
     Resource {
@@ -283,6 +291,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         delete_verb: "Remove",
         consequences: &["The project can spend up to the limit of the organization from then on."],
         empty: "No limit is set: the project can spend up to the limit of the organization.",
+        extra: Extra::SpendNow,
         ..Resource::EMPTY
     },
     Resource {

@@ -2,11 +2,13 @@
 
 use askama::Template;
 use http::Method;
+use serde_json::Value as Json;
 use pages::{
     Choice, Control, Crumb, Field, Link, Moment, Preferences, Theme, Zone, is_local_target,
     redirect,
 };
 
+use crate::cell::text_of;
 use crate::context::{Context, Outcome};
 use crate::list::{ListSection, section};
 use crate::resources;
@@ -23,6 +25,9 @@ struct AccountPage<'a> {
     id: &'a str,
     signed_in: Moment,
     zone: &'a str,
+    projects: Vec<(String, Link)>,
+    has_more_projects: bool,
+    groups: Vec<String>,
     sections: Vec<ListSection>,
 }
 
@@ -33,7 +38,16 @@ pub(crate) async fn account(context: &Context<'_>) -> Outcome {
     for resource in OWN.iter().filter_map(|path| resources::find(path)) {
         sections.push(section(context, resource).await);
     }
+    let me = context.get("/organization/me", &[]).await?;
+    let items = |name: &str| me[name].as_array().map_or(&[][..], Vec::as_slice).iter();
+    let project = |project: &Json| {
+        let link = Link::new(["console", "projects", &text_of(&project["id"])]);
+        (text_of(&project["name"]), link)
+    };
     let page = AccountPage {
+        projects: items("projects").map(project).collect(),
+        has_more_projects: me["has_more_projects"] == true,
+        groups: items("groups").map(|group| text_of(&group["name"])).collect(),
         name: visitor.display_name(),
         email: &visitor.email,
         role: &visitor.role,

@@ -1,9 +1,14 @@
 //! Screens with code of their own.
 
 pub(crate) mod audit_logs;
+pub(crate) mod catalogue;
+pub(crate) mod holders;
 pub(crate) mod home;
+pub(crate) mod identity_providers;
 pub(crate) mod ledger_rows;
+pub(crate) mod limits_now;
 pub(crate) mod me;
+pub(crate) mod my_usage;
 pub(crate) mod reasons;
 pub(crate) mod report;
 pub(crate) mod role_permissions;
@@ -38,7 +43,16 @@ pub(crate) const SCREENS: &[(&str, Screen)] = &[
     ("/console/search", |context| {
         Box::pin(search::answer(context))
     }),
+    ("/console/catalogue", |context| {
+        Box::pin(catalogue::answer(context))
+    }),
+    ("/console/identity_providers", |context| {
+        Box::pin(identity_providers::answer(context))
+    }),
     ("/console/me", |context| Box::pin(me::account(context))),
+    ("/console/me/usage", |context| {
+        Box::pin(my_usage::answer(context))
+    }),
     ("/console/me/preferences", |context| {
         Box::pin(me::preferences(context))
     }),

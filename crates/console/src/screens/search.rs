@@ -85,7 +85,33 @@ async fn results(context: &Context<'_>, words: &str) -> Vec<SearchResult> {
         let found = found.unwrap_or_default();
         results.extend(found.iter().map(|entry| result(context, kind, item, entry)));
     }
+    results.extend(keys(context, words).await);
     results
+}
+
+/// Returns the keys whose name contains the words: those of all projects, else the visitor's own.
+async fn keys(context: &Context<'_>, words: &str) -> Vec<SearchResult> {
+    let all = "/organization/api_keys";
+    let list = match context.missing(&Method::GET, all) {
+        None => all,
+        Some(_) => "/organization/me/api_keys",
+    };
+    let found = find(context, list, words, MAX_RESULTS_COUNT).await;
+    let result = |key: &Json| {
+        let project = &key["project"];
+        let page = if list == all {
+            let (project, id) = (text_of(&project["id"]), text_of(&key["id"]));
+            Link::new(["console", "projects", &project, "api_keys", &id])
+        } else {
+            Link::new(["console", "me", "api_keys"])
+        };
+        SearchResult {
+            label: text_of(&key["name"]),
+            detail: format!("key · {}", text_of(&project["name"])),
+            target: page.to_string(),
+        }
+    };
+    found.unwrap_or_default().iter().map(result).collect()
 }
 
 fn result(context: &Context<'_>, kind: &str, item: &'static str, entry: &Json) -> SearchResult {

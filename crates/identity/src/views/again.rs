@@ -1,13 +1,15 @@
 //! `/sign-in/again`: another proof of identity, before a dangerous act.
 
-use admin::credentials::accounts;
+use admin::credentials::{accounts, identities};
 use admin::sessions::{SignInMethod, SignedIn, begin};
 use askama::Template;
 use http::StatusCode;
 use pages::{Field, Html, InputKind, Link, Notice};
 
+use super::provider::AGAIN;
 use super::sign_in::{Checked, check, password_in, throttled};
 use super::{Answer, REFUSED_FORM, require_session};
+use crate::providers::ConfiguredProvider;
 use crate::refusal::{Refusal, THROTTLED_ACCOUNT, WRONG_PASSWORD};
 use crate::{Target, Visit};
 
@@ -17,17 +19,49 @@ struct AgainForm<'a> {
     target: &'a str,
     email: &'a str,
     password: Option<Field>,
+    /// Names of providers at which the user has an account, and the links that lead to them.
+    providers: Vec<(String, Link)>,
     /// Link to the page that mails links.
     forgot: Option<Link>,
+}
+
+/// The ways in which the user of the session can prove the identity.
+struct OwnWays {
+    has_password: bool,
+    /// Ids and names of providers.
+    providers: Vec<(String, String)>,
+}
+
+impl OwnWays {
+    async fn of(visit: &Visit, signed_in: &SignedIn) -> Result<Self, Refusal> {
+        let (services, organization) = (visit.services(), &signed_in.caller.organization.id);
+        let linked = identities::of_user(services, organization, &signed_in.user.id).await?;
+        let known = &visit.parts.providers;
+        let mut known = known.of_organization(services, organization).await?;
+        known.retain(|provider| {
+            let mut linked = linked.iter();
+            linked.any(|account| account.issuer == provider.issuer())
+        });
+        let pair =
+            |provider: &&ConfiguredProvider| (provider.id().to_owned(), provider.name.clone());
+        Ok(Self {
+            has_password: has_password(visit, signed_in).await?,
+            providers: known.iter().map(pair).collect(),
+        })
+    }
 }
 
 /// Returns the page for the user of the session.
 fn form(
     visit: &Visit,
     signed_in: &SignedIn,
-    has_password: bool,
+    ways: &OwnWays,
     (target, notice): (&Target, Option<&Notice>),
 ) -> Html {
+    let providers = ways.providers.iter().map(|(id, name)| {
+        let link = target.link_by(&format!("/sign-in/provider/{id}"));
+        (name.clone(), link.query(AGAIN, ""))
+    });
     let options = visit.options();
     let password = || {
         Field::input(InputKind::Password, "password", "Password")
@@ -38,7 +72,8 @@ fn form(
     let content = AgainForm {
         target: target.as_str(),
         email: &signed_in.user.email,
-        password: (has_password && options.has_passwords).then(password),
+        password: (ways.has_password && options.has_passwords).then(password),
+        providers: providers.collect(),
         forgot: options
             .has_mailed_links
             .then(|| target.link_by("/sign-in/forgot")),
@@ -51,12 +86,13 @@ fn form(
 pub(super) async fn show(visit: Visit) -> Answer {
     let target = Target::in_form(&visit.query);
     let signed_in = require_session(&visit, &target).await?;
-    let has_password = has_password(&visit, &signed_in).await?;
-    let page = form(&visit, &signed_in, has_password, (&target, None));
+    let ways = OwnWays::of(&visit, &signed_in).await?;
+    let page = form(&visit, &signed_in, &ways, (&target, None));
     Ok(page.into_response())
 }
 
-async fn has_password(visit: &Visit, signed_in: &SignedIn) -> Result<bool, Refusal> {
+/// Returns true if the user of the session has a password.
+pub(super) async fn has_password(visit: &Visit, signed_in: &SignedIn) -> Result<bool, Refusal> {
     let accounts = accounts(visit.services(), &signed_in.user.email).await?;
     Ok(accounts
         .iter()
@@ -67,8 +103,9 @@ pub(super) async fn submit(mut visit: Visit) -> Answer {
     let entered = visit.form().await?;
     let target = Target::in_form(&entered);
     let signed_in = require_session(&visit, &target).await?;
+    let ways = OwnWays::of(&visit, &signed_in).await?;
     let refuse = |notice: Notice, status: StatusCode| {
-        let page = form(&visit, &signed_in, true, (&target, Some(&notice)));
+        let page = form(&visit, &signed_in, &ways, (&target, Some(&notice)));
         Refusal::of(page.status(status))
     };
     let password = password_in(&entered, "password").filter(|_| visit.options().has_passwords);

@@ -12,7 +12,7 @@ use super::{Answer, REFUSED_FORM, choose};
 use crate::background::SignInJob;
 use crate::passwords::MAX_PASSWORD_LENGTH;
 use crate::refusal::{Refusal, THROTTLED_ACCOUNT, WRONG_PASSWORD};
-use crate::{ProviderButton, Target, Visit};
+use crate::{Target, Visit};
 
 /// The most bytes of an address that is looked up.
 const MAX_EMAIL_BYTES: usize = 254;
@@ -25,7 +25,8 @@ struct SignInForm<'a> {
     target: &'a str,
     email: Option<Field>,
     password: Field,
-    providers: Vec<(&'a ProviderButton, Link)>,
+    /// Names of providers, and the links that lead to them.
+    providers: Vec<(&'a str, Link)>,
     /// Link to the page that mails links.
     forgot: Option<Link>,
 }
@@ -63,9 +64,9 @@ fn form(visit: &Visit, target: &Target, email: &str, notice: Option<&Notice>) ->
     let password = Field::input(InputKind::Password, "password", "Password")
         .autocomplete("current-password")
         .required();
-    let providers = options.providers.iter().map(|provider| {
-        let link = target.link_by("/sign-in/provider").segment(&provider.id);
-        (provider, link)
+    let providers = visit.parts.providers.all().map(|provider| {
+        let path = format!("/sign-in/provider/{}", provider.id());
+        (provider.name.as_str(), target.link_by(&path))
     });
     let content = SignInForm {
         target: target.as_str(),

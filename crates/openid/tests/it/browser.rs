@@ -27,7 +27,7 @@ impl Browser {
         }
     }
 
-    /// Visits `address` and submits every form on the way with these values, until a redirect leads to `end`. Returns the
+    /// Visits `address` and submits every form on the way with these values and with the buttons that have them, until a redirect leads to `end`. Returns the
     /// query of that redirect.
     pub async fn reach(&mut self, address: &str, end: &str, values: &[(&str, &str)]) -> String {
         let mut url: Url = address.parse().expect("an address");
@@ -104,16 +104,24 @@ fn filled_form(page: &str, values: &[(&str, &str)]) -> (String, String) {
             Some((_, value)) => (*value).to_owned(),
             None => attribute(tag, "value").unwrap_or_default(),
         };
-        let escape = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-        };
         fields.push(format!("{}={}", escape(&name), escape(&value)));
+    }
+    for button in page.split("<button").skip(1) {
+        let tag = button.split('>').next().expect("a tag");
+        let name = attribute(tag, "name").unwrap_or_default();
+        let value = attribute(tag, "value").unwrap_or_default();
+        if values.contains(&(name.as_str(), value.as_str())) {
+            fields.push(format!("{}={}", escape(&name), escape(&value)));
+        }
     }
     (
         attribute(head, "action").unwrap_or_default(),
         fields.join("&"),
     )
+}
+
+fn escape(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {

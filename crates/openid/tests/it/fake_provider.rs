@@ -19,9 +19,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::relying_party::{CLIENT_ID, CLIENT_SECRET, REDIRECT_URI};
-use crate::signer::{Signer, base64url};
+use super::signer::{Signer, base64url};
 
+/// Id of the client.
+pub const CLIENT_ID: &str = "orgplane: ä";
+/// Secret of the client, with characters that forms and headers escape.
+pub const CLIENT_SECRET: &str = "a secret: +/%&=ü";
+/// Address that the provider sends the browser back to.
+pub const REDIRECT_URI: &str = "https://orgplane.example/sign-in/callback/fake";
 /// Access token that the provider gives.
 pub const ACCESS_TOKEN: &str = "an-access-token";
 
@@ -124,6 +129,11 @@ impl FakeProvider {
 
     /// Plays the browser at the authorization endpoint. Returns the parameters of the callback.
     pub fn authorize(&self, address: &str) -> HashMap<String, String> {
+        self.authorize_for(address, REDIRECT_URI)
+    }
+
+    /// Plays the browser at the authorization endpoint for a client with this redirect address.
+    pub fn authorize_for(&self, address: &str, redirect_uri: &str) -> HashMap<String, String> {
         let (endpoint, query) = address.split_once('?').expect("a query");
         assert_eq!(endpoint, format!("{}/authorize", self.issuer));
         let request = pairs(query);
@@ -131,7 +141,7 @@ impl FakeProvider {
             ("response_type", "code"),
             ("response_mode", "query"),
             ("client_id", CLIENT_ID),
-            ("redirect_uri", REDIRECT_URI),
+            ("redirect_uri", redirect_uri),
             ("code_challenge_method", "S256"),
         ] {
             assert_eq!(request[name], value, "{name}");

@@ -10,14 +10,10 @@ use openid::{
     ProviderIdentity, ProviderSettings, Reason,
 };
 
+pub use crate::fake_provider::{CLIENT_ID, CLIENT_SECRET, REDIRECT_URI};
+
 use crate::fake_provider::FakeProvider;
 
-/// Id of the client.
-pub const CLIENT_ID: &str = "orgplane: ä";
-/// Secret of the client, with characters that forms and headers escape.
-pub const CLIENT_SECRET: &str = "a secret: +/%&=ü";
-/// Address that the provider sends the browser back to.
-pub const REDIRECT_URI: &str = "https://orgplane.example/sign-in/callback/fake";
 /// Time of the fake clock.
 pub const NOW: UnixTime = UnixTime(1_800_000_000);
 

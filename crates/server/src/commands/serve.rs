@@ -60,7 +60,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         durability: config.durability,
         public_url: config.public_url_at(server.address()),
         session_lifetimes: config.session_lifetimes,
-        sign_in: config.sign_in.clone(),
+        sign_in: config.resolve_sign_in()?,
         smtp,
         keep_bodies_days: config.keep_bodies_days,
         keep_usage: config.keep_usage,
@@ -89,6 +89,7 @@ fn reread(overrides: &Overrides, running: &Source) {
         Handle::current().block_on(config.resolve_upstreams())?;
         let smtp = config.smtp.as_ref();
         smtp.map(SmtpServer::resolve).transpose()?;
+        config.resolve_sign_in()?;
         Ok(running.changes(&config.source))
     });
     match checked {

@@ -1,4 +1,4 @@
-//! What of the limits of a project is used at this moment.
+//! Use of the limits of a project at this moment.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +64,17 @@ fn limit<'a>(answer: &'a Value, name: &str) -> &'a Value {
     limits.find(|limit| limit["name"] == name).expect("a limit")
 }
 
+/// Sets rate limits of the model `m` and a spend limit of 1,000 dollars in the default project.
+async fn set_limits(server: &Server) {
+    let path = format!("/organization/projects/{}", server.default_project_id());
+    let limits = json!({"max_tokens_per_1_minute": 1_000, "max_requests_per_1_minute": 10});
+    let spend = json!({"threshold_amount": 100_000, "currency": "USD", "interval": "month"});
+    for (rest, body) in [("rate_limits/rl-m", limits), ("spend_limit", spend)] {
+        let path = format!("{path}/{rest}");
+        server.admin().post(&path, body).await.ok();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn use_of_limits_is_told_while_requests_are_under_way_and_after_them() {
     let gate = Arc::new(Semaphore::new(0));
@@ -75,13 +86,7 @@ async fn use_of_limits_is_told_while_requests_are_under_way_and_after_them() {
     assert_eq!(before["rate_limits"], json!([]));
     assert_eq!(before["rate_limits_counted_by"], "node");
     assert_eq!(before["spend"]["limit"], json!(null));
-    let limits = json!({"max_tokens_per_1_minute": 1_000, "max_requests_per_1_minute": 10});
-    admin
-        .post(&format!("{path}/rate_limits/rl-m"), limits)
-        .await
-        .ok();
-    let spend = json!({"threshold_amount": 100_000, "currency": "USD", "interval": "month"});
-    admin.post(&format!("{path}/spend_limit"), spend).await.ok();
+    set_limits(&server).await;
     let unused = admin.get(&now).await.ok();
     let tokens = limit(&unused, "max_tokens_per_1_minute");
     assert_eq!(
@@ -131,7 +136,14 @@ async fn use_of_limits_is_told_while_requests_are_under_way_and_after_them() {
     assert_eq!(after["spend"]["reserved"]["value"], 0.0);
     let month = [&after["spend"]["start_time"], &after["spend"]["end_time"]];
     assert_eq!(month, [&json!(1_767_225_600), &json!(1_769_904_000)]);
-    // Another project has its own use.
+}
+
+#[tokio::test]
+async fn another_project_has_its_own_use() {
+    let gate = Arc::new(Semaphore::new(1));
+    let server = start(&gate).await;
+    let admin = server.admin();
+    let own = format!("/organization/projects/{}", server.default_project_id());
     let other = admin
         .post("/organization/projects", json!({"name": "Other"}))
         .await
@@ -140,6 +152,13 @@ async fn use_of_limits_is_told_while_requests_are_under_way_and_after_them() {
         "/organization/projects/{}/limits_now",
         other["id"].as_str().expect("an id")
     );
+    let accounts = format!("{own}/service_accounts");
+    let account = admin.post(&accounts, json!({"name": "a"})).await.ok();
+    let client = server.with_key(account["api_key"]["value"].as_str().expect("a key"));
+    let body = json!({"model": "m", "messages": [], "max_tokens": 40});
+    client.post("/chat/completions", body).await.ok();
+    let now = admin.get(&format!("{own}/limits_now")).await.ok();
+    assert_eq!(limit(&now, "max_requests_per_1_minute")["used"], 1);
     assert_eq!(admin.get(&other).await.ok()["rate_limits"], json!([]));
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod browser;
 mod links;
 mod pages;
 mod passwords;
+pub(crate) mod providers;
 mod throttles;
 
 use testkit::{Server, ServerOptions};

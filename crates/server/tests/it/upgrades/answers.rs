@@ -16,7 +16,14 @@ const TRANSIENT: &[&str] = &[
     "status",
 ];
 /// Operations of reports, which need a span of time.
-const REPORTS: &[&str] = &["/organization/costs", "/organization/usage/"];
+const REPORTS: &[&str] = &[
+    "/organization/costs",
+    "/organization/usage/",
+    "/organization/me/costs",
+    "/organization/me/usage/",
+];
+/// End of the path of an operation that tells of this moment.
+const MOMENTARY: &str = "/limits_now";
 
 /// Reads every `GET` of the OpenAPI document and returns the answers by path. `ids` has the values of the parameters of
 /// paths; `span` is the query of reports.
@@ -33,7 +40,7 @@ pub(super) async fn record(
     let paths = document["paths"].as_object().expect("paths");
     let mut answers = BTreeMap::new();
     for (template, methods) in paths {
-        if methods.get("get").is_none() {
+        if methods.get("get").is_none() || template.ends_with(MOMENTARY) {
             continue;
         }
         let path = path(template, ids, span);
@@ -65,7 +72,11 @@ fn path(template: &str, ids: &BTreeMap<&str, String>, span: &str) -> String {
         path.push_str("?limit=100");
     }
     if REPORTS.iter().any(|report| path.starts_with(report)) {
-        path.push_str(span);
+        let days = span
+            .split_once("&bucket_width")
+            .map_or(span, |(days, _)| days);
+        let is_by_day = path.ends_with("/refusals");
+        path.push_str(if is_by_day { days } else { span });
     }
     path
 }

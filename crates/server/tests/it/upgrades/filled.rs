@@ -59,6 +59,10 @@ pub(super) async fn filled() -> (Installation, Fixture) {
     })
     .await;
     let url = installation.database_url();
+    poll::until("the refusals", async || {
+        testkit::row_counts(&url)["refusals"] > 0
+    })
+    .await;
     poll::until("the bodies", async || {
         testkit::row_counts(&url)["bodies"] > 0
     })
@@ -129,6 +133,8 @@ impl World {
         let path = self.project_path("api_keys");
         let key = self.make("api_key_id", &path, body).await;
         let reporter_key = key["value"].as_str().expect("a key").to_owned();
+        let own = json!({"name": "Own", "project_id": self.ids["project_id"]});
+        self.admin.post("/organization/me/api_keys", &own).await;
         let path = self.project_path("service_accounts");
         let account = self
             .make("service_account_id", &path, json!({"name": "Crawler"}))

@@ -1,0 +1,32 @@
+//! Identity providers, as the configuration has them.
+
+use askama::Template;
+use http::Method;
+
+use crate::IdentityProviderFacts;
+use crate::client::Refusal;
+use crate::context::{Context, Outcome};
+
+/// The operation whose permission shows identity providers.
+const PROVIDERS_LIKE: &str = "/organization/admin_api_keys";
+
+#[derive(Template)]
+#[template(path = "identity_providers.html")]
+struct ProvidersPage<'a> {
+    providers: &'a [IdentityProviderFacts],
+    callback: String,
+}
+
+/// Answers the page of identity providers.
+pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
+    if let Some(missing) = context.missing(&Method::GET, PROVIDERS_LIKE) {
+        return Err(Refusal::from(base::Error::missing_scope(missing)));
+    }
+    let options = &context.console.options;
+    let page = ProvidersPage {
+        providers: &options.identity_providers,
+        callback: options.public_url.trim_end_matches('/').to_owned(),
+    };
+    let page = context.page("Identity providers", &[], &page);
+    Ok(page.into_response())
+}

@@ -1,0 +1,11 @@
+//! Pages of the console, as a browser gets them from a server with a database of its own.
+
+mod forms;
+mod hostile_names;
+mod lists;
+mod own_things;
+mod registry;
+mod rights;
+mod roles;
+mod security;
+mod visitor;
