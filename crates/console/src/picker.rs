@@ -49,7 +49,7 @@ struct PickerSource {
 
 impl PickerKind {
     /// All kinds.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Users,
         Self::Groups,
         Self::Roles,
