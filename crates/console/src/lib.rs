@@ -74,6 +74,8 @@ pub struct IdentityProviderFacts {
     pub name: String,
     /// Issuer of its tokens.
     pub issuer: String,
+    /// Id of the organization whose users sign in; `None` for the only one.
+    pub organization: Option<String>,
     /// Further settings: what is set, and to what.
     pub settings: Vec<(String, String)>,
 }

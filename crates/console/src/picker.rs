@@ -276,7 +276,11 @@ fn matches(item: &Json, words: &str) -> bool {
 async fn my_projects(context: &Context<'_>, words: &str) -> Result<PickerOptions, Refusal> {
     let me = context.get("/organization/me", &[]).await?;
     let own = me["projects"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut found: Vec<Json> = own.iter().filter(|item| matches(item, words)).cloned().collect();
+    let mut found: Vec<Json> = own
+        .iter()
+        .filter(|item| matches(item, words))
+        .cloned()
+        .collect();
     let list = PickerKind::Projects.source().list;
     if context.missing(&http::Method::GET, list).is_none() {
         let all = find(context, list, words, MAX_OPTIONS_COUNT + 1).await?;

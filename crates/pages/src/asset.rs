@@ -188,9 +188,18 @@ mod tests {
 
     /// SHA-256 of the files of uPlot 1.6.32, as npm has them: https://registry.npmjs.org/uplot/-/uplot-1.6.32.tgz.
     const VENDORED: [(&str, &str); 3] = [
-        ("LICENSE", "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd"),
-        ("uPlot.iife.min.js", "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"),
-        ("uPlot.min.css", "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04"),
+        (
+            "LICENSE",
+            "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+        ),
+        (
+            "uPlot.iife.min.js",
+            "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+        ),
+        (
+            "uPlot.min.css",
+            "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+        ),
     ];
 
     #[test]
@@ -198,7 +207,12 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/vendor/uplot");
         let mut names: Vec<_> = std::fs::read_dir(&folder)
             .expect("a folder")
-            .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
+            .map(|file| {
+                file.expect("a file")
+                    .file_name()
+                    .into_string()
+                    .expect("a name")
+            })
             .collect();
         names.sort();
         assert_eq!(names, VENDORED.map(|(name, _)| name));

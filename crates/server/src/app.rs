@@ -32,7 +32,7 @@ use usage::{
 
 use crate::authentication::AuthenticationGuard;
 use crate::config::Bounds;
-use crate::console::{ConsoleService, RunningGateway};
+use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
@@ -168,6 +168,7 @@ impl App {
             services.clock.clone(),
             options.smtp,
         );
+        let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
@@ -182,9 +183,10 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: options
-                .has_console
-                .then(|| Arc::new(RunningGateway::new(gateway.clone(), options.prices))),
+            console: options.has_console.then(|| {
+                let prices = options.prices;
+                Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
+            }),
             services,
             gateway,
             gateway_task,
@@ -244,8 +246,7 @@ impl App {
             public_origin: self.public_origin.clone(),
             cors: self.cors.clone(),
             console: self.console.as_ref().map(|gateway| {
-                let gateway: Arc<dyn console::GatewayFacts> = Arc::clone(gateway) as _;
-                ConsoleService::new(&self.services, &self.identity, gateway)
+                ConsoleService::new(&self.services, &self.identity, Arc::clone(gateway))
             }),
         })
     }

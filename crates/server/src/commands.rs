@@ -150,7 +150,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
     // Files that this process creates (databases, exports, the secret) are readable by its user only.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     // Dropped last, so that the last log lines are written.
-    let _log = log::start()?;
+    let _log = log::start(match command {
+        Command::Demo(_) => demo::LOG_FILTER,
+        _ => log::DEFAULT_FILTER,
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -7,10 +7,14 @@ use admin::sessions::SignedIn;
 use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
-use console::{CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, UpstreamFacts, Visitor};
+use base::ids::Id;
+use console::{
+    CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, UpstreamFacts,
+    Visitor,
+};
 use gateway::Gateway;
 use http::Request;
-use identity::{Identity, RECENT_SECONDS};
+use identity::{Identity, RECENT_SECONDS, SignInOptions};
 use pages::{Crumb, ErrorPage, Link, Preferences, redirect};
 use serde_json::Value as Json;
 use usage::PriceBook;
@@ -34,11 +38,12 @@ impl ConsoleService {
     pub(crate) fn new(
         services: &Arc<Services>,
         identity: &Identity,
-        gateway: Arc<dyn GatewayFacts>,
+        gateway: Arc<RunningGateway>,
     ) -> Self {
         let options = ConsoleOptions {
             public_url: services.public_url.clone(),
             recent_sign_in_seconds: RECENT_SECONDS,
+            identity_providers: gateway.identity_providers.clone(),
         };
         Self {
             identity: identity.clone(),
@@ -80,13 +85,53 @@ impl ConsoleService {
 pub(crate) struct RunningGateway {
     gateway: Gateway,
     prices: PriceBook,
+    identity_providers: Vec<IdentityProviderFacts>,
 }
 
 impl RunningGateway {
     /// Creates the view of a gateway.
-    pub(crate) fn new(gateway: Gateway, prices: PriceBook) -> Self {
-        Self { gateway, prices }
+    pub(crate) fn new(
+        gateway: Gateway,
+        prices: PriceBook,
+        identity_providers: Vec<IdentityProviderFacts>,
+    ) -> Self {
+        Self {
+            gateway,
+            prices,
+            identity_providers,
+        }
     }
+}
+
+/// Returns the identity providers as the console shows them.
+pub(crate) fn provider_facts(options: &SignInOptions) -> Vec<IdentityProviderFacts> {
+    let facts = options.providers.iter().map(|provider| {
+        let created = provider
+            .create_as
+            .map_or("not created", |role| role.as_str());
+        let groups = match provider.groups.as_slice() {
+            [] => "none".to_owned(),
+            groups => groups.join(", "),
+        };
+        let settings = [
+            ("Client id", provider.settings.client_id.clone()),
+            ("New users", created.to_owned()),
+            ("Groups of the provider", groups),
+        ];
+        IdentityProviderFacts {
+            id: provider.settings.id.clone(),
+            name: provider.name.clone(),
+            issuer: provider.settings.issuer.clone(),
+            organization: provider
+                .organization
+                .as_ref()
+                .map(|id| id.as_str().to_owned()),
+            settings: settings
+                .map(|(name, value)| (name.to_owned(), value))
+                .to_vec(),
+        }
+    });
+    facts.collect()
 }
 
 impl GatewayFacts for RunningGateway {

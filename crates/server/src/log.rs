@@ -27,12 +27,16 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging to stderr and logs panics. `RUST_LOG` sets the filter, `ORGPLANE_LOG_FORMAT` the format.
+/// Filter of the log, unless `RUST_LOG` sets one.
+pub(crate) const DEFAULT_FILTER: &str = "info";
+
+/// Starts logging to stderr and logs panics. `RUST_LOG` sets the filter, in place of `filter`, `ORGPLANE_LOG_FORMAT` the
+/// format.
 ///
 /// # Errors
 /// The format is unknown, or the writer thread cannot be started.
-pub(crate) fn start() -> anyhow::Result<Log> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+pub(crate) fn start(filter: &str) -> anyhow::Result<Log> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     // Always suppressed: these targets log values of statements, such as names, addresses and key hashes.
     let drivers = store::VERBOSE_TARGETS.iter();
     let quiet = drivers.map(|target| format!("{target}=info").parse());

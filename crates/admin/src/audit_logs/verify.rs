@@ -192,12 +192,14 @@ fn has_matching_index(row: &Row<'_>) -> store::Result<bool> {
     }
     // Events of sessions are filed under their user.
     let resource: Option<String> = row.get("resource_id")?;
-    Ok(match (&resource, payload.get("id").and_then(Json::as_str)) {
-        (Some(resource), id) if id != Some(resource) => {
-            contains_text(&payload, resource) || contains_text(&actor, resource)
-        }
-        (resource, id) => resource.as_deref() == id,
-    })
+    Ok(
+        match (&resource, payload.get("id").and_then(Json::as_str)) {
+            (Some(resource), id) if id != Some(resource) => {
+                contains_text(&payload, resource) || contains_text(&actor, resource)
+            }
+            (resource, id) => resource.as_deref() == id,
+        },
+    )
 }
 
 /// Returns true if a string in the value equals `text`.

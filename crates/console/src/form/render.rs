@@ -259,7 +259,8 @@ impl Renderer<'_> {
         // A row is required only once it is filled in, which the operation checks.
         if field.is_required && !is_checkbox && !name.contains('[') && self.is_single(field) {
             made.required()
-        } else if !field.is_required && !is_checkbox && !self.is_update && !has_choice(field, name) {
+        } else if !field.is_required && !is_checkbox && !self.is_update && !has_choice(field, name)
+        {
             made.optional()
         } else {
             made
@@ -329,7 +330,11 @@ impl Renderer<'_> {
                     .chosen(word == value)
             })
             .collect();
-        if !is_in_row && is_described && words.len() <= 4 && (field.is_required || !value.is_empty()) {
+        if !is_in_row
+            && is_described
+            && words.len() <= 4
+            && (field.is_required || !value.is_empty())
+        {
             return Control::Radio(choices);
         }
         if value.is_empty() {

@@ -88,7 +88,9 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
         file: file.to_string(),
         upstreams: can_see.then(|| upstreams.clone()),
     };
-    Ok(context.page("Models and prices", &[], &page).into_response())
+    Ok(context
+        .page("Models and prices", &[], &page)
+        .into_response())
 }
 
 /// Returns the upstreams of each listed model.
@@ -133,7 +135,9 @@ fn other_prices(prices: &Json) -> Vec<String> {
         match price.as_object() {
             None => format!("{label} {}", dollars(&text_of(price))),
             Some(variants) => {
-                let amounts = variants.values().filter_map(|price| NanoDollars::parse(price.as_str()?));
+                let amounts = variants
+                    .values()
+                    .filter_map(|price| NanoDollars::parse(price.as_str()?));
                 let (least, most) = (amounts.clone().min(), amounts.max());
                 match (least, most) {
                     (Some(least), Some(most)) if least < most => {

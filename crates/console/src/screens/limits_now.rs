@@ -73,7 +73,10 @@ pub(crate) async fn section(context: &Context<'_>) -> String {
     let limits = models.flat_map(|model| used_limits(context, model));
     let section = LimitsSection {
         path: context.target(),
-        as_of: Moment::new(UnixTime(now["as_of"].as_i64().unwrap_or_default()), &context.preferences.zone),
+        as_of: Moment::new(
+            UnixTime(now["as_of"].as_i64().unwrap_or_default()),
+            &context.preferences.zone,
+        ),
         limits: limits.collect(),
     };
     section.to_string()
@@ -139,7 +142,10 @@ pub(crate) async fn spend_section(context: &Context<'_>) -> String {
             .map(|limit| number::money(NanoDollars(limit.0.saturating_sub(used).max(0))))
             .unwrap_or_default(),
         limit: limit.map(number::money).unwrap_or_default(),
-        ends: Moment::new(UnixTime(spend["end_time"].as_i64().unwrap_or_default()), &context.preferences.zone),
+        ends: Moment::new(
+            UnixTime(spend["end_time"].as_i64().unwrap_or_default()),
+            &context.preferences.zone,
+        ),
         bar: limit.map(|limit| Bar::new(used, limit.0, "Spent of the limit".to_owned())),
     };
     section.to_string()

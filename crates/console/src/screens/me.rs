@@ -2,11 +2,11 @@
 
 use askama::Template;
 use http::Method;
-use serde_json::Value as Json;
 use pages::{
     Choice, Control, Crumb, Field, Link, Moment, Preferences, Theme, Zone, is_local_target,
     redirect,
 };
+use serde_json::Value as Json;
 
 use crate::cell::text_of;
 use crate::context::{Context, Outcome};
@@ -47,7 +47,9 @@ pub(crate) async fn account(context: &Context<'_>) -> Outcome {
     let page = AccountPage {
         projects: items("projects").map(project).collect(),
         has_more_projects: me["has_more_projects"] == true,
-        groups: items("groups").map(|group| text_of(&group["name"])).collect(),
+        groups: items("groups")
+            .map(|group| text_of(&group["name"]))
+            .collect(),
         name: visitor.display_name(),
         email: &visitor.email,
         role: &visitor.role,

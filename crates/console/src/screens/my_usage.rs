@@ -72,7 +72,9 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
     let start = context.now().plus(-(days - 1) * SECONDS_PER_DAY).0;
     let start = (start - start.rem_euclid(SECONDS_PER_DAY)).to_string();
     let costs = costs(context, &start).await?;
-    let total = costs.values().fold(0_i64, |sum, cost| sum.saturating_add(cost.0));
+    let total = costs
+        .values()
+        .fold(0_i64, |sum, cost| sum.saturating_add(cost.0));
     let names = Names::read(context).await?;
     let shown = |((project, key), cost): (&(String, String), &NanoDollars)| OwnCost {
         project: names.project(project),
@@ -83,8 +85,7 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
         1 => "Today (UTC)".to_owned(),
         days => format!("The last {days} days"),
     };
-    let choice =
-        |(word, own): &(&str, i64)| Choice::new(*word, label(*own)).chosen(*own == days);
+    let choice = |(word, own): &(&str, i64)| Choice::new(*word, label(*own)).chosen(*own == days);
     let page = MyUsagePage {
         path: &context.path,
         period: Field::new(
@@ -123,7 +124,10 @@ async fn costs(
     let page = context.get("/organization/me/costs", &query).await?;
     let mut costs: BTreeMap<(String, String), NanoDollars> = BTreeMap::new();
     for result in results(&page) {
-        let key = (text_of(&result["project_id"]), text_of(&result["api_key_id"]));
+        let key = (
+            text_of(&result["project_id"]),
+            text_of(&result["api_key_id"]),
+        );
         let cost = costs.entry(key).or_default();
         cost.0 = cost.0.saturating_add(amount(&result["amount"]["value"]).0);
     }

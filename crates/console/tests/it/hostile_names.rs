@@ -13,7 +13,9 @@ const MARKUP: &str = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>&
 const OVERRIDE: &str = "\u{202e}";
 
 /// Elements whose text is isolated from the text around it, or has none around it.
-const ISOLATED: [&str; 7] = ["bdi", "title", "option", "code", "pre", "textarea", "summary"];
+const ISOLATED: [&str; 7] = [
+    "bdi", "title", "option", "code", "pre", "textarea", "summary",
+];
 
 #[tokio::test]
 async fn hostile_names_are_text_on_every_page() {
@@ -22,31 +24,73 @@ async fn hostile_names_are_text_on_every_page() {
     let long = "w".repeat(255);
     let turned = format!("{OVERRIDE}gnp.exe{OVERRIDE} end");
     for name in [MARKUP, &turned, &long] {
-        let project = admin.post("/organization/projects", json!({"name": name})).await.ok();
+        let project = admin
+            .post("/organization/projects", json!({"name": name}))
+            .await
+            .ok();
         let project = project["id"].as_str().expect("an id").to_owned();
         let path = format!("/organization/projects/{project}/service_accounts");
         admin.post(&path, json!({"name": name})).await.ok();
         let path = format!("/organization/projects/{project}/api_keys");
-        admin.post(&path, json!({"name": name, "user_id": server.owner_id()})).await.ok();
-        let group = admin.post("/organization/groups", json!({"name": name})).await.ok();
+        admin
+            .post(&path, json!({"name": name, "user_id": server.owner_id()}))
+            .await
+            .ok();
+        let group = admin
+            .post("/organization/groups", json!({"name": name}))
+            .await
+            .ok();
         let group = group["id"].as_str().expect("an id").to_owned();
-        let role = json!({"role_name": name, "description": MARKUP, "permissions": ["api.roles.read"]});
+        let role =
+            json!({"role_name": name, "description": MARKUP, "permissions": ["api.roles.read"]});
         let role = admin.post("/organization/roles", role).await.ok();
         let give = json!({"role_id": role["id"]});
-        admin.post(&format!("/organization/groups/{group}/roles"), give.clone()).await.ok();
-        admin.post(&format!("/organization/users/{}/roles", server.reader_id()), give).await.ok();
+        admin
+            .post(&format!("/organization/groups/{group}/roles"), give.clone())
+            .await
+            .ok();
+        admin
+            .post(
+                &format!("/organization/users/{}/roles", server.reader_id()),
+                give,
+            )
+            .await
+            .ok();
         let path = format!("/organization/projects/{project}/groups");
-        admin.post(&path, json!({"group_id": group, "role": "role-api-project-member"})).await.ok();
-        admin.post("/organization/admin_api_keys", json!({"name": name})).await.ok();
+        admin
+            .post(
+                &path,
+                json!({"group_id": group, "role": "role-api-project-member"}),
+            )
+            .await
+            .ok();
+        admin
+            .post("/organization/admin_api_keys", json!({"name": name}))
+            .await
+            .ok();
     }
     let owner = Visitor::owner(&server).await;
-    let (mut seen, mut queue) = (BTreeSet::new(), vec!["/console/projects".to_owned(), "/console/search?q=e".to_owned()]);
+    let (mut seen, mut queue) = (
+        BTreeSet::new(),
+        vec![
+            "/console/projects".to_owned(),
+            "/console/search?q=e".to_owned(),
+        ],
+    );
     let (mut pages, mut found) = (0, 0);
     while let Some(path) = queue.pop() {
         let page = owner.get(&path).await;
-        assert!(page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER, "{path}: {}", page.text());
+        assert!(
+            page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER,
+            "{path}: {}",
+            page.text()
+        );
         pages += 1;
-        assert!(!page.html.contains("<img") && !page.html.contains("<script>"), "{path}: {}", page.html);
+        assert!(
+            !page.html.contains("<img") && !page.html.contains("<script>"),
+            "{path}: {}",
+            page.html
+        );
         assert!(!page.html.contains("onerror=alert(1)>"), "{path}");
         found += page.html.matches("&#60;img src=x").count();
         if path.contains("format=csv") {
@@ -56,7 +100,10 @@ async fn hostile_names_are_text_on_every_page() {
             expect_isolated(&path, &page.html, at);
         }
         for link in page.links() {
-            if link.starts_with("/console") && !link.contains("format=") && seen.insert(link.clone()) {
+            if link.starts_with("/console")
+                && !link.contains("format=")
+                && seen.insert(link.clone())
+            {
                 queue.push(link);
             }
         }
@@ -76,10 +123,16 @@ fn expect_isolated(path: &str, html: &str, at: usize) {
         // Within a tag, as the value of an attribute.
         return;
     }
-    let name: String = before[opened + 1..].chars().take_while(char::is_ascii_alphabetic).collect();
+    let name: String = before[opened + 1..]
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
     assert!(
         ISOLATED.contains(&&*name),
         "{path}: in <{name}>: {}",
-        &html[opened..html.len().min(at + 80)].chars().take(200).collect::<String>()
+        &html[opened..html.len().min(at + 80)]
+            .chars()
+            .take(200)
+            .collect::<String>()
     );
 }

@@ -9,7 +9,11 @@ use crate::visitor::Visitor;
 async fn create_projects(server: &Server, count: usize) {
     for number in 0..count {
         let name = format!("Project {number:03}");
-        server.admin().post("/organization/projects", json!({"name": name})).await.ok();
+        server
+            .admin()
+            .post("/organization/projects", json!({"name": name}))
+            .await
+            .ok();
     }
 }
 
@@ -26,7 +30,11 @@ async fn list_is_read_page_by_page_and_as_one_file() {
     let file = owner.get(&first.link("format=csv")).await.ok();
     assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
     assert!(file.header("content-disposition").contains("projects.csv"));
-    let names = file.html.lines().filter(|line| line.contains("Project ")).count();
+    let names = file
+        .html
+        .lines()
+        .filter(|line| line.contains("Project "))
+        .count();
     assert_eq!(names, 60);
     let found = owner.get("/console/projects?search=ject+042").await.ok();
     found.says("Project 042");
@@ -44,7 +52,10 @@ async fn search(visitor: &Visitor, path: &str) -> Value {
 
 fn labels(found: &Value) -> Vec<&str> {
     let items = found["items"].as_array().expect("items");
-    items.iter().map(|item| item["label"].as_str().expect("a label")).collect()
+    items
+        .iter()
+        .map(|item| item["label"].as_str().expect("a label"))
+        .collect()
 }
 
 #[tokio::test]
@@ -52,7 +63,10 @@ async fn search_finds_screens_projects_people_and_keys() {
     let server = Server::start().await;
     let owner = Visitor::owner(&server).await;
     create_projects(&server, 3).await;
-    let path = format!("/organization/projects/{}/api_keys", server.default_project_id());
+    let path = format!(
+        "/organization/projects/{}/api_keys",
+        server.default_project_id()
+    );
     let key = json!({"name": "Nightly import", "user_id": server.owner_id()});
     server.admin().post(&path, key).await.ok();
     for (words, expected) in [
@@ -87,9 +101,15 @@ async fn picker_searches_on_the_server() {
     let found = search(&owner, "/console/pick?kind=users&q=rita@").await;
     assert_eq!(labels(&found), ["Rita"]);
     let project = server.default_project_id();
-    let roles = search(&owner, &format!("/console/pick?kind=project_roles&project_id={project}&q=")).await;
+    let roles = search(
+        &owner,
+        &format!("/console/pick?kind=project_roles&project_id={project}&q="),
+    )
+    .await;
     assert!(labels(&roles).len() >= 3, "{roles}");
-    let page = owner.get("/console/pick?kind=project_roles&project_id=proj_unknown").await;
+    let page = owner
+        .get("/console/pick?kind=project_roles&project_id=proj_unknown")
+        .await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
     let found = search(&owner, "/console/pick?kind=nonsense").await;
     assert!(labels(&found).is_empty());
@@ -99,9 +119,13 @@ async fn picker_searches_on_the_server() {
 async fn keys_of_all_projects_are_listed_by_what_needs_attention() {
     let server = Server::start().await;
     let owner = Visitor::owner(&server).await;
-    let path = format!("/organization/projects/{}/api_keys", server.default_project_id());
+    let path = format!(
+        "/organization/projects/{}/api_keys",
+        server.default_project_id()
+    );
     for (name, seconds) in [("Short", json!(86_400)), ("Endless", json!(null))] {
-        let key = json!({"name": name, "user_id": server.owner_id(), "expires_in_seconds": seconds});
+        let key =
+            json!({"name": name, "user_id": server.owner_id(), "expires_in_seconds": seconds});
         server.admin().post(&path, key).await.ok();
     }
     let all = owner.get("/console/api_keys").await.ok();
@@ -111,6 +135,9 @@ async fn keys_of_all_projects_are_listed_by_what_needs_attention() {
     assert!(!soon.text().contains("Endless"));
     let key = owner.get(&all.link("/api_keys/key_")).await.ok();
     key.says("Rotate");
-    let member = owner.get(&format!("/console/users/{}", server.owner_id())).await.ok();
+    let member = owner
+        .get(&format!("/console/users/{}", server.owner_id()))
+        .await
+        .ok();
     member.says("Keys of projects").says("Endless");
 }

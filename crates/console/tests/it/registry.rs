@@ -15,7 +15,8 @@ fn offered() -> Vec<Operation> {
     let unreachable = console::unreachable_operations();
     let elsewhere = console::operations_elsewhere();
     let is_listed = |list: &[(&str, &str)], operation: &Operation| {
-        list.iter().any(|(command, _)| *command == operation.command)
+        list.iter()
+            .any(|(command, _)| *command == operation.command)
     };
     let all = admin::operations().into_iter();
     all.filter(|operation| operation.effect != Effect::Open)
@@ -25,13 +26,19 @@ fn offered() -> Vec<Operation> {
 
 /// Returns the addresses at which a page may be, for the filled path of an operation.
 pub fn addresses(method: &Method, path: &str) -> Vec<String> {
-    let page = format!("/console{}", path.strip_prefix("/organization").unwrap_or(path));
+    let page = format!(
+        "/console{}",
+        path.strip_prefix("/organization").unwrap_or(path)
+    );
     let suffixes: &[&str] = match *method {
         Method::GET => &[""],
         Method::POST => &["/new", "/edit", ""],
         _ => &["/delete", "/end"],
     };
-    suffixes.iter().map(|suffix| format!("{page}{suffix}")).collect()
+    suffixes
+        .iter()
+        .map(|suffix| format!("{page}{suffix}"))
+        .collect()
 }
 
 /// Returns the page that runs an operation.
@@ -39,7 +46,9 @@ async fn page_of(owner: &Visitor, ids: &Ids, operation: &Operation) -> Page {
     let path = ids.path(operation);
     for address in addresses(&operation.method, &path) {
         let page = owner.get(&address).await;
-        let is_form = page.html.contains(&format!("method=\"post\" action=\"{address}\""));
+        let is_form = page
+            .html
+            .contains(&format!("method=\"post\" action=\"{address}\""));
         if page.status == StatusCode::OK && (operation.method == Method::GET || is_form) {
             return page;
         }
@@ -86,7 +95,11 @@ fn fields(document: &Value, operation: &Operation) -> Vec<String> {
         return Vec::new();
     }
     let properties = resolved(document, body)["properties"].as_object();
-    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    properties
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 #[tokio::test]
@@ -98,13 +111,18 @@ async fn operations_with_a_page_elsewhere_run_there() {
     for (command, page) in console::operations_elsewhere() {
         let operation = all.iter().find(|operation| operation.command == *command);
         let operation = operation.unwrap_or_else(|| panic!("no operation `{command}`"));
-        let page = operation.path_parameters().fold((*page).to_owned(), |page, name| {
-            page.replace(&format!("{{{name}}}"), ids.id(operation, name))
-        });
+        let page = operation
+            .path_parameters()
+            .fold((*page).to_owned(), |page, name| {
+                page.replace(&format!("{{{name}}}"), ids.id(operation, name))
+            });
         owner.get(&page).await.ok();
     }
     for (command, reason) in console::unreachable_operations() {
-        assert!(all.iter().any(|operation| operation.command == *command), "{command}");
+        assert!(
+            all.iter().any(|operation| operation.command == *command),
+            "{command}"
+        );
         assert!(reason.ends_with('.'), "{reason}");
     }
 }
@@ -135,7 +153,10 @@ async fn every_link_of_the_console_leads_to_a_page() {
 fn kind(address: &str) -> String {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let query = address.split_once('?').map_or("", |(_, query)| query);
-    let names: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
+    let names: Vec<&str> = query
+        .split('&')
+        .filter_map(|pair| pair.split('=').next())
+        .collect();
     let is_id = |segment: &&str| segment.chars().any(|character| character.is_ascii_digit());
     let segments: Vec<&str> = path
         .split('/')

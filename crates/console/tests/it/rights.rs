@@ -13,7 +13,12 @@ use crate::registry::addresses;
 use crate::visitor::Visitor;
 
 /// Returns the status of the API's answer to the visitor.
-async fn api_status(server: &Server, visitor: &Visitor, operation: &Operation, path: &str) -> StatusCode {
+async fn api_status(
+    server: &Server,
+    visitor: &Visitor,
+    operation: &Operation,
+    path: &str,
+) -> StatusCode {
     let services: &Arc<_> = server.services();
     let signed_in = admin::sessions::authenticate(services, visitor.token()).await;
     let caller = signed_in.expect("a session").caller;
@@ -23,7 +28,10 @@ async fn api_status(server: &Server, visitor: &Visitor, operation: &Operation, p
         .header("content-type", "application/json")
         .body(Body::empty())
         .expect("a request");
-    operation.answer_as(services, caller, request).await.status()
+    operation
+        .answer_as(services, caller, request)
+        .await
+        .status()
 }
 
 #[tokio::test]
@@ -50,7 +58,9 @@ async fn what_the_api_refuses_the_console_refuses_and_names_the_permission() {
         let mut pages = Vec::new();
         for address in addresses(&operation.method, &path) {
             let page = owner.get(&address).await;
-            let is_form = page.html.contains(&format!("method=\"post\" action=\"{address}\""));
+            let is_form = page
+                .html
+                .contains(&format!("method=\"post\" action=\"{address}\""));
             if page.status == StatusCode::OK && (operation.method == Method::GET || is_form) {
                 pages.push(address);
             }
@@ -82,22 +92,35 @@ async fn what_the_api_refuses_the_console_refuses_and_names_the_permission() {
 }
 
 /// True if the visitor has the permission of an operation, in the organization or in the project that its path names.
-async fn may_write(server: &Server, visitor: &Visitor, operation: &Operation, project: &str) -> bool {
+async fn may_write(
+    server: &Server,
+    visitor: &Visitor,
+    operation: &Operation,
+    project: &str,
+) -> bool {
     let services = server.services();
     let signed_in = admin::sessions::authenticate(services, visitor.token()).await;
     let caller = signed_in.expect("a session").caller;
     let me = admin::operations();
-    let me = me.iter().find(|operation| operation.command == "me retrieve");
-    let request = Request::builder().uri("/v1/organization/me").body(Body::empty());
+    let me = me
+        .iter()
+        .find(|operation| operation.command == "me retrieve");
+    let request = Request::builder()
+        .uri("/v1/organization/me")
+        .body(Body::empty());
     let answer = me
         .expect("an operation")
         .answer_as(services, caller, request.expect("a request"))
         .await;
-    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX)
+        .await
+        .expect("a body");
     let me: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
     let needs = json!(operation.needs.map(|permission| permission.as_str()));
     let has = |permissions: &serde_json::Value| {
-        permissions.as_array().is_some_and(|names| names.contains(&needs))
+        permissions
+            .as_array()
+            .is_some_and(|names| names.contains(&needs))
     };
     let mut projects = me["projects"].as_array().expect("projects").iter();
     has(&me["permissions"])
@@ -128,7 +151,9 @@ async fn things_of_another_organization_do_not_exist() {
     let owner = Visitor::owner(&server).await;
     let foreign = server.stranger_project_id();
     for page in ["", "/api_keys", "/users", "/rate_limits"] {
-        let page = owner.get(&format!("/console/projects/{foreign}{page}")).await;
+        let page = owner
+            .get(&format!("/console/projects/{foreign}{page}"))
+            .await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{}", page.path);
     }
 }

@@ -10,23 +10,48 @@ use crate::visitor::Visitor;
 async fn role_page_tells_permissions_holders_and_differences() {
     let server = Server::start().await;
     let owner = Visitor::owner(&server).await;
-    let role = |name: &str, permissions: &[&str]| json!({"role_name": name, "permissions": permissions});
+    let role =
+        |name: &str, permissions: &[&str]| json!({"role_name": name, "permissions": permissions});
     let roles = "/organization/roles";
-    let first = role("Auditor", &["api.organization.audit_logs.read", "api.roles.read"]);
+    let first = role(
+        "Auditor",
+        &["api.organization.audit_logs.read", "api.roles.read"],
+    );
     let auditor = server.admin().post(roles, first).await.ok();
     let second = role("Keeper", &["api.roles.read", "api.groups.read"]);
     server.admin().post(roles, second).await.ok();
-    let group = server.admin().post("/organization/groups", json!({"name": "Crew"})).await.ok();
+    let group = server
+        .admin()
+        .post("/organization/groups", json!({"name": "Crew"}))
+        .await
+        .ok();
     let give = json!({"role_id": auditor["id"]});
     let group = group["id"].as_str().expect("an id");
-    server.admin().post(&format!("/organization/groups/{group}/roles"), give.clone()).await.ok();
-    server.admin().post(&format!("/organization/groups/{group}/users"), json!({"user_id": server.reader_id()})).await.ok();
+    server
+        .admin()
+        .post(&format!("/organization/groups/{group}/roles"), give.clone())
+        .await
+        .ok();
+    server
+        .admin()
+        .post(
+            &format!("/organization/groups/{group}/users"),
+            json!({"user_id": server.reader_id()}),
+        )
+        .await
+        .ok();
     let member = server.join("mia@acme.example", "reader").await;
-    server.admin().post(&format!("/organization/users/{member}/roles"), give).await.ok();
+    server
+        .admin()
+        .post(&format!("/organization/users/{member}/roles"), give)
+        .await
+        .ok();
 
     let here = format!("/console/roles/{}", auditor["id"].as_str().expect("an id"));
     let page = owner.get(&here).await.ok();
-    page.says("Who has it").says("Crew Group").says("mia@acme.example Person");
+    page.says("Who has it")
+        .says("Crew Group")
+        .says("mia@acme.example Person");
     assert!(!page.text().contains("Rita"), "through the group alone");
     let other = page.html.split_once(">Keeper<").expect("an option").0;
     let other = other.rsplit_once("value=\"").expect("a value").1;
@@ -34,7 +59,10 @@ async fn role_page_tells_permissions_holders_and_differences() {
     let page = owner.get(&format!("{here}?compare={other}")).await.ok();
     page.says("only this role").says("only Keeper").says("both");
 
-    let page = owner.get(&format!("/console/users/{}", server.reader_id())).await.ok();
+    let page = owner
+        .get(&format!("/console/users/{}", server.reader_id()))
+        .await
+        .ok();
     page.says("role Auditor, by the group Crew");
 }
 
@@ -53,7 +81,12 @@ async fn role_is_made_from_the_list_of_permissions() {
     let edit = format!("{}/edit", page.path);
     let form = owner.get(&edit).await.ok();
     assert_eq!(form.html.matches(" checked>").count(), 2, "{}", form.html);
-    let saved = owner.post(&edit, &[("role_name", "Auditor"), ("permissions", "api.roles.read")]).await;
+    let saved = owner
+        .post(
+            &edit,
+            &[("role_name", "Auditor"), ("permissions", "api.roles.read")],
+        )
+        .await;
     let page = owner.follow(saved).await.ok();
     assert!(!page.text().contains("Read the audit log."));
 }
@@ -67,10 +100,17 @@ async fn link_of_an_invitation_is_handed_over_by_hand() {
     let page = owner.follow(sent).await.ok();
     let mailed = server.token("new@acme.example").await;
     let link = page.link("/link");
-    owner.get(&link).await.ok().says("The link in the mail does not work any more");
+    owner
+        .get(&link)
+        .await
+        .ok()
+        .says("The link in the mail does not work any more");
     let page = owner.post(&link, &[]).await.ok();
     page.says("Copy the link now");
-    let (_, token) = page.html.split_once("/invites/accept?token=").expect("a link");
+    let (_, token) = page
+        .html
+        .split_once("/invites/accept?token=")
+        .expect("a link");
     let token = token.split('<').next().expect("a token").to_owned();
     assert!(server.waiting().await.is_empty(), "the mail is not sent");
     let accept = async |token: &str| {

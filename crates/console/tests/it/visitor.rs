@@ -69,12 +69,20 @@ impl Visitor {
         let visitor = self.clone();
         async move {
             let cookie = format!("{}; {notice}", visitor.cookie());
-            visitor.request(Method::GET, &target, &[("cookie", &cookie)], "").await
+            visitor
+                .request(Method::GET, &target, &[("cookie", &cookie)], "")
+                .await
         }
     }
 
     /// Sends any request with the cookie of the session.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Page {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Page {
         let cookie = self.cookie();
         let mut all = vec![("cookie", cookie.as_str())];
         all.extend(headers);
@@ -86,7 +94,13 @@ impl Visitor {
     }
 
     /// Sends any request.
-    pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Page {
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Page {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -115,13 +129,22 @@ impl Page {
     /// Asserts a successful answer.
     #[track_caller]
     pub fn ok(self) -> Self {
-        assert_eq!(self.status, StatusCode::OK, "{}: {}", self.path, self.text());
+        assert_eq!(
+            self.status,
+            StatusCode::OK,
+            "{}: {}",
+            self.path,
+            self.text()
+        );
         self
     }
 
     /// Returns the text of the main part without markup, on one line.
     pub fn text(&self) -> String {
-        let main = self.html.split_once("<main").map_or(&*self.html, |(_, rest)| rest);
+        let main = self
+            .html
+            .split_once("<main")
+            .map_or(&*self.html, |(_, rest)| rest);
         let main = main.split_once("</main>").map_or(main, |(main, _)| main);
         let mut text = String::new();
         let mut is_tag = true;
@@ -143,7 +166,11 @@ impl Page {
     #[track_caller]
     pub fn says(&self, words: &str) -> &Self {
         let text = self.text();
-        assert!(text.contains(words), "{}: {words:?} is not in {text}", self.path);
+        assert!(
+            text.contains(words),
+            "{}: {words:?} is not in {text}",
+            self.path
+        );
         self
     }
 

@@ -1,27 +1,33 @@
-//! `orgplane demo`: runs on a temporary database with a fake model server and a day of generated traffic, created
+//! `orgplane demo`: runs on a temporary database with a fake model server, and a year of an organization's life that went
 //! through the public API.
 
+mod call;
+mod dice;
+mod history;
 mod model_server;
+mod plan;
+mod timeline;
 mod traffic;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use admin::organization::{self, Bootstrap};
+use admin::credentials::links::{LinkOrigin, NewLink, link_url};
+use admin::organization::{self, Bootstrap, NewOrganization};
 use admin::sessions::SessionLifetimes;
-use anyhow::{Context, bail};
-use axum::body::{Body, to_bytes};
+use anyhow::Context;
 use base::ids::IdGenerator;
 use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy};
 use gateway::{Durability, UnpricedModels, UpstreamConfig};
-use http::{Method, Request, header};
+use http::Method;
 use identity::SignInOptions;
-use serde_json::{Value, json};
+use serde_json::json;
 use store::Store;
-use tower::ServiceExt;
 use usage::{ModelFacts, PriceBook, RetentionPeriods};
+use zeroize::Zeroizing;
 
 use crate::commands::output::announce;
 use crate::commands::serve::run_until;
@@ -32,9 +38,16 @@ use crate::reload::{Reload, ReloadSignals};
 use crate::serve::Server;
 use crate::shutdown::{DEFAULT_STOP_TIMEOUT, Shutdown};
 use crate::{App, AppOptions, Cors, HttpService};
+use history::{History, founding};
+use plan::FOUNDER;
 
+/// Filter of the log: the year that goes by has mails which are never sent.
+pub(crate) const LOG_FILTER: &str = "warn,admin::mail=off";
 /// Models of the fake model server.
-const MODELS: [&str; 3] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini"];
+const MODELS: [&str; 3] = ["gpt-5.4-mini", "gpt-5.6-terra", EMBEDDING];
+const EMBEDDING: &str = "text-embedding-3-small";
+/// Time within which the application that made the history writes everything.
+const HISTORY_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Arguments of `orgplane demo`.
 #[derive(clap::Args)]
@@ -62,149 +75,175 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     };
     let directory = tempfile::tempdir().context("failed to create the temporary directory")?;
     let model_server = model_server::start().await?;
-    let (app, key) = found(directory.path(), server.address(), model_server).await?;
-    let key = key.reveal();
-    let project_key = populate(&app.http_service(), &key, &app.services().clock).await?;
+    let deployment = Deployment {
+        url: format!("sqlite://{}", directory.path().join("demo.db").display()),
+        public_url: default_public_url("http", server.address()),
+        model_server,
+        pepper: Pepper::generate(&Entropy::operating_system()),
+    };
+    let keys = deployment.populate().await?;
+    let app = deployment.start(Clock::system()).await?;
+    keys.call_models(&app.http_service()).await?;
     app.services().recorder.flush().await;
     let stop = Shutdown::at_signals(DEFAULT_STOP_TIMEOUT)?;
     let _following = signals.follow(Reload::default(), stop.clone(), || {
         tracing::info!("SIGHUP ignored: a demo has no files to reload");
     });
-    let url = default_public_url("http", server.address());
-    announce(&welcome(&url, &key, &project_key));
+    let link = sign_in_link(&app).await?;
+    announce(&welcome(&deployment.public_url, &link, &keys));
     Ok(run_until(server, app, stop).await)
 }
 
-async fn found(
-    directory: &std::path::Path,
-    address: SocketAddr,
+/// A temporary installation.
+struct Deployment {
+    /// URL of the database.
+    url: String,
+    public_url: String,
     model_server: SocketAddr,
-) -> anyhow::Result<(App, Secret)> {
-    let url = format!("sqlite://{}", directory.join("demo.db").display());
-    let store = Store::open(&url).await?;
-    let (clock, entropy) = (Clock::system(), Entropy::operating_system());
-    let ids = Arc::new(IdGenerator::new(clock.clone(), entropy.clone()));
-    let pepper = Pepper::generate(&entropy);
-    let bootstrap = Bootstrap {
-        store: &store,
-        pepper: &pepper,
-        ids: &ids,
-        clock: &clock,
-        name: "Acme",
-        owner_email: "ada@acme.example",
-        key: Secret::generate(KeyKind::Admin, &entropy),
-    };
-    let founded = organization::create(bootstrap).await?;
-    let upstream = UpstreamConfig {
-        models: MODELS.map(str::to_owned).to_vec(),
-        aliases: std::iter::once(("gpt-5-2025-08-07".to_owned(), "gpt-5".to_owned())).collect(),
-        ..UpstreamConfig::new("demo", format!("http://{model_server}/v1"))
-    };
-    let app = App::start(AppOptions {
-        store,
-        pepper,
-        clock,
-        entropy,
-        ids,
-        upstreams: vec![upstream],
-        prices: PriceBook::built_in(),
-        unpriced: UnpricedModels::default(),
-        facts: ModelFacts::with(Vec::new()),
-        durability: Durability::Batched,
-        public_url: default_public_url("http", address),
-        session_lifetimes: SessionLifetimes::default(),
-        sign_in: SignInOptions::default(),
-        smtp: None,
-        keep_bodies_days: 0,
-        keep_usage: RetentionPeriods::default(),
-        tracing: None,
-        bounds: Bounds::default(),
-        has_metrics_apart: false,
-        cors: Cors::default(),
-        has_console: true,
-    })
-    .await?;
-    Ok((app, founded.key))
+    pepper: Pepper,
 }
 
-/// Creates projects, service accounts and a day of usage; returns the key of one service account.
-async fn populate(service: &HttpService, admin_key: &str, clock: &Clock) -> anyhow::Result<String> {
-    let mut keys = Vec::new();
-    let mut applications = Vec::new();
-    for (project, accounts) in [
-        ("Search", &["ranker", "summarizer"][..]),
-        ("Support desk", &["assistant"]),
-    ] {
-        let created = call(
-            service,
-            admin_key,
-            "/organization/projects",
-            json!({"name": project}),
-        )
-        .await?;
-        let project_id = text(&created, "/id")?;
-        for account in accounts {
-            let path = format!("/organization/projects/{project_id}/service_accounts");
-            let created = call(service, admin_key, &path, json!({"name": account})).await?;
-            applications.push(traffic::Application {
-                project_id: project_id.clone(),
-                api_key_id: text(&created, "/api_key/id")?,
-            });
-            keys.push(text(&created, "/api_key/value")?);
+/// Keys that the demo shows or calls models with.
+struct Keys {
+    admin: String,
+    search: String,
+    /// Key of a project that has spent its limit.
+    sandbox: String,
+    /// Key of a project that may use some models only.
+    marketing: String,
+    /// Key of a project that may create one embedding a minute.
+    translations: String,
+}
+
+impl Deployment {
+    /// Founds the organization and makes its year, with a clock of its own.
+    async fn populate(&self) -> anyhow::Result<Keys> {
+        let now = Clock::system().now();
+        let clock = Clock::fake(founding(now));
+        let founded = self.found(&clock).await?;
+        let admin = founded.key.reveal().to_owned();
+        let app = self.start(clock).await?;
+        let history = History::make(&app, founded.organization_id, &admin, now).await?;
+        let secret = |name: &str| history.kept(&format!("secret {name}")).map(str::to_owned);
+        let keys = Keys {
+            search: secret("Search/ranker")?,
+            sandbox: secret("Sandbox/playground")?,
+            marketing: secret("Marketing site/copy editor")?,
+            translations: secret("Translations/documents")?,
+            admin,
+        };
+        app.stop(HISTORY_STOP_TIMEOUT).await;
+        Ok(keys)
+    }
+
+    async fn found(&self, clock: &Clock) -> anyhow::Result<NewOrganization> {
+        let store = Store::open(&self.url).await?;
+        let entropy = Entropy::operating_system();
+        let bootstrap = Bootstrap {
+            store: &store,
+            pepper: &self.pepper,
+            ids: &IdGenerator::new(clock.clone(), entropy.clone()),
+            clock,
+            name: "Acme",
+            owner_email: &timeline::email(FOUNDER),
+            key: Secret::generate(KeyKind::Admin, &entropy),
+        };
+        Ok(organization::create(bootstrap).await?)
+    }
+
+    async fn start(&self, clock: Clock) -> anyhow::Result<App> {
+        let entropy = Entropy::operating_system();
+        let upstream = UpstreamConfig {
+            models: MODELS.map(str::to_owned).to_vec(),
+            ..UpstreamConfig::new("demo", format!("http://{}/v1", self.model_server))
+        };
+        App::start(AppOptions {
+            store: Store::open(&self.url).await?,
+            pepper: self.pepper.clone(),
+            ids: Arc::new(IdGenerator::new(clock.clone(), entropy.clone())),
+            clock,
+            entropy,
+            upstreams: vec![upstream],
+            prices: PriceBook::built_in(),
+            unpriced: UnpricedModels::default(),
+            facts: ModelFacts::with(Vec::new()),
+            durability: Durability::Batched,
+            public_url: self.public_url.clone(),
+            session_lifetimes: SessionLifetimes::default(),
+            sign_in: SignInOptions::default(),
+            smtp: None,
+            keep_bodies_days: 0,
+            keep_usage: RetentionPeriods::default(),
+            tracing: None,
+            bounds: Bounds::default(),
+            has_metrics_apart: false,
+            cors: Cors::default(),
+            has_console: true,
+        })
+        .await
+    }
+}
+
+impl Keys {
+    /// Calls models: some requests are answered, others are refused for each reason that there is.
+    async fn call_models(&self, service: &HttpService) -> anyhow::Result<()> {
+        for (key, model) in [
+            (&self.search, "gpt-5.4-mini"),
+            (&self.search, "gpt-5.6-terra"),
+            // Not one of the project's models.
+            (&self.marketing, "gpt-5.6-terra"),
+            // The spend limit is reached.
+            (&self.sandbox, "gpt-5.6-terra"),
+            (&self.sandbox, "gpt-5.4-mini"),
+            // The second exceeds a rate limit.
+            (&self.translations, EMBEDDING),
+            (&self.translations, EMBEDDING),
+        ] {
+            let question = "What is a ledger?";
+            let (path, body) = if model == EMBEDDING {
+                ("/embeddings", json!({"model": model, "input": question}))
+            } else {
+                let messages = json!([{"role": "user", "content": question}]);
+                (
+                    "/chat/completions",
+                    json!({"model": model, "messages": messages}),
+                )
+            };
+            let body = Some(body.to_string());
+            let (status, answer) =
+                call::answer(service, Some(key), Method::POST, path, body).await?;
+            tracing::debug!(%status, %answer, "demo request");
         }
+        Ok(())
     }
-    let events = traffic::day(&applications, &MODELS, clock.now());
-    for events in events.chunks(5_000) {
-        call(
-            service,
-            admin_key,
-            "/organization/usage/events",
-            json!(events),
-        )
-        .await?;
-    }
-    for (key, question) in
-        keys.iter()
-            .zip(["What is a ledger?", "Why count twice?", "Who may do this?"])
-    {
-        let body = json!({"model": MODELS[0], "messages": [{"role": "user", "content": question}]});
-        call(service, key, "/chat/completions", body).await?;
-    }
-    keys.into_iter().next().context("the demo has a key")
 }
 
-/// Calls the API like any client.
-async fn call(service: &HttpService, key: &str, path: &str, body: Value) -> anyhow::Result<Value> {
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("/v1{path}"))
-        .header(header::AUTHORIZATION, format!("Bearer {key}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from(body.to_string()))?;
-    let response = service.clone().oneshot(request).await?;
-    let status = response.status();
-    let bytes = to_bytes(response.into_body(), 1024 * 1024).await?;
-    if !status.is_success() {
-        bail!(
-            "{path} answered {status}: {}",
-            String::from_utf8_lossy(&bytes)
-        );
-    }
-    Ok(serde_json::from_slice(&bytes)?)
+/// Makes a link that signs in the founder, once.
+async fn sign_in_link(app: &App) -> anyhow::Result<Zeroizing<String>> {
+    let services = app.services();
+    let link = NewLink {
+        store: &services.store,
+        pepper: &services.pepper,
+        ids: &services.ids,
+        clock: &services.clock,
+        entropy: &services.entropy,
+        origin: LinkOrigin::FirstStart,
+    };
+    let made = link.for_address(&timeline::email(FOUNDER), None).await?;
+    Ok(link_url(&services.public_url, &made.token))
 }
 
-fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
-    let text = value.pointer(pointer).and_then(Value::as_str);
-    Ok(text
-        .with_context(|| format!("the answer has no {pointer}"))?
-        .to_owned())
-}
-
-fn welcome(url: &str, admin_key: &str, project_key: &str) -> String {
+fn welcome(url: &str, link: &str, keys: &Keys) -> String {
+    let (admin_key, project_key) = (&keys.admin, &keys.search);
     format!(
         r#"
 orgplane demo: a temporary organization on {url}
-A built-in server answers in place of models. Everything else is real, and deleted when the demo stops.
+
+  Sign in      {link}
+               as the owner, once, within 15 minutes
+
+A built-in server answers in place of models. Everything else is real: a year with 13 projects, 40 people and their usage.
+All of it is deleted when the demo stops.
 
   Admin key    {admin_key}
   Project key  {project_key}
@@ -213,7 +252,7 @@ Try, in another terminal:
 
 1. Call a model through the gateway:
    curl -s {url}/v1/chat/completions -H 'Authorization: Bearer {project_key}' \
-     -d '{{"model": "gpt-5-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+     -d '{{"model": "gpt-5.4-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 2. Read the usage of the last day by model, which includes your request a moment later:
    curl -s "{url}/v1/organization/usage/completions?start_time=$(($(date +%s) - 86400))&group_by=model" \

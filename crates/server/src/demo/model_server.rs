@@ -16,9 +16,28 @@ use tokio::net::TcpListener;
 pub(super) async fn start() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
-    let router = Router::new().route("/v1/chat/completions", post(answer));
+    let router = Router::new()
+        .route("/v1/chat/completions", post(answer))
+        .route("/v1/embeddings", post(embed));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
+}
+
+/// Answers with one short vector, which is the same for every text.
+async fn embed(body: Bytes) -> Response {
+    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let tokens = words(&request["input"].to_string());
+    let embedding = json!({"object": "embedding", "index": 0, "embedding": [0.6, 0.0, 0.8]});
+    let answer = json!({
+        "object": "list", "model": request["model"], "data": [embedding],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    });
+    typed("application/json", Body::from(answer.to_string()))
+}
+
+/// Counts words, which are the tokens of this server.
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
 }
 
 #[derive(Deserialize)]
@@ -41,7 +60,6 @@ async fn answer(body: Bytes) -> Response {
         *response.status_mut() = http::StatusCode::BAD_REQUEST;
         return response;
     };
-    let words = |text: &str| text.split_whitespace().count();
     let asked: usize = question
         .messages
         .iter()
