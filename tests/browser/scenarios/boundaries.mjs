@@ -42,7 +42,7 @@ async function aMemberSeesOwnThings(browser, base, member) {
   await signIn(visitor, member);
   await visitor.open("/console");
   await visitor.open("/console/me");
-  contains("everyone has an account page", await visitor.text(), "My account");
+  contains("everyone has an account page", await visitor.text(), "My API keys");
   await visitor.open("/console/costs", 403);
   visitor.expectNoProblems();
 }

@@ -102,13 +102,11 @@ async function settings(visitor, project) {
 
 async function refusals(visitor) {
   const { page } = visitor;
-  await visitor.open("/console/groups/new");
-  await fill(page, { name: "Twice" });
-  await submit(page);
-  await visitor.open("/console/groups/new");
-  await fill(page, { name: "Twice" });
+  await visitor.open("/console/invites/new");
+  await fill(page, { email: "ada@acme.example", role: "reader" });
   await submit(page);
   contains("a refusal is said", await visitor.text(), "already exists");
-  equal("and what was typed stays", await page.locator('[name="name"]').inputValue(), "Twice");
+  equal("beside its field", await page.locator('[name="email"]').getAttribute("aria-invalid"), "true");
+  equal("and what was typed stays", await page.locator('[name="email"]').inputValue(), "ada@acme.example");
   await visitor.expectAccessible();
 }

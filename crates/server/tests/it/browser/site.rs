@@ -131,9 +131,9 @@ impl Site {
         self.server.sign_in(self.server.owner_id()).await
     }
 
-    /// Returns a sign-in link of the owner.
-    pub async fn link(&self) -> String {
-        let token = link(&self.server, "ada@acme.example").await;
+    /// Returns a sign-in link of the person with this address. An earlier link of the person does not work any more.
+    pub async fn link(&self, email: &str) -> String {
+        let token = link(&self.server, email).await;
         format!("{}/sign-in/link#{token}", self.base)
     }
 
