@@ -10,13 +10,6 @@ use testkit::examples::{Examples, Ids, entry, resolved};
 
 use crate::visitor::{Page, Visitor};
 
-/// Paths of reports, which have screens with tests of their own.
-const REPORTS: [&str; 3] = [
-    "/organization/usage",
-    "/organization/costs",
-    "/organization/audit_logs",
-];
-
 /// Operations that pages must run.
 fn offered() -> Vec<Operation> {
     let unreachable = console::unreachable_operations();
@@ -28,7 +21,6 @@ fn offered() -> Vec<Operation> {
     let all = admin::operations().into_iter();
     all.filter(|operation| operation.effect != Effect::Open)
         .filter(|operation| !is_listed(unreachable, operation) && !is_listed(elsewhere, operation))
-        .filter(|operation| !REPORTS.iter().any(|path| operation.path.starts_with(path)))
         .collect()
 }
 
