@@ -4,6 +4,7 @@ mod admin;
 mod bench;
 mod builds;
 mod compare;
+mod console;
 mod dice;
 mod document;
 mod events;
@@ -40,7 +41,7 @@ use options::BenchOptions;
 /// Options of `cargo xtask load`.
 #[derive(Args)]
 pub struct LoadOptions {
-    /// Parts to measure; all but the soak if none is named.
+    /// Parts to measure; all but the soak and the console if none is named.
     #[arg(value_enum)]
     parts: Vec<Part>,
     #[command(flatten)]
@@ -66,6 +67,8 @@ enum Part {
     Soak,
     /// Pages of lists that grow.
     Lists,
+    /// Pages of the console in a large organization with the largest of the ledgers.
+    Console,
     /// Usage events taken in.
     Ingest,
     /// A year of usage taken in, and reports of usage and costs, beside ClickHouse.
@@ -89,6 +92,7 @@ impl Part {
             Self::Admin => admin::measure(bench),
             Self::Soak => soak::measure(bench),
             Self::Lists => lists::measure(bench),
+            Self::Console => console::measure(bench),
             Self::Ingest => ingest::measure(bench),
             Self::History => history::measure(bench),
         }

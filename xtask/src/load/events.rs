@@ -1,6 +1,7 @@
 //! Made-up usage: completions in the order of their time, the same at every run but for the ids of projects, which a
 //! server makes. Each follows from its number, so that any part of them can be made alone.
 
+use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use anyhow::Result;
@@ -9,12 +10,21 @@ use super::dice::{Dice, shares};
 use super::models::{MODELS, Model};
 use super::server::{Server, now};
 
-/// Number of projects.
-pub const PROJECT_COUNT: usize = 50;
-/// Number of users: as many in each project as in any other, each in one project.
-pub const USER_COUNT: usize = 500;
-/// Number of keys: as many for each user.
-pub const KEY_COUNT: usize = 2_000;
+/// Numbers of projects, users and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub projects: usize,
+    /// Users of each project, each in one project.
+    pub users_per_project: usize,
+    pub keys_per_user: usize,
+}
+
+/// An organization of the usual size.
+pub const USUAL: Sizes = Sizes {
+    projects: 50,
+    users_per_project: 10,
+    keys_per_user: 4,
+};
 /// Seconds in a day.
 pub const SECONDS_PER_DAY: u64 = 86_400;
 /// Calls of a key to each of its models, of 16 calls.
@@ -77,13 +87,25 @@ pub struct Totals {
     pub nanos: u64,
 }
 
+impl Sizes {
+    /// Returns the number of users of all projects.
+    pub fn users(self) -> usize {
+        self.projects * self.users_per_project
+    }
+
+    /// Returns the number of keys of all users.
+    pub fn keys(self) -> usize {
+        self.users() * self.keys_per_user
+    }
+}
+
 impl Population {
     /// Makes the projects; the users and the keys are those of some other gateway.
-    pub fn settle(server: &Server, days: u64, total: u64) -> Result<Self> {
+    pub fn settle(server: &Server, sizes: Sizes, days: u64, total: u64) -> Result<Self> {
         let mut admin = server.admin()?;
         let project = |number| server.project(&mut admin, &format!("Project {number}"));
-        let projects = (0..PROJECT_COUNT).map(project).collect::<Result<_>>()?;
-        Ok(Self::new(projects, first_day(days), days, total))
+        let projects = (0..sizes.projects).map(project).collect::<Result<_>>()?;
+        Ok(Self::new(projects, sizes, first_day(days), days, total))
     }
 
     /// Sets the number of events in a row that are of one second, key and model.
@@ -91,16 +113,16 @@ impl Population {
         Self { alike, ..self }
     }
 
-    fn new(projects: Vec<String>, start: u64, days: u64, total: u64) -> Self {
+    fn new(projects: Vec<String>, sizes: Sizes, start: u64, days: u64, total: u64) -> Self {
         let (models, mut keys, mut popular) = (shares(MODELS.len()), Vec::new(), Vec::new());
         let (projects_used, users_used, keys_used) = (
-            shares(PROJECT_COUNT),
-            shares(USER_COUNT / PROJECT_COUNT),
-            shares(KEY_COUNT / USER_COUNT),
+            shares(sizes.projects),
+            shares(sizes.users_per_project),
+            shares(sizes.keys_per_user),
         );
-        for number in 0..KEY_COUNT {
-            let user = number / (KEY_COUNT / USER_COUNT);
-            let project = user / (USER_COUNT / PROJECT_COUNT);
+        for number in 0..sizes.keys() {
+            let user = number / sizes.keys_per_user;
+            let project = user / sizes.users_per_project;
             let share = projects_used[project]
                 * users_used[user % users_used.len()]
                 * keys_used[number % keys_used.len()];
@@ -123,6 +145,11 @@ impl Population {
             total,
             alike: 1,
         }
+    }
+
+    /// Returns the ids of the users who have keys.
+    pub fn users(&self) -> BTreeSet<&str> {
+        self.keys.iter().map(|key| key.user.as_str()).collect()
     }
 
     /// Returns the event of this number, below the total.
@@ -308,8 +335,9 @@ mod tests {
     use super::*;
 
     fn population(total: u64) -> Population {
-        let projects = (0..PROJECT_COUNT).map(|number| format!("proj_{number}"));
-        Population::new(projects.collect(), 20_000 * SECONDS_PER_DAY, 365, total)
+        let projects = (0..USUAL.projects).map(|number| format!("proj_{number}"));
+        let start = 20_000 * SECONDS_PER_DAY;
+        Population::new(projects.collect(), USUAL, start, 365, total)
     }
 
     fn line(population: &Population, event: &Event) -> Value {
@@ -332,9 +360,9 @@ mod tests {
         }
         let count = |name| seen.iter().filter(|(what, _)| *what == name).count();
         assert_eq!(count("id"), 200_000);
-        assert_eq!(count("project_id"), PROJECT_COUNT);
-        assert_eq!(count("user_id"), USER_COUNT);
-        assert!(count("api_key_id") > KEY_COUNT * 9 / 10);
+        assert_eq!(count("project_id"), USUAL.projects);
+        assert_eq!(count("user_id"), USUAL.users());
+        assert!(count("api_key_id") > USUAL.keys() * 9 / 10);
         assert_eq!(count("model"), MODELS.len());
         assert!(busiest > 40_000 && busiest < 50_000, "{busiest}");
     }

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::bench::Bench;
-use super::events::{Population, first_day};
+use super::events::{Population, USUAL, first_day};
 use super::figures::whole;
 use super::goal::Section;
 use super::models::price_book;
@@ -74,7 +74,7 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
     } else {
         1
     };
-    let population = Population::settle(&server, DAY_COUNT, total)?.alike(alike);
+    let population = Population::settle(&server, USUAL, DAY_COUNT, total)?.alike(alike);
     let before = server.process.cpu()?;
     let sent = send(&server.address, &population, 0..total, BATCH_LEN)?;
     let cpu = (server.process.cpu()? - before) as f64 / total as f64;

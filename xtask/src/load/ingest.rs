@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::bench::Bench;
-use super::events::Population;
+use super::events::{Population, USUAL};
 use super::figures::{median, milliseconds, percentile, table, whole};
 use super::goal::{Goal, Section};
 use super::sending::{CONNECTION_COUNT, Sent, send};
@@ -30,7 +30,7 @@ struct IngestSample {
 pub fn measure(bench: &Bench) -> Result<Section> {
     let server = Server::start(bench, "ingest", None, "")?;
     let total = SHARE_COUNT * BATCHES.len() as u64 * bench.rounds;
-    let population = Population::settle(&server, DAY_COUNT, total)?;
+    let population = Population::settle(&server, USUAL, DAY_COUNT, total)?;
     let mut samples: [Vec<IngestSample>; BATCHES.len()] = Default::default();
     let mut next = 0;
     for round in 1..=bench.rounds {

@@ -23,6 +23,8 @@ pub const SLOW_MODEL: &str = "gpt-5";
 /// The highest limit that can be set.
 const HIGHEST_LIMIT: u64 = 9_007_199_254_740_991;
 const SECONDS_PER_DAY: u64 = 86_400;
+/// Name of the database's file.
+const FILE: &str = "load.db";
 /// Time in which usage must be in the reports.
 const METERING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -72,6 +74,18 @@ impl Server {
         Self::open(bench, self.folder, core, self.parameters)
     }
 
+    /// Starts it again after `work` on its database, the file of the administrative data.
+    pub fn restart_after(
+        self,
+        bench: &Bench,
+        core: Option<u32>,
+        work: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        self.process.stop()?;
+        work(&self.folder.join(FILE))?;
+        Self::open(bench, self.folder, core, self.parameters)
+    }
+
     fn open(
         bench: &Bench,
         folder: PathBuf,
@@ -85,7 +99,7 @@ impl Server {
         }
         command.env("ORGPLANE_BOOTSTRAP_ADMIN_KEY", ADMIN_KEY);
         command.args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        let file = folder.join("load.db");
+        let file = folder.join(FILE);
         command.arg(format!("sqlite://{}{parameters}", file.display()));
         command.current_dir(&folder);
         let log = folder.join("log");
@@ -173,6 +187,16 @@ impl Server {
     pub fn remove(self) -> Result<()> {
         self.process.stop()?;
         Ok(fs::remove_dir_all(self.folder)?)
+    }
+
+    /// Returns its working directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the URL of its database.
+    pub fn database(&self) -> String {
+        format!("sqlite://{}", self.folder.join(FILE).display())
     }
 
     /// Returns the bytes of its databases, to be read after a restart.

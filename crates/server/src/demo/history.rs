@@ -148,7 +148,7 @@ impl History {
         let mail = mail.with_context(|| format!("no mail to {address}"))?;
         let (_, token) = mail
             .body
-            .split_once("token=")
+            .split_once("/invites/accept#")
             .context("a mail without a link")?;
         let end = token.find(|c: char| !c.is_ascii_alphanumeric());
         let token = &token[..end.unwrap_or(token.len())];

@@ -42,7 +42,7 @@ use history::{History, founding};
 use plan::FOUNDER;
 
 /// Filter of the log: the year that goes by has mails which are never sent.
-pub(crate) const LOG_FILTER: &str = "warn,admin::mail=off";
+pub(crate) const LOG_FILTER: &str = "info,store=warn,admin::mail=off";
 /// Models of the fake model server.
 const MODELS: [&str; 3] = ["gpt-5.4-mini", "gpt-5.6-terra", EMBEDDING];
 const EMBEDDING: &str = "text-embedding-3-small";

@@ -1,6 +1,6 @@
 //! Tables of the figures of a year of usage.
 
-use super::super::events::{KEY_COUNT, PROJECT_COUNT, USER_COUNT};
+use super::super::events::USUAL;
 use super::super::figures::{hundredths, median, milliseconds, percentile, table, whole};
 use super::super::goal::{Goal, Section};
 use super::super::models::MODELS;
@@ -27,12 +27,14 @@ pub fn describe(ledgers: &[Ledger]) -> Section {
         _ => "",
     };
     let text = format!(
-        "### A year of usage\n\n{PROJECT_COUNT} projects, {USER_COUNT} users, {} keys, {} models, {DAY_COUNT} days up to the last \
+        "### A year of usage\n\n{} projects, {} users, {} keys, {} models, {DAY_COUNT} days up to the last \
          midnight, evenly spread.{alike} Taken in over {CONNECTION_COUNT} connections in requests of {}, every answer durable, one \
          request of {REQUESTS_PER_REPEAT} sent again later; the generator shares the machine's cores.\n\n{}\n{}\nEach question \
          {REPETITION_COUNT} times after {WARM_UP_COUNT} that do not count, before each of them one more event; `first` is the very \
          first after a start.\n\n{}\n{}",
-        whole(KEY_COUNT as f64),
+        USUAL.projects,
+        USUAL.users(),
+        whole(USUAL.keys() as f64),
         MODELS.len(),
         whole(BATCH_LEN as f64),
         taken_in(ledgers),
