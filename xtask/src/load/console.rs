@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::bench::Bench;
+use super::bench::{Bench, pause};
 use super::events::{Population, Sizes};
 use super::figures::{milliseconds, percentile, table, whole};
 use super::gateway::body;
@@ -54,11 +54,12 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let project = server.project(&mut admin, "Load")?;
     server.unlimited(&mut admin, &project)?;
     let key = server.key(&mut admin, &project, "wrk")?;
+    let owner = people::owner(&mut admin)?;
     drop(admin);
     let people = people::names(&population, PEOPLE_COUNT);
     let core = bench.cores.measured;
     let server = server.restart_after(bench, core, |file| people::insert(file, &people))?;
-    let session = people::sign_in(bench, &server)?;
+    let session = people::sign_in(bench, &server, &owner)?;
     let mut visitor = connect(&server, &session)?;
     say("console: pages");
     let pages = crawl(&mut visitor)?;
@@ -71,9 +72,16 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     })
 }
 
+/// Returns the host and port of the address for people, at which alone the pages work.
+fn public_host(server: &Server) -> String {
+    server.address.replace("127.0.0.1", "localhost")
+}
+
 /// Connects as a browser that has signed in does.
 fn connect(server: &Server, session: &str) -> Result<Client> {
+    let host = public_host(server);
     let headers = [
+        ("Host", host.as_str()),
         ("Cookie", session),
         ("Accept-Encoding", "gzip"),
         ("Sec-Fetch-Site", "same-origin"),
@@ -110,6 +118,7 @@ fn gateway(
                     break;
                 }
                 visitor.fetch(&page.path)?;
+                pause();
             }
             Ok(())
         });
@@ -189,7 +198,7 @@ fn described(total: u64, pages: &[Page], alone: Figures, beside: Figures) -> Str
     };
     let rows = [
         of("no pages", alone),
-        of("one visitor, page after page", beside),
+        of("a page every 50 ms, each in turn", beside),
     ];
     let gateway = table(
         &["gateway, one connection", "requests/s", "p50 ms", "p99 ms"],
