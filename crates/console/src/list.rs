@@ -152,7 +152,7 @@ pub(crate) async fn section_of(
     ListSection {
         title,
         about: resource.about,
-        buttons: buttons(context, resource),
+        buttons: section_buttons(context, resource),
         table,
         empty: resource.empty,
         all: all.to_string(),
@@ -166,6 +166,12 @@ fn short_reason(context: &Context<'_>, resource: &Resource, refusal: &Refusal) -
         Some(missing) => format!("To see this, you need the permission {missing}."),
         None => refusal.message.clone(),
     }
+}
+
+/// Returns the buttons of a list on the page of something else, none of which is the main one of that page.
+fn section_buttons(context: &Context<'_>, resource: &'static Resource) -> Vec<Button> {
+    let all = buttons(context, resource).into_iter();
+    all.map(|button| button.class("small")).collect()
 }
 
 /// Returns the buttons above a list: create, and actions that are not of one item.

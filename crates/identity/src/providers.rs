@@ -86,6 +86,12 @@ impl IdentityProviders {
                     http
                 }
             };
+            if option.email_policy.trust_email {
+                tracing::warn!(
+                    provider = id,
+                    "mail addresses of the identity provider are trusted without verification"
+                );
+            }
             let client = Provider::new(
                 option.settings.clone(),
                 http,

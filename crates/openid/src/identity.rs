@@ -69,3 +69,35 @@ impl ProviderIdentity {
         Ok(email)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn company_must_manage_an_account_at_google() {
+        let policy = EmailPolicy {
+            trust_email: false,
+            domains: vec!["example.com".to_owned()],
+        };
+        let mut identity = ProviderIdentity {
+            issuer: "https://accounts.google.com".to_owned(),
+            subject: "1".to_owned(),
+            sub: "1".to_owned(),
+            session_id: None,
+            email: Email::new("ada@example.com").ok(),
+            email_verified: Some(true),
+            hosted_domain: None,
+            name: None,
+            groups: None,
+            authenticated_at: None,
+        };
+        let refusal = identity.own_email(&policy).map_err(|error| error.reason());
+        assert_eq!(refusal, Err(Reason::EmailDomain));
+        identity.hosted_domain = Some("example.com".to_owned());
+        assert!(identity.own_email(&policy).is_ok());
+        identity.hosted_domain = None;
+        identity.issuer = "https://id.example.com".to_owned();
+        assert!(identity.own_email(&policy).is_ok());
+    }
+}

@@ -61,7 +61,7 @@ class Chart {
     this.figure = figure;
     Object.assign(this, readTable(table));
     const money = figure.dataset.unit === "usd" ? { style: "currency", currency: "USD" } : {};
-    this.ticks = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2, ...money });
+    this.ticks = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3, ...money });
     this.addLegend();
     this.addPlotArea();
     this.draw();
@@ -131,7 +131,7 @@ class Chart {
         y: { range: (_, low, high) => [Math.min(low ?? 0, 0), (high || 1) * 1.05] },
       },
       axes: [
-        { ...axis, grid: { show: false }, space: 90, incrs: [1, 2, 5, 7, 10, 14, 30, 60, 120, 240], values: labels },
+        { ...axis, grid: { show: false }, size: 32, space: 90, incrs: [1, 2, 5, 7, 10, 14, 30, 60, 120, 240], values: labels },
         { ...axis, grid: { stroke: grid, width: 1 }, size: 64, values: (_, ticks) => ticks.map((tick) => this.ticks.format(tick)) },
       ],
       series: [{}, ...order.map((index) => {

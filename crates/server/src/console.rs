@@ -7,14 +7,13 @@ use admin::sessions::SignedIn;
 use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
-use base::ids::Id;
 use console::{
     CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, UpstreamFacts,
     Visitor,
 };
 use gateway::Gateway;
 use http::Request;
-use identity::{Identity, RECENT_SECONDS, SignInOptions};
+use identity::{Identity, IdentityProviderOptions, RECENT_SECONDS, SignInOptions};
 use pages::{Crumb, ErrorPage, Link, Preferences, redirect};
 use serde_json::Value as Json;
 use usage::PriceBook;
@@ -103,35 +102,42 @@ impl RunningGateway {
     }
 }
 
-/// Returns the identity providers as the console shows them.
+/// Returns the configured identity providers, without their secrets.
 pub(crate) fn provider_facts(options: &SignInOptions) -> Vec<IdentityProviderFacts> {
-    let facts = options.providers.iter().map(|provider| {
-        let created = provider
-            .create_as
-            .map_or("not created", |role| role.as_str());
-        let groups = match provider.groups.as_slice() {
-            [] => "none".to_owned(),
-            groups => groups.join(", "),
-        };
-        let settings = [
-            ("Client id", provider.settings.client_id.clone()),
-            ("New users", created.to_owned()),
-            ("Groups of the provider", groups),
-        ];
-        IdentityProviderFacts {
-            id: provider.settings.id.clone(),
-            name: provider.name.clone(),
-            issuer: provider.settings.issuer.clone(),
-            organization: provider
-                .organization
-                .as_ref()
-                .map(|id| id.as_str().to_owned()),
-            settings: settings
-                .map(|(name, value)| (name.to_owned(), value))
-                .to_vec(),
-        }
-    });
-    facts.collect()
+    options.providers.iter().map(provider_fact).collect()
+}
+
+fn provider_fact(provider: &IdentityProviderOptions) -> IdentityProviderFacts {
+    let (settings, policy) = (&provider.settings, &provider.email_policy);
+    let list = |items: &[String]| match items {
+        [] => "none".to_owned(),
+        items => items.join(", "),
+    };
+    let users = match provider.create_as {
+        Some(role) => format!("created at the first sign-in, as {}", role.as_str()),
+        None => "must exist before the first sign-in".to_owned(),
+    };
+    let emails = if policy.trust_email {
+        "trusted as they are"
+    } else {
+        "trusted if the provider has verified them"
+    };
+    let shown = [
+        ("Client id", settings.client_id.clone()),
+        ("Scopes", list(&settings.scopes)),
+        ("Subject", settings.subject_claim.clone()),
+        ("Domains", list(&policy.domains)),
+        ("Mail addresses", emails.to_owned()),
+        ("New users", users),
+        ("Groups of the provider", list(&provider.groups)),
+    ];
+    IdentityProviderFacts {
+        id: settings.id.clone(),
+        name: provider.name.clone(),
+        issuer: settings.issuer.clone(),
+        organization: provider.organization.as_ref().map(ToString::to_string),
+        settings: shown.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+    }
 }
 
 impl GatewayFacts for RunningGateway {

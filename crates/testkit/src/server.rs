@@ -281,13 +281,18 @@ impl Server {
 
     /// Serves on a free port until the end of the test.
     pub async fn listen(&self) -> SocketAddr {
-        let server = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        let listener = orgplane::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .expect("a free port");
-        let address = server.address();
-        let front = self.http_service();
-        tokio::spawn(async move { server.run(front, &Shutdown::within(Duration::ZERO)).await });
+        let address = listener.address();
+        self.serve(listener);
         address
+    }
+
+    /// Serves on a listener until the end of the test.
+    pub fn serve(&self, listener: orgplane::Server) {
+        let front = self.http_service();
+        tokio::spawn(async move { listener.run(front, &Shutdown::within(Duration::ZERO)).await });
     }
 
     /// Returns the keys and settings of the organization as this server has them in memory, and as a newly started

@@ -22,7 +22,7 @@ export async function run(browser, { base, token, project, renamed }) {
   contains("a filter without entries says so", await visitor.text(), "No entry passes these filters");
   await page.getByRole("link", { name: "Remove all filters" }).click();
   await visitor.open("/console/audit_logs?event_types=project.updated");
-  const types = await page.locator("tbody tr").count();
+  const types = await page.locator("main .table > table > tbody > tr").count();
   check("an address is a saved filter", types > 0, types);
   for (const [name, start] of [["CSV", "id,effective_at,type"], ["NDJSON", "{"]]) {
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name, exact: true }).click()]);

@@ -42,7 +42,7 @@ async function aMemberSeesOwnThings(browser, base, member) {
   await signIn(visitor, member);
   await visitor.open("/console");
   await visitor.open("/console/me");
-  contains("everyone has an account page", await visitor.text(), "My account");
+  contains("everyone has an account page", await visitor.text(), "My API keys");
   await visitor.open("/console/costs", 403);
   visitor.expectNoProblems();
 }
@@ -83,7 +83,10 @@ async function keysReachEverything(browser, base, token) {
   const dialog = page.locator("dialog[open]");
   await dialog.waitFor();
   await page.keyboard.type("audit");
-  await eventually("screens are found by words", async () => (await dialog.locator("[role=option]").count()) > 0);
+  await eventually("screens are found by words", async () => {
+    const first = dialog.locator("[role=option]").first();
+    return (await first.count()) > 0 && (await first.innerText()).includes("Audit log");
+  });
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/console\/audit_logs/);
   check("and opened by a key", true);

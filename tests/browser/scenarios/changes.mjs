@@ -21,6 +21,9 @@ export async function run(browser, { base, token, project_id: project }) {
   await signIn(visitor, token);
   for (const thing of things(project)) await lives(visitor, thing);
   await settings(visitor, project);
+  await memberships(visitor, project);
+  await limits(visitor, project);
+  await ownKey(visitor);
   await refusals(visitor);
   visitor.expectNoProblems();
   const plain = await browser.visitor({ base, javaScript: false });
@@ -100,15 +103,77 @@ async function settings(visitor, project) {
   contains("a project has a limit of its own", await visitor.text(), "$5.00");
 }
 
-async function refusals(visitor) {
+/** Chooses an option of a field that searches on the server. */
+async function pick(page, name, words) {
+  const field = page.locator(".field", { has: page.locator(`[name="${name}"]`) });
+  await field.getByRole("combobox").fill(words);
+  const option = field.getByRole("option", { name: words }).first();
+  await option.waitFor();
+  await option.click();
+}
+
+/** People are added to a group and to a project by a search on the server, and taken out again. */
+async function memberships(visitor, project) {
   const { page } = visitor;
   await visitor.open("/console/groups/new");
-  await fill(page, { name: "Twice" });
+  await fill(page, { name: "Searchers" });
   await submit(page);
-  await visitor.open("/console/groups/new");
-  await fill(page, { name: "Twice" });
+  const group = new URL(page.url()).pathname;
+  await visitor.open(`${group}/users/new`);
+  await pick(page, "user_id", "ada");
+  await submit(page);
+  await visitor.open(`${group}/users`);
+  contains("a member of a group is listed", await visitor.text(), "ada@acme.example");
+  await page.locator("main tbody a", { hasText: /remove/i }).first().click();
+  await submit(page);
+  await visitor.open(`${group}/users`);
+  contains("and can be removed", await visitor.text(), "Nobody is in the group");
+  await visitor.open(`/console/projects/${project}/users/new`);
+  await pick(page, "user_id", "rita");
+  await fill(page, { role: "member" });
+  await submit(page);
+  await visitor.open(`/console/projects/${project}/users`);
+  check("a person is in the project", (await page.locator("main tbody tr").count()) > 0);
+}
+
+/** Limits and policies of a project are changed, and the change is in the audit log with the person who made it. */
+async function limits(visitor, project) {
+  const { page } = visitor;
+  await visitor.open(`/console/projects/${project}/rate_limits`);
+  await page.locator("main tbody a[href$='/edit']").first().click();
+  await fill(page, { max_requests_per_1_minute: "7" });
+  await submit(page);
+  await visitor.open(`/console/projects/${project}/rate_limits`);
+  contains("a rate limit has its new value", await visitor.text(), "7");
+  await visitor.open(`/console/projects/${project}/data_retention`);
+  await fill(page, { retention_type: "zero_data_retention" });
+  await submit(page);
+  await visitor.open("/console/audit_logs");
+  const first = page.locator("main .table > table > tbody > tr").first();
+  contains("the log has the last change", await first.innerText(), "data retention");
+  contains("with the person", await first.innerText(), "ada@acme.example");
+  contains("who made it in the console", await first.innerText(), "in the console");
+}
+
+/** Everyone makes keys for themselves, in their projects. */
+async function ownKey(visitor) {
+  const { page } = visitor;
+  await visitor.open("/console/me/api_keys/new");
+  await fill(page, { name: "My laptop" });
+  await pick(page, "project_id", "Search");
+  await submit(page);
+  check("one's own key is shown once", (await page.locator("#secret").innerText()).startsWith("sk-"));
+  await visitor.open("/console/me/api_keys");
+  contains("and is in the list", await visitor.text(), "My laptop");
+}
+
+async function refusals(visitor) {
+  const { page } = visitor;
+  await visitor.open("/console/invites/new");
+  await fill(page, { email: "ada@acme.example", role: "reader" });
   await submit(page);
   contains("a refusal is said", await visitor.text(), "already exists");
-  equal("and what was typed stays", await page.locator('[name="name"]').inputValue(), "Twice");
+  equal("beside its field", await page.locator('[name="email"]').getAttribute("aria-invalid"), "true");
+  equal("and what was typed stays", await page.locator('[name="email"]').inputValue(), "ada@acme.example");
   await visitor.expectAccessible();
 }

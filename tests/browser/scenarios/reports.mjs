@@ -80,7 +80,7 @@ async function withoutScripts(browser, visitor, models) {
   await plain.open("/console/usage/completions?range=7d&group=model");
   check("without scripts the figure is hidden", await plain.page.locator("figure.chart").isHidden());
   for (const model of models) contains("and the table has every series", await plain.page.locator("#by-bucket").innerText(), model);
-  await plain.page.getByLabel("Period").selectOption("24h");
+  await plain.page.getByLabel("Period", { exact: true }).selectOption("24h");
   await plain.page.getByRole("button", { name: "Show" }).click();
   await plain.page.waitForURL(/range=24h/);
   equal("a form works without scripts", await plain.page.locator("#by-bucket tbody tr").count(), 24);

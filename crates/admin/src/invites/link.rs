@@ -70,7 +70,7 @@ async fn create(
     // The link in a mail that waits does not work any more.
     mail::withdraw(&mut cx, id.as_str()).await?;
     let public_url = cx.public_url().trim_end_matches('/');
-    let url = format!("{public_url}/invites/accept?token={}", token.reveal());
+    let url = format!("{public_url}/invites/accept#{}", token.reveal());
     let details = json!({"data": {"email": invite.email}});
     let event = Event::new(EventType::InviteLinkCreated, &id, details);
     let answer = InviteLink {

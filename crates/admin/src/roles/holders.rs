@@ -43,7 +43,7 @@ struct RoleHolders {
     /// among them.
     holders: Vec<RoleHolder>,
     /// True if there are more holders than are listed.
-    has_more: bool,
+    has_more_holders: bool,
 }
 
 /// A holder of a role.
@@ -93,12 +93,12 @@ async fn retrieve<S: RoleScope>(
     let role = cx.find(&id, role, Role::read).await?;
     let holders = tenant_sql!(cx, HOLDERS, args![scope.project_key(), role.id.as_str()]);
     let mut holders = cx.fetch_all(holders, RoleHolder::read).await?;
-    let has_more = holders.len() > MAX_HOLDERS;
+    let has_more_holders = holders.len() > MAX_HOLDERS;
     holders.truncate(MAX_HOLDERS);
     Ok(RoleHolders {
         object: RoleHoldersObject,
         role_id: role.id,
         holders,
-        has_more,
+        has_more_holders,
     })
 }

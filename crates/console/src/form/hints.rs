@@ -1,6 +1,7 @@
 //! Hints: labels, help and controls of fields where the schema alone does not say enough to people.
 
 use super::FormControl;
+use super::setting_hints::SETTING_HINTS;
 use crate::picker::PickerKind;
 
 /// A control that a hint asks for.
@@ -57,7 +58,7 @@ pub(crate) struct Hint {
 /// Default of a field that takes the id of a person: the visitor.
 pub(crate) const VISITOR: &str = "@visitor";
 
-const NONE: Hint = Hint {
+pub(super) const NONE: Hint = Hint {
     command: "",
     field: "",
     label: "",
@@ -308,130 +309,6 @@ const HINTS: &[Hint] = &[
         is_more: true,
         ..NONE
     },
-    Hint {
-        field: "threshold_amount",
-        label: "Amount a month",
-        help: Some("In US dollars, for a calendar month in UTC."),
-        control: Some(HintControl::Dollars),
-        ..NONE
-    },
-    Hint {
-        field: "notification_channel",
-        label: "Notification",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "notification_channel.recipients",
-        label: "Recipients",
-        help: Some("E-mail addresses, a line each, up to 20."),
-        ..NONE
-    },
-    Hint {
-        field: "notification_channel.subject_prefix",
-        label: "Beginning of the subject",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "certificate",
-        label: "Certificate",
-        help: Some("Certificate of an authority in PEM: one block."),
-        control: Some(HintControl::Text),
-        ..NONE
-    },
-    Hint {
-        field: "certificate_ids",
-        label: "Certificates",
-        help: Some("Up to 10."),
-        control: Some(HintControl::PickMany(PickerKind::Certificates)),
-        ..NONE
-    },
-    Hint {
-        field: "retention_type",
-        label: "Data retention",
-        help: Some("What the gateway and its upstreams may keep of requests and answers."),
-        source: "/type",
-        ..NONE
-    },
-    Hint {
-        field: "mode",
-        label: "Models",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "model_ids",
-        label: "Names of models",
-        help: Some("The models of this gateway. Others can be named, too."),
-        control: Some(HintControl::PickMany(PickerKind::Models)),
-        ..NONE
-    },
-    Hint {
-        field: "geography",
-        is_more: true,
-        ..NONE
-    },
-    Hint {
-        field: "residency",
-        help: Some("Kept and shown, but without effect on this server."),
-        is_more: true,
-        ..NONE
-    },
-    Hint {
-        field: "external_key_id",
-        label: "Customer-managed key",
-        is_more: true,
-        ..NONE
-    },
-    Hint {
-        field: "max_requests_per_1_minute",
-        label: "Requests a minute",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "max_requests_per_1_day",
-        label: "Requests a day",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "max_tokens_per_1_minute",
-        label: "Tokens a minute",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "max_images_per_1_minute",
-        label: "Images a minute",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "max_audio_megabytes_per_1_minute",
-        label: "Megabytes of audio a minute",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "batch_1_day_max_input_tokens",
-        label: "Input tokens of batches a day",
-        help: Some(""),
-        ..NONE
-    },
-    Hint {
-        field: "default",
-        label: "Default tier",
-        help: Some("For requests that name no tier, or say auto."),
-        ..NONE
-    },
-    Hint {
-        field: "enabled_tiers",
-        label: "Enabled tiers",
-        help: Some("Beside the standard tier, which is always enabled."),
-        ..NONE
-    },
 ];
 
 /// Order of fields: what people know first comes first.
@@ -457,7 +334,7 @@ const ORDER: &[&str] = &[
 
 /// Returns the hint for a field of a command's body; one without content if there is none.
 pub(crate) fn hint(command: &str, field: &str) -> &'static Hint {
-    let mut hints = HINTS.iter();
+    let mut hints = HINTS.iter().chain(SETTING_HINTS);
     let found = hints.find(|hint| hint.field == field && command.starts_with(hint.command));
     found.unwrap_or(&NONE)
 }

@@ -3,8 +3,10 @@
 mod decode;
 mod encode;
 mod hints;
+mod line;
 mod permissions;
 mod render;
+mod setting_hints;
 
 use crate::registry::KnownOperation;
 use crate::schema::{FieldSchema, ValueKind};

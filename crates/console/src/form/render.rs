@@ -4,9 +4,10 @@ use std::fmt;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use pages::{Choice, Control, Field, FormData, InputKind};
+use pages::{Choice, Control, Field, FormData};
 
 use super::encode::row_name;
+use super::line::line;
 use super::permissions::PermissionsField;
 use super::{Form, FormControl, FormField, MAX_ROWS_COUNT};
 use crate::client::Refusal;
@@ -422,40 +423,6 @@ impl Renderer<'_> {
 /// True if a field always has a choice, or is one of several in a row, so that "optional" would say nothing.
 fn has_choice(field: &FormField, name: &str) -> bool {
     matches!(field.control, FormControl::Pick(_) | FormControl::Span(_)) || name.contains('[')
-}
-
-/// Returns a control for one line.
-fn line(control: &FormControl, value: &str) -> Control {
-    let text = |number: &Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let (kind, min, max, max_length) = match control {
-        FormControl::Email => (
-            InputKind::Email,
-            String::new(),
-            String::new(),
-            String::new(),
-        ),
-        FormControl::Integer(min, max) => (InputKind::Number, text(min), text(max), String::new()),
-        FormControl::Line(Some(length)) => (
-            InputKind::Text,
-            String::new(),
-            String::new(),
-            length.to_string(),
-        ),
-        _ => (InputKind::Text, String::new(), String::new(), String::new()),
-    };
-    Control::Input {
-        kind,
-        value: value.to_owned(),
-        placeholder: if *control == FormControl::Dollars {
-            "100.00".to_owned()
-        } else {
-            String::new()
-        },
-        min,
-        max,
-        max_length,
-        autocomplete: "off",
-    }
 }
 
 /// Returns true if a refusal names a field that the form shows.

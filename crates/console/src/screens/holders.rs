@@ -27,7 +27,7 @@ pub(crate) async fn section(context: &Context<'_>, resource: &Resource) -> Strin
     let holders = answer["holders"].as_array().into_iter().flatten();
     let section = HoldersSection {
         holders: holders.map(|holder| shown(context, holder)).collect(),
-        has_more: answer["has_more"] == true,
+        has_more: answer["has_more_holders"] == true,
         is_in_project: context.project.is_some(),
         refusal,
     };

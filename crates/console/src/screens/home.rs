@@ -6,7 +6,7 @@ use base::time::SECONDS_PER_DAY;
 use pages::{Link, Moment, number};
 use serde_json::Value as Json;
 
-use super::audit_logs::{AuditFilter, AuditLine, LOGS};
+use super::audit_logs::{AuditFilter, AuditLine, LOGS, follow_links};
 use super::spending::{MonthSpend, SpendBar, limit_cents};
 use crate::context::{Context, Outcome};
 
@@ -222,11 +222,11 @@ async fn changes(context: &Context<'_>) -> Option<Vec<AuditLine>> {
     query.extend(AuditFilter::all_types().map(|kind| ("event_types", kind)));
     let found = context.get(LOGS, &query).await.ok()?;
     let entries = found["data"].as_array()?.iter();
-    Some(
-        entries
-            .map(|entry| AuditLine::of(entry, &[], context))
-            .collect(),
-    )
+    let mut lines: Vec<AuditLine> = entries
+        .map(|entry| AuditLine::of(entry, &[], context))
+        .collect();
+    follow_links(context, &mut lines).await;
+    Some(lines)
 }
 
 /// Returns the steps of a new organization; none once all are done, or if the visitor may not do them.

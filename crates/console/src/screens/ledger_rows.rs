@@ -253,7 +253,7 @@ impl LedgerLine {
 
 /// Returns a name of the API in words.
 fn words(name: &str) -> String {
-    name.replace('_', " ")
+    name.strip_prefix("num_").unwrap_or(name).replace('_', " ")
 }
 
 fn money(amount: &Json) -> String {

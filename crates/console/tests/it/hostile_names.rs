@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 use testkit::Server;
 
+use crate::registry::has_history;
 use crate::visitor::Visitor;
 
 const MARKUP: &str = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>&amp;{{7*7}}";
@@ -20,6 +21,54 @@ const ISOLATED: [&str; 7] = [
 #[tokio::test]
 async fn hostile_names_are_text_on_every_page() {
     let server = Server::start().await;
+    populate(&server).await;
+    let owner = Visitor::owner(&server).await;
+    let (mut seen, mut queue) = (
+        BTreeSet::new(),
+        vec![
+            "/console/projects".to_owned(),
+            "/console/search?q=e".to_owned(),
+        ],
+    );
+    let (mut pages, mut found) = (0, 0);
+    while let Some(path) = queue.pop() {
+        let page = owner.get(&path).await;
+        assert!(
+            page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER,
+            "{path}: {}",
+            page.text()
+        );
+        pages += 1;
+        assert!(
+            !page.html.contains("<img") && !page.html.contains("<script>"),
+            "{path}: {}",
+            page.html
+        );
+        assert!(!page.html.contains("onerror=alert(1)>"), "{path}");
+        found += page.html.matches("&#60;img src=x").count();
+        if path.contains("format=csv") {
+            continue;
+        }
+        for (at, _) in page.html.match_indices(OVERRIDE) {
+            expect_isolated(&path, &page.html, at);
+        }
+        if has_history(&path) {
+            continue;
+        }
+        for link in page.links() {
+            if link.starts_with("/console")
+                && !link.contains("format=")
+                && seen.insert(link.clone())
+            {
+                queue.push(link);
+            }
+        }
+    }
+    assert!(pages > 150 && found > 100, "{pages} {found}");
+}
+
+/// Gives one thing of each kind each of the names.
+async fn populate(server: &Server) {
     let admin = server.admin();
     let long = "w".repeat(255);
     let turned = format!("{OVERRIDE}gnp.exe{OVERRIDE} end");
@@ -69,46 +118,6 @@ async fn hostile_names_are_text_on_every_page() {
             .await
             .ok();
     }
-    let owner = Visitor::owner(&server).await;
-    let (mut seen, mut queue) = (
-        BTreeSet::new(),
-        vec![
-            "/console/projects".to_owned(),
-            "/console/search?q=e".to_owned(),
-        ],
-    );
-    let (mut pages, mut found) = (0, 0);
-    while let Some(path) = queue.pop() {
-        let page = owner.get(&path).await;
-        assert!(
-            page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER,
-            "{path}: {}",
-            page.text()
-        );
-        pages += 1;
-        assert!(
-            !page.html.contains("<img") && !page.html.contains("<script>"),
-            "{path}: {}",
-            page.html
-        );
-        assert!(!page.html.contains("onerror=alert(1)>"), "{path}");
-        found += page.html.matches("&#60;img src=x").count();
-        if path.contains("format=csv") {
-            continue;
-        }
-        for (at, _) in page.html.match_indices(OVERRIDE) {
-            expect_isolated(&path, &page.html, at);
-        }
-        for link in page.links() {
-            if link.starts_with("/console")
-                && !link.contains("format=")
-                && seen.insert(link.clone())
-            {
-                queue.push(link);
-            }
-        }
-    }
-    assert!(pages > 150 && found > 100, "{pages} {found}");
 }
 
 /// Asserts that a character is in an attribute, or in the text of an element that isolates it.

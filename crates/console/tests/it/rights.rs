@@ -141,8 +141,15 @@ async fn controls_without_permission_are_disabled_and_name_it() {
     let refused = reader.post("/console/projects/new", &[("name", "X")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     refused.says("You need the permission api.organization.projects.write");
-    let page = reader.get("/console").await;
-    assert_eq!(page.header("location"), "/console/projects");
+    let page = reader.get("/console").await.ok();
+    assert!(
+        !page
+            .links()
+            .iter()
+            .any(|link| link == "/console/audit_logs"),
+        "{:?}",
+        page.links()
+    );
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ mod export;
 mod filter;
 mod sentence;
 
+use std::collections::HashMap;
+
 use askama::Template;
 use base::UnixTime;
 use pages::{Field, Link, Moment};
@@ -49,6 +51,8 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
             .collect();
         AuditLine::of(entry, &older, context)
     });
+    let mut lines: Vec<AuditLine> = shown.collect();
+    follow_links(context, &mut lines).await;
     let page = Link::new(["console", "audit_logs"]);
     let cursor = |name: &str, id: &Json| {
         let id = id.as_str().unwrap_or_default();
@@ -59,7 +63,7 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
     let has_older = if has_before { true } else { has_more };
     let has_newer = if has_before { has_more } else { has_after };
     let content = AuditContent {
-        lines: shown.collect(),
+        lines,
         fields: filter.fields(),
         is_filtered: filter.is_filtered(),
         older: if has_older {
@@ -160,6 +164,48 @@ impl AuditLine {
             is_change: entry[kind.as_str()]["changes_requested"].is_object(),
             kind,
         }
+    }
+}
+
+/// Removes the links to what is gone. Entries of admin keys name the default project, as all entries of the organization do,
+/// so the page of a key may be among those of admin keys.
+pub(crate) async fn follow_links(context: &Context<'_>, lines: &mut [AuditLine]) {
+    let mut known: HashMap<String, String> = HashMap::new();
+    let links = lines
+        .iter_mut()
+        .flat_map(|line| [&mut line.sentence.link, &mut line.actor.link]);
+    for link in links.filter(|link| !link.is_empty()) {
+        let found = match known.get(link) {
+            Some(found) => found.clone(),
+            None => {
+                let found = existing(context, link).await;
+                known.insert(link.clone(), found.clone());
+                found
+            }
+        };
+        *link = found;
+    }
+}
+
+/// Returns the page if the API has what it shows, or the page of the admin key with the id; empty if there is none.
+async fn existing(context: &Context<'_>, page: &str) -> String {
+    let exists = async |page: &str| {
+        let path = page.replacen("/console", "/organization", 1);
+        context.get(&path, &[]).await.is_ok()
+    };
+    if exists(page).await {
+        return page.to_owned();
+    }
+    match page.rsplit_once("/api_keys/") {
+        Some((_, id)) => {
+            let page = Link::new(["console", "admin_api_keys", id]).to_string();
+            if exists(&page).await {
+                page
+            } else {
+                String::new()
+            }
+        }
+        None => String::new(),
     }
 }
 

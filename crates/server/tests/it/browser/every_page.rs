@@ -26,3 +26,14 @@ async fn every_page_of_a_reader_is_accessible_and_leads_nowhere_forbidden() {
     });
     site.run("every_page", &reader, expected).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_of_a_project_member_is_accessible_and_has_own_keys_and_usage() {
+    let site = Site::start().await;
+    let member = site.member("max@acme.example").await;
+    let expected = json!({
+        "expected": ["/console", "/console/me", "/console/me/api_keys", "/console/me/usage"],
+        "absent": ["/console/costs", "/console/audit_logs", "/console/usage/completions", "/console/spend"],
+    });
+    site.run("every_page", &member, expected).await;
+}

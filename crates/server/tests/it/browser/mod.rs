@@ -7,4 +7,5 @@ mod providers;
 mod reports;
 mod scenario;
 mod screenshots;
+mod sign_in;
 mod site;

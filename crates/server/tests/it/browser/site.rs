@@ -7,6 +7,7 @@ use testkit::{Client, NOW, Server, ServerOptions};
 use usage::PriceBook;
 
 use super::scenario;
+use crate::sign_in::browser::link;
 
 /// Names that must be shown as text wherever they appear: markup, text that turns around, and length.
 const HOSTILE: &str =
@@ -39,18 +40,22 @@ pub struct Site {
 impl Site {
     /// Starts a server with usage of `USAGE_DAYS_COUNT` days.
     pub async fn start() -> Self {
+        // Pages are served at the public address only.
+        let listener = orgplane::Server::bind(([127, 0, 0, 1], 0).into()).await;
+        let listener = listener.expect("a free port");
+        let base = format!("http://{}", listener.address());
         let server = Server::with(ServerOptions {
             prices: PriceBook::parse(PRICES).expect("prices"),
-            public_url: "http://localhost".to_owned(),
+            public_url: base.clone(),
             ..ServerOptions::default()
         })
         .await;
-        let address = server.listen().await;
+        server.serve(listener);
         let project = server.admin();
         let project = project.post("/organization/projects", json!({"name": "Search"}));
         let project = project.await.ok()["id"].as_str().expect("an id").to_owned();
         let site = Self {
-            base: format!("http://{address}"),
+            base,
             server,
             project,
         };
@@ -124,6 +129,23 @@ impl Site {
     /// Signs in the owner.
     pub async fn owner(&self) -> String {
         self.server.sign_in(self.server.owner_id()).await
+    }
+
+    /// Returns a sign-in link of the person with this address. An earlier link of the person does not work any more.
+    pub async fn link(&self, email: &str) -> String {
+        let token = link(&self.server, email).await;
+        format!("{}/sign-in/link#{token}", self.base)
+    }
+
+    /// Invites a person, and returns the link of the invitation.
+    pub async fn invitation(&self, email: &str) -> String {
+        let invite = json!({"email": email, "role": "reader"});
+        self.admin()
+            .post("/organization/invites", invite)
+            .await
+            .ok();
+        let token = self.server.token(email).await;
+        format!("{}/invites/accept#{token}", self.base)
     }
 
     /// Lets a person join with this role, and signs them in.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use base::ClientAddress;
+use base::ids::OrganizationId;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use testkit::{Answer, Client, Server};
 
@@ -180,6 +181,15 @@ impl Browser {
 
 /// Makes a link for an address; returns its token.
 pub(crate) async fn link(server: &Server, email: &str) -> String {
+    link_in(server, email, Some(server.organization_id())).await
+}
+
+/// Makes a link for an address in an organization, or in the only one that has it; returns its token.
+pub(crate) async fn link_in(
+    server: &Server,
+    email: &str,
+    organization: Option<&OrganizationId>,
+) -> String {
     use admin::credentials::links::{LinkOrigin, NewLink};
     let services = server.services();
     let new = NewLink {
@@ -190,6 +200,6 @@ pub(crate) async fn link(server: &Server, email: &str) -> String {
         entropy: &services.entropy,
         origin: LinkOrigin::Command,
     };
-    let made = new.for_address(email, Some(server.organization_id())).await;
+    let made = new.for_address(email, organization).await;
     made.expect("a link").token.reveal()
 }

@@ -1,5 +1,6 @@
 //! New users, invitations, and the page of linked accounts.
 
+use super::super::browser::link_in;
 use super::*;
 
 #[tokio::test]
@@ -151,4 +152,25 @@ async fn linked_accounts_are_shown_after_a_recent_proof_only() {
         .post("/account/providers", &[("link", "fake")])
         .await;
     assert_eq!(page.location(), again);
+}
+
+#[tokio::test]
+async fn the_console_shows_a_provider_to_its_organization_and_no_secret() {
+    let trial = Trial::start().await;
+    let mut browser = Browser::new(&trial.server);
+    browser.sign_in(&trial.server, OWNER).await;
+    let page = browser.get("/console/identity_providers").await;
+    page.says(200, "Provider &#60;fake&#62;");
+    page.says(200, "/sign-in/callback/fake");
+    page.says(200, "acme.example");
+    assert!(!page.text.contains(CLIENT_SECRET), "{}", page.text);
+    let owner = link_in(&trial.server, "eve@other.example", None).await;
+    let mut stranger = Browser::at(&trial.server, "192.0.2.2");
+    stranger
+        .post("/sign-in/link", &[("token", &owner)])
+        .await
+        .location();
+    let page = stranger.get("/console/identity_providers").await;
+    page.says(200, "No identity provider");
+    assert!(!page.text.contains("acme.example"), "{}", page.text);
 }
