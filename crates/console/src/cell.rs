@@ -76,7 +76,7 @@ impl Column {
         let value = item.pointer(self.pointer).unwrap_or(&Json::Null);
         let text = || text_of(value);
         match self.form {
-            ColumnForm::Made(make) => make(item),
+            ColumnForm::Computed(make) => make(item),
             ColumnForm::Name => link(named(text()), target, String::new()),
             ColumnForm::NameWith(second) => {
                 let second = item.pointer(second).map(text_of).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Column {
     /// Returns the value for programs, as files of comma-separated values have it.
     pub(crate) fn plain(&self, item: &Json) -> String {
         match self.form {
-            ColumnForm::Made(make) => make(item).plain(),
+            ColumnForm::Computed(make) => make(item).plain(),
             _ => match item.pointer(self.pointer) {
                 Some(Json::Array(items)) if matches!(self.form, ColumnForm::Count) => {
                     items.len().to_string()

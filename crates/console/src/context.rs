@@ -16,9 +16,10 @@ use serde_json::Value as Json;
 use crate::cell::CellContext;
 use crate::client::{Client, Refusal};
 use crate::navigation::navigation;
+use crate::parts::ConsoleParts;
 use crate::registry::KnownOperation;
 use crate::rights::Rights;
-use crate::{Console, Visitor};
+use crate::visitor::Visitor;
 
 /// Name of the cookie with the outcome of the change before a redirect.
 const NOTICE_COOKIE: &str = "orgplane-notice";
@@ -31,13 +32,13 @@ pub(crate) type Outcome = Result<Response<Body>, Refusal>;
 /// A change that was made, as the next page says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Something was created or added.
+    /// An item was created or added.
     Created,
     /// Changes were saved.
     Saved,
     /// A form had no changes.
     Unchanged,
-    /// Something was deleted or removed.
+    /// An item was deleted or removed.
     Deleted,
     /// An action was done.
     Done,
@@ -88,8 +89,8 @@ pub(crate) struct PageProject {
 
 /// The context of a page.
 pub(crate) struct Context<'a> {
-    /// The console.
-    pub(crate) console: &'a Console,
+    /// Dependencies of the pages.
+    pub(crate) console: &'a ConsoleParts,
     /// Person that the page is shown to.
     pub(crate) visitor: &'a Visitor,
     /// Method of the request.

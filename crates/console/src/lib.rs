@@ -17,6 +17,8 @@ mod form;
 mod gateway_facts;
 mod list;
 mod navigation;
+mod options;
+mod parts;
 mod picker;
 mod registry;
 mod report;
@@ -28,13 +30,13 @@ mod schema;
 mod screens;
 mod table;
 mod unreachable;
+mod visitor;
 
 use std::sync::Arc;
 
 use admin::Services;
 use admin::operation::Caller;
 use axum::body::Body;
-use base::UnixTime;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use pages::form::MAX_FORM_BYTES;
@@ -44,86 +46,22 @@ use store::sql;
 
 use client::Refusal;
 use context::{Context, Outcome, PageProject, notice_of};
+use parts::ConsoleParts;
 use registry::Registry;
 use rights::Rights;
 use route::{PageKind, Route};
 
 pub use gateway_facts::{GatewayFacts, UpstreamFacts};
+pub use options::{ConsoleOptions, IdentityProviderFacts};
 pub use unreachable::{operations_elsewhere, unreachable_operations};
+pub use visitor::Visitor;
 
 /// The path that all pages of the console lie below.
 pub const CONSOLE_PATH: &str = "/console";
 
-/// Facts that the console shows or depends on.
-#[derive(Clone, Debug)]
-pub struct ConsoleOptions {
-    /// Public base URL of the server.
-    pub public_url: String,
-    /// Seconds after a sign-in within which dangerous changes are allowed.
-    pub recent_sign_in_seconds: i64,
-    /// Identity providers of the configuration.
-    pub identity_providers: Vec<IdentityProviderFacts>,
-}
-
-/// An identity provider of the configuration, without its secrets.
-#[derive(Clone, Debug)]
-pub struct IdentityProviderFacts {
-    /// Id in the configuration.
-    pub id: String,
-    /// Name on the button of the sign-in page.
-    pub name: String,
-    /// Issuer of its tokens.
-    pub issuer: String,
-    /// Id of the organization whose users sign in; `None` for the only one.
-    pub organization: Option<String>,
-    /// Further settings: what is set, and to what.
-    pub settings: Vec<(String, String)>,
-}
-
-impl Default for ConsoleOptions {
-    fn default() -> Self {
-        Self {
-            public_url: "http://localhost:8080".to_owned(),
-            recent_sign_in_seconds: 600,
-            identity_providers: Vec::new(),
-        }
-    }
-}
-
-/// The person who has signed in, and whose rights pages have.
-#[derive(Clone, Debug)]
-pub struct Visitor {
-    /// Caller of operations.
-    pub caller: Caller,
-    /// Id of the user.
-    pub user_id: String,
-    /// Name.
-    pub name: String,
-    /// E-mail address.
-    pub email: String,
-    /// Name of the role in the organization.
-    pub role: String,
-    /// Time at which the person proved their identity.
-    pub authenticated_at: UnixTime,
-}
-
-impl Visitor {
-    /// Returns the name; the e-mail address if there is none.
-    fn display_name(&self) -> &str {
-        if self.name.trim().is_empty() {
-            &self.email
-        } else {
-            &self.name
-        }
-    }
-}
-
 /// The console.
 pub struct Console {
-    services: Arc<Services>,
-    gateway: Arc<dyn GatewayFacts>,
-    options: ConsoleOptions,
-    registry: Registry,
+    parts: ConsoleParts,
     routes: Vec<Route>,
 }
 
@@ -137,20 +75,24 @@ impl Console {
     ) -> Self {
         let registry = Registry::new();
         let routes = route::routes(&registry);
-        Self {
+        let parts = ConsoleParts {
             services,
             gateway,
             options,
             registry,
-            routes,
-        }
+        };
+        Self { parts, routes }
     }
 
     /// Answers a request of a person who has signed in.
     pub async fn answer(&self, visitor: &Visitor, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let preferences = Preferences::of(&parts.headers);
-        if !is_same_origin(&parts.method, &parts.headers, &self.options.public_url) {
+        if !is_same_origin(
+            &parts.method,
+            &parts.headers,
+            &self.parts.options.public_url,
+        ) {
             return failure::cross_site(&preferences);
         }
         let form = match parts.method {
@@ -191,9 +133,10 @@ impl Console {
             project_id.or_else(|| query.text("project_id").filter(|_| is_helper(&path)));
         let project_id = project_id.map(str::to_owned);
         let caller = &visitor.caller;
-        let rights = Rights::read(&self.services.store, caller, project_id.as_deref()).await?;
+        let rights =
+            Rights::read(&self.parts.services.store, caller, project_id.as_deref()).await?;
         let mut context = Context {
-            console: self,
+            console: &self.parts,
             visitor,
             method: match parts.method {
                 Method::HEAD => Method::GET,
@@ -228,6 +171,7 @@ impl Console {
             &caller.organization.id
         );
         let mut connection = self
+            .parts
             .services
             .store
             .read()

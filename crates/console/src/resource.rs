@@ -224,7 +224,7 @@ pub(crate) enum ColumnForm {
     /// Yes or no.
     Flag(&'static str, &'static str),
     /// Any other form.
-    Made(fn(&Json) -> Cell),
+    Computed(fn(&Json) -> Cell),
 }
 
 /// Returns a column.

@@ -39,7 +39,7 @@ pub(crate) enum ValueKind {
     },
     /// Yes or no.
     Boolean,
-    /// One of some words, each with its meaning.
+    /// Choice of a word, each with its meaning.
     Choice(Vec<Word>),
     /// A list.
     List(Box<ValueKind>),

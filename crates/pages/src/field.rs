@@ -104,9 +104,9 @@ pub enum Control {
         /// Number of lines.
         rows: u8,
     },
-    /// One of some options, in a list that opens.
+    /// Choice of an option, in a list that opens.
     Select(Vec<Choice>),
-    /// One of some options, all shown.
+    /// Choice of an option, all shown.
     Radio(Vec<Choice>),
     /// Any number of some options, all shown.
     Checkboxes(Vec<Choice>),

@@ -13,7 +13,7 @@ pub(crate) enum HintControl {
     Dollars,
     /// A span of time in seconds, chosen from presets.
     Span(&'static [(&'static str, &'static str)]),
-    /// Something that exists.
+    /// An existing item.
     Pick(PickerKind),
     /// Several things that exist.
     PickMany(PickerKind),

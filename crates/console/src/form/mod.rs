@@ -76,7 +76,7 @@ pub(crate) enum FormControl {
     Dollars,
     /// A span of time in seconds, chosen from presets.
     Span(&'static [(&'static str, &'static str)]),
-    /// One of some words, each with its meaning.
+    /// Choice of a word, each with its meaning.
     Choice(Vec<(String, String)>),
     /// Either all, or some of some words.
     AllOr(Vec<(String, String)>),
@@ -84,7 +84,7 @@ pub(crate) enum FormControl {
     Some(Vec<(String, String)>),
     /// Yes or no.
     Checkbox,
-    /// Something that exists, searched on the server.
+    /// An existing item, searched on the server.
     Pick(PickerKind),
     /// Several things that exist, searched on the server.
     PickMany(PickerKind),

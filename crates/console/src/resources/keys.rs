@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::projects::{ACCESS_WORDS, key_owner};
 use crate::cell::{Cell, text_of};
-use crate::resource::ColumnForm::{Badge, Date, Expiry, Made, NameWith, Since};
+use crate::resource::ColumnForm::{Badge, Computed, Date, Expiry, NameWith, Since};
 use crate::resource::{Action, Resource, View, column};
 
 /// Returns the name of a key, which leads to its page in the project.
@@ -40,9 +40,9 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "API key",
         about: "Keys of all projects. A new key is created in its project.",
         columns: &[
-            column("Name", "/name", Made(key_name)),
-            column("Project", "/project", Made(key_project)),
-            column("Owner", "/owner", Made(key_owner)),
+            column("Name", "/name", Computed(key_name)),
+            column("Project", "/project", Computed(key_project)),
+            column("Owner", "/owner", Computed(key_owner)),
             column("State", "/owner_project_access", Badge(ACCESS_WORDS)),
             column("Last used", "/last_used_at", Since),
             column("Expires", "/expires_at", Expiry),
@@ -71,7 +71,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         about: "Your keys for calling models. A key can do what you may do in its project, and stops when you leave.",
         columns: &[
             column("Name", "/name", NameWith("/redacted_value")),
-            column("Project", "/project", Made(key_project)),
+            column("Project", "/project", Computed(key_project)),
             column("State", "/owner_project_access", Badge(ACCESS_WORDS)),
             column("Last used", "/last_used_at", Since),
             column("Expires", "/expires_at", Expiry),

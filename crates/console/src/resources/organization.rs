@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::cell::Cell;
 use crate::resource::ColumnForm::{
-    Badge, Cents, Count, Date, Expiry, Flag, Made, Name, NameWith, Since, Tags, Text, Time,
+    Badge, Cents, Computed, Count, Date, Expiry, Flag, Name, NameWith, Since, Tags, Text, Time,
 };
 use crate::resource::{Action, Extra, Resource, column};
 
@@ -385,6 +385,6 @@ fn assignment_source(role: &Json) -> Cell {
 pub(super) const ASSIGNED_ROLE_COLUMNS: &[crate::resource::Column] = &[
     column("Name", "/name", NameWith("/description")),
     column("Permissions", "/permissions", Count),
-    column("Given", "/assignment_sources", Made(assignment_source)),
+    column("Given", "/assignment_sources", Computed(assignment_source)),
     column("Since", "/created_at", Date),
 ];

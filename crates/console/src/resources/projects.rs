@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::organization::{ALERT_COLUMNS, ASSIGNED_ROLE_COLUMNS, ROLE_COLUMNS};
 use crate::cell::Cell;
 use crate::resource::ColumnForm::{
-    Badge, Date, Expiry, Flag, Made, Name, NameWith, Number, Since, Text,
+    Badge, Computed, Date, Expiry, Flag, Name, NameWith, Number, Since, Text,
 };
 use crate::resource::{Action, Column, Extra, Resource, column};
 
@@ -49,7 +49,7 @@ pub(super) fn key_owner(item: &Json) -> Cell {
 
 const KEY_COLUMNS: &[Column] = &[
     column("Name", "/name", NameWith("/redacted_value")),
-    column("Owner", "/owner", Made(key_owner)),
+    column("Owner", "/owner", Computed(key_owner)),
     column("State", "/owner_project_access", Badge(ACCESS_WORDS)),
     column("Last used", "/last_used_at", Since),
     column("Expires", "/expires_at", Expiry),

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::cell::{Cell, text_of};
-use crate::resource::ColumnForm::{Badge, Made, Since, Text, Time};
+use crate::resource::ColumnForm::{Badge, Computed, Since, Text, Time};
 use crate::resource::{Action, Column, Resource, column};
 
 const METHOD_WORDS: &[(&str, &str, &str)] = &[
@@ -58,7 +58,7 @@ fn browser(session: &Json) -> Cell {
 }
 
 const COLUMNS: &[Column] = &[
-    column("Browser", "/user_agent", Made(browser)),
+    column("Browser", "/user_agent", Computed(browser)),
     column("Signed in by", "/method", Badge(METHOD_WORDS)),
     column("Address", "/ip_address", Text),
     column("Signed in", "/created_at", Since),

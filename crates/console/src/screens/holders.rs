@@ -1,4 +1,4 @@
-//! Who has a role: groups, users and service accounts.
+//! The holders of a role: groups, users and service accounts.
 
 use askama::Template;
 use pages::Link;

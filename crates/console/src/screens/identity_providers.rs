@@ -4,9 +4,9 @@ use askama::Template;
 use base::ids::Id;
 use http::Method;
 
-use crate::IdentityProviderFacts;
 use crate::client::Refusal;
 use crate::context::{Context, Outcome};
+use crate::options::IdentityProviderFacts;
 
 /// The operation whose permission shows identity providers.
 const PROVIDERS_LIKE: &str = "/organization/admin_api_keys";

@@ -11,7 +11,7 @@ use crate::form::label_of;
 
 const LIMITS_NOW: &str = "/organization/projects/{project_id}/limits_now";
 /// Share of a limit from which on its bar is a warning, in percent.
-const WARNING_PERCENT: i64 = 80;
+const MIN_WARNING_PERCENT: i64 = 80;
 
 #[derive(Template)]
 #[template(path = "limits_now.html")]
@@ -53,7 +53,7 @@ impl Bar {
         let percent = i64::try_from(percent).unwrap_or(100).min(100);
         let class = match percent {
             100 => "failure",
-            WARNING_PERCENT.. => "warning",
+            MIN_WARNING_PERCENT.. => "warning",
             _ => "",
         };
         Self {

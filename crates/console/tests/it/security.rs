@@ -1,4 +1,4 @@
-//! What protects the console in a browser.
+//! Protection of the console in browsers: origins, headers, recent sign-in.
 
 use http::{Method, StatusCode};
 use testkit::Server;

@@ -1,0 +1,17 @@
+//! The dependencies that pages share.
+
+use std::sync::Arc;
+
+use admin::Services;
+
+use crate::gateway_facts::GatewayFacts;
+use crate::options::ConsoleOptions;
+use crate::registry::Registry;
+
+/// Dependencies of the pages.
+pub(crate) struct ConsoleParts {
+    pub(crate) services: Arc<Services>,
+    pub(crate) gateway: Arc<dyn GatewayFacts>,
+    pub(crate) options: ConsoleOptions,
+    pub(crate) registry: Registry,
+}
