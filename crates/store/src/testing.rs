@@ -108,7 +108,7 @@ impl Drop for TestDatabase {
             Location::Directory(directory) => drop(std::fs::remove_dir_all(directory)),
             // A panic here would hide the failure of the test.
             Location::Server { server, name } => {
-                drop(server.administer(&[format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")]))
+                drop(server.administer(&[format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")]));
             }
         }
     }

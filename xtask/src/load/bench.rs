@@ -54,13 +54,10 @@ pub struct Cores {
 impl Bench {
     /// Builds the binary, finds or installs the programs.
     pub fn prepare(root: &Path, options: &BenchOptions) -> Result<Self> {
-        let profile = options.profile.clone();
-        say(&format!("building the binary in the profile {profile}"));
-        run(cargo(root)
-            .args(["build", "--locked", "--quiet", "-p", "orgplane"])
-            .args(["--profile", &profile]))?;
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| root.join("target"), |folder| root.join(folder));
+        let (binary, profile) = match &options.binary {
+            Some(file) => (file.canonicalize()?, "unknown".to_owned()),
+            None => (build(root, &options.profile)?, options.profile.clone()),
+        };
         for name in ["taskset", "setpriv"] {
             found(name, &["/usr/bin"], "util-linux")?;
         }
@@ -72,7 +69,7 @@ impl Bench {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self {
             root: root.to_owned(),
-            binary: target.join(&profile).join("orgplane"),
+            binary,
             profile,
             wrk,
             nginx,
@@ -152,6 +149,17 @@ pub fn confined(program: &Path, core: Option<u32>) -> Command {
 /// Waits a moment, in a loop that looks for something.
 pub fn pause() {
     std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Builds the program; returns its file.
+fn build(root: &Path, profile: &str) -> Result<PathBuf> {
+    say(&format!("building the binary in the profile {profile}"));
+    run(cargo(root)
+        .args(["build", "--locked", "--quiet", "-p", "orgplane"])
+        .args(["--profile", profile]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), |folder| root.join(folder));
+    Ok(target.join(profile).join("orgplane"))
 }
 
 /// Finds the program of that name, or installs it from this Debian package.

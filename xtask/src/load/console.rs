@@ -2,13 +2,14 @@
 //! and what loading them costs the gateway.
 
 mod crawl;
+mod paint;
 mod people;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::bench::Bench;
+use super::bench::{Bench, pause};
 use super::events::{Population, Sizes};
 use super::figures::{milliseconds, percentile, table, whole};
 use super::gateway::body;
@@ -54,14 +55,17 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let project = server.project(&mut admin, "Load")?;
     server.unlimited(&mut admin, &project)?;
     let key = server.key(&mut admin, &project, "wrk")?;
+    let owner = people::owner(&mut admin)?;
     drop(admin);
     let people = people::names(&population, PEOPLE_COUNT);
     let core = bench.cores.measured;
     let server = server.restart_after(bench, core, |file| people::insert(file, &people))?;
-    let session = people::sign_in(bench, &server)?;
+    let session = people::sign_in(bench, &server, &owner)?;
     let mut visitor = connect(&server, &session)?;
     say("console: pages");
-    let pages = crawl(&mut visitor)?;
+    let mut pages = crawl(&mut visitor)?;
+    say("console: paints in Chromium");
+    paint::measure(bench, &server, &session, &mut pages)?;
     let [alone, beside] = gateway(bench, &server, &key, &session, &pages)?;
     let text = described(total, &pages, alone, beside);
     server.remove()?;
@@ -71,9 +75,16 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     })
 }
 
+/// Returns the host and port of the address for people, at which alone the pages work.
+fn public_host(server: &Server) -> String {
+    server.address.replace("127.0.0.1", "localhost")
+}
+
 /// Connects as a browser that has signed in does.
 fn connect(server: &Server, session: &str) -> Result<Client> {
+    let host = public_host(server);
     let headers = [
+        ("Host", host.as_str()),
         ("Cookie", session),
         ("Accept-Encoding", "gzip"),
         ("Sec-Fetch-Site", "same-origin"),
@@ -110,6 +121,7 @@ fn gateway(
                     break;
                 }
                 visitor.fetch(&page.path)?;
+                pause();
             }
             Ok(())
         });
@@ -175,6 +187,8 @@ fn described(total: u64, pages: &[Page], alone: Figures, beside: Figures) -> Str
             "p95 ms",
             "first visit bytes",
             "next visit bytes",
+            "first paint ms",
+            "next paint ms",
         ],
         &rows,
     );
@@ -189,7 +203,7 @@ fn described(total: u64, pages: &[Page], alone: Figures, beside: Figures) -> Str
     };
     let rows = [
         of("no pages", alone),
-        of("one visitor, page after page", beside),
+        of("a page every 50 ms, each in turn", beside),
     ];
     let gateway = table(
         &["gateway, one connection", "requests/s", "p50 ms", "p99 ms"],
@@ -197,7 +211,8 @@ fn described(total: u64, pages: &[Page], alone: Figures, beside: Figures) -> Str
     );
     format!(
         "### Console\n\n{} projects, {} people, {} events in {DAY_COUNT} days. Every page that a link leads to from the first one, {} \
-         times each over one connection, compressed; `first visit` is with all that the page refers to.\n\n{pages}\n{gateway}",
+         times each over one connection, compressed; `first visit` is with all that the page refers to. Paints are the largest contentful ones, in Chromium without a \
+         picture, once each.\n\n{pages}\n{gateway}",
         whole(LARGE.projects as f64),
         whole(PEOPLE_COUNT as f64),
         whole(total as f64),

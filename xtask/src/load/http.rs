@@ -37,10 +37,14 @@ pub struct Client {
 impl Client {
     /// Connects to `host:port`; `key` is sent with every request.
     pub fn connect(address: &str, key: &str) -> Result<Self> {
-        Self::connect_with(address, &[("Authorization", &format!("Bearer {key}"))])
+        let headers = [
+            ("Host", address),
+            ("Authorization", &format!("Bearer {key}")),
+        ];
+        Self::connect_with(address, &headers)
     }
 
-    /// Connects to `host:port`; the headers are sent with every request.
+    /// Connects to `host:port`; the headers, `Host` among them, are sent with every request.
     pub fn connect_with(address: &str, headers: &[(&str, &str)]) -> Result<Self> {
         let stream =
             TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
@@ -53,7 +57,7 @@ impl Client {
             .collect();
         Ok(Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
-            lines: format!("Host: {address}\r\n{lines}"),
+            lines,
         })
     }
 

@@ -1,5 +1,7 @@
 //! Options of every measurement.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// Sizes and lengths of the measurements.
@@ -27,6 +29,9 @@ pub struct BenchOptions {
     /// The profile that the binary is built with: `release`, as users compile it, or `dist`, as packages have it.
     #[arg(long, value_name = "NAME", default_value = "release", value_parser = ["release", "dist"])]
     pub profile: String,
+    /// A binary that was built before, of any profile; none is built then.
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub binary: Option<PathBuf>,
 }
 
 /// Minimum number of events of a ledger: a year of fewer is no year of use.

@@ -23,12 +23,10 @@ use super::timeline::{Action, Step, channel, email, steps, usd};
 use super::traffic::{Caller, Callers, Traffic};
 use crate::{App, HttpService};
 
-/// Seed of the usage.
-const SEED: u64 = 42;
 /// Days of usage that are written at a time.
-const BATCH_DAYS: i64 = 7;
+const BATCH_DAY_COUNT: i64 = 7;
 /// Time before the start at which the last changes are made.
-const LAST_CHANGES: i64 = 2 * SECONDS_PER_HOUR;
+const LAST_CHANGES_AGE: i64 = 2 * SECONDS_PER_HOUR;
 
 /// The organization at the end of its year.
 pub(super) struct History {
@@ -186,17 +184,17 @@ impl History {
 
     /// Records the usage of the year, in bulk.
     async fn record_usage(&self) -> anyhow::Result<()> {
-        self.advance_to(self.now.plus(-LAST_CHANGES));
+        self.advance_to(self.now.plus(-LAST_CHANGES_AGE));
         let callers = self.callers()?;
         let mut traffic = Traffic {
             organization_id: &self.organization_id,
             callers: &callers,
             founded: self.founded,
             now: self.now,
-            dice: Dice::new(SEED),
+            dice: Dice::new(42),
         };
         let days: Vec<i64> = (0..=DAY_COUNT).collect();
-        for days in days.chunks(BATCH_DAYS as usize) {
+        for days in days.chunks(BATCH_DAY_COUNT as usize) {
             let events = days.iter().flat_map(|day| traffic.of_day(*day)).collect();
             self.services.recorder.report(events, None).await?;
         }

@@ -75,7 +75,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     };
     let directory = tempfile::tempdir().context("failed to create the temporary directory")?;
     let model_server = model_server::start().await?;
-    let deployment = Deployment {
+    let deployment = DemoDeployment {
         url: format!("sqlite://{}", directory.path().join("demo.db").display()),
         public_url: default_public_url("http", server.address()),
         model_server,
@@ -95,7 +95,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// A temporary installation.
-struct Deployment {
+struct DemoDeployment {
     /// URL of the database.
     url: String,
     public_url: String,
@@ -115,7 +115,7 @@ struct Keys {
     translations: String,
 }
 
-impl Deployment {
+impl DemoDeployment {
     /// Founds the organization and makes its year, with a clock of its own.
     async fn populate(&self) -> anyhow::Result<Keys> {
         let now = Clock::system().now();

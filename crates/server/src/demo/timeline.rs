@@ -61,6 +61,7 @@ pub(super) fn steps() -> Vec<Step> {
         timeline.project(project);
     }
     timeline.settings();
+    timeline.role_of_a_project();
     timeline.money();
     timeline.spare_keys();
     timeline.experiments();
@@ -256,6 +257,10 @@ impl Timeline {
         );
         let limits = json!({"max_requests_per_1_minute": 1});
         self.post((233, 16), &path, limits);
+    }
+
+    /// Adds a role of a project, and somebody who has it.
+    fn role_of_a_project(&mut self) {
         let writer = json!({
             "role_name": "Prompt engineer",
             "description": "Calls models and sees what that costs.",

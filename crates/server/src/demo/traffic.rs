@@ -14,7 +14,7 @@ use super::plan::{Application, Call, DAY_COUNT, Model, PROJECTS, Project, RUNAWA
 /// Days before the start of the demo with an event for each hour; earlier days have one for four hours.
 const HOURLY_DAY_COUNT: i64 = 35;
 /// Seconds of the slots of earlier days.
-const LONG_SLOT: i64 = 4 * SECONDS_PER_HOUR;
+const LONG_SLOT_SECONDS: i64 = 4 * SECONDS_PER_HOUR;
 
 /// Ids of the key of an application, and of what the key belongs to.
 pub(super) struct Caller {
@@ -50,7 +50,7 @@ impl Traffic<'_> {
         let seconds = if day >= DAY_COUNT - HOURLY_DAY_COUNT {
             SECONDS_PER_HOUR
         } else {
-            LONG_SLOT
+            LONG_SLOT_SECONDS
         };
         let mut events = Vec::new();
         for number in 0..SECONDS_PER_DAY / seconds {

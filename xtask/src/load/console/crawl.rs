@@ -29,6 +29,8 @@ pub struct Page {
     /// Bytes with everything that the page refers to, and alone.
     pub first_bytes: usize,
     pub next_bytes: usize,
+    /// Milliseconds until the largest part is painted, at the first visit and the next.
+    pub paints: [Option<f64>; 2],
 }
 
 impl Page {
@@ -50,6 +52,8 @@ impl Page {
             milliseconds(self.p95()),
             whole(self.first_bytes as f64),
             whole(self.next_bytes as f64),
+            whole(self.paints[0].unwrap_or(f64::NAN)),
+            whole(self.paints[1].unwrap_or(f64::NAN)),
         ]
     }
 }
@@ -99,6 +103,7 @@ pub fn crawl(visitor: &mut Client) -> Result<Vec<Page>> {
             path,
             times,
             first_bytes,
+            paints: [None, None],
         });
     }
     Ok(pages)

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::super::bench::Bench;
 use super::super::events::Population;
 use super::super::http::Client;
-use super::super::server::Server;
-use super::between;
+use super::super::server::{Server, text};
+use super::{between, public_host};
 use crate::step::output;
 
 /// Inserts a user for each line of standard input into the only organization.
@@ -50,32 +50,30 @@ pub fn insert(file: &Path, ids: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Signs the owner in with a link; returns the cookie.
-pub fn sign_in(bench: &Bench, server: &Server) -> Result<String> {
-    let mut admin = server.admin()?;
+/// Returns the address of the owner, who is the only user yet.
+pub fn owner(admin: &mut Client) -> Result<String> {
     let users = admin.get("/v1/organization/users?limit=1")?;
-    let users: serde_json::Value = serde_json::from_slice(&users)?;
-    let email = users["data"][0]["email"].as_str().context("no owner")?;
+    text(&serde_json::from_slice(&users)?, "/data/0/email")
+}
+
+/// Signs a user in with a link; returns the cookie.
+pub fn sign_in(bench: &Bench, server: &Server, email: &str) -> Result<String> {
     let mut command = Command::new(&bench.binary);
     command.args(["sign-in", "link", "--email", email]);
     command
         .args(["--database", &server.database()])
         .current_dir(server.folder());
     let printed = output(&mut command)?;
-    let token = between(&format!("{printed}\n"), "#", "\n")?
-        .trim()
-        .to_owned();
-    let mut visitor = Client::connect_with(&server.address, &[("Sec-Fetch-Site", "same-origin")])?;
+    let token = between(&printed, "/sign-in/link#", "\n")?.trim();
+    let host = public_host(server);
+    let headers = [("Host", host.as_str()), ("Sec-Fetch-Site", "same-origin")];
+    let mut visitor = Client::connect_with(&server.address, &headers)?;
     let form = format!("token={token}");
     let kind = "application/x-www-form-urlencoded";
     let answer = visitor.submit("/sign-in/link", kind, form.as_bytes())?;
-    let cookies = answer
-        .values("set-cookie")
-        .filter_map(|line| line.split(';').next());
-    let session = cookies
-        .filter(|cookie| !cookie.ends_with('='))
-        .collect::<Vec<_>>()
-        .join("; ");
+    let cookies = answer.values("set-cookie");
+    let cookies = cookies.filter_map(|line| line.split(';').next());
+    let session: Vec<_> = cookies.filter(|cookie| !cookie.ends_with('=')).collect();
     if session.is_empty() {
         let text = String::from_utf8_lossy(&answer.body);
         bail!(
@@ -83,5 +81,5 @@ pub fn sign_in(bench: &Bench, server: &Server) -> Result<String> {
             answer.status
         );
     }
-    Ok(session)
+    Ok(session.join("; "))
 }
