@@ -14,7 +14,7 @@ const MAX_LOOKUPS: usize = 120;
 
 /// Names by dimension and value.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashMap<(Group, String), ValueName>);
+pub(crate) struct GroupNames(HashMap<(Group, String), ValueName>);
 
 /// The name of a value.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ struct ValueName {
     link: Option<Link>,
 }
 
-impl Names {
+impl GroupNames {
     /// Returns the name of a value; the value itself if its name is unknown.
     pub(crate) fn text(&self, group: Group, value: Option<&str>) -> String {
         let Some(value) = value else {

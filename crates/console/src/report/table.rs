@@ -5,7 +5,7 @@ use pages::number;
 
 use super::kind::{Group, MetricColumn};
 use super::matrix::{Matrix, add};
-use super::names::Names;
+use super::names::GroupNames;
 use super::period::Period;
 
 /// Maximum number of series of a chart; the smaller groups are summed.
@@ -103,7 +103,7 @@ pub(crate) struct ReportFigures<'a> {
     pub(crate) matrix: &'a Matrix,
     /// Figures of the period before, if they are shown.
     pub(crate) before: Option<&'a Matrix>,
-    pub(crate) names: &'a Names,
+    pub(crate) names: &'a GroupNames,
 }
 
 impl ReportFigures<'_> {
@@ -312,7 +312,7 @@ mod tests {
             period: &period,
             matrix: &matrix,
             before: None,
-            names: &Names::default(),
+            names: &GroupNames::default(),
         };
         let table = figures.chart(0, &COSTS.metrics[0]);
         let labels: Vec<&str> = table.heads.iter().map(|head| head.label.as_str()).collect();
@@ -354,7 +354,7 @@ mod tests {
             period: &period,
             matrix: &matrix,
             before: Some(&before),
-            names: &Names::default(),
+            names: &GroupNames::default(),
         };
         let rows = figures.groups(0, COSTS.metrics);
         let shown: Vec<_> = rows
@@ -395,7 +395,7 @@ mod tests {
             period: &period,
             matrix: &matrix,
             before: None,
-            names: &Names::default(),
+            names: &GroupNames::default(),
         };
         let table = figures.chart(0, &kind.metrics[0]);
         assert_eq!(table.heads.len(), 1);

@@ -11,7 +11,7 @@ use super::spending::dollars;
 use crate::client::{Refusal, collected};
 use crate::context::{Context, Outcome};
 use crate::report::kind::{Group, ReportKind, USAGE};
-use crate::report::names::Names;
+use crate::report::names::GroupNames;
 
 const ROWS: &str = "/organization/usage/events";
 /// Number of rows of a page.
@@ -115,7 +115,7 @@ async fn file(context: &Context<'_>, query: &[(&str, &str)], format: &str) -> Ou
 }
 
 /// Looks up the names in rows.
-async fn names(context: &Context<'_>, rows: &[&Json]) -> Names {
+async fn names(context: &Context<'_>, rows: &[&Json]) -> GroupNames {
     let text = |row: &Json, name: &str| row[name].as_str().map(str::to_owned);
     let keys = rows
         .iter()
@@ -127,7 +127,7 @@ async fn names(context: &Context<'_>, rows: &[&Json]) -> Names {
             values.extend(text(row, group.as_str()).map(|value| (group, value)));
         }
     }
-    Names::look_up(context, values, &keys).await
+    GroupNames::look_up(context, values, &keys).await
 }
 
 fn fields(context: &Context<'_>) -> Vec<Field> {
@@ -205,7 +205,7 @@ struct LedgerLine {
 }
 
 impl LedgerLine {
-    fn of(row: &Json, names: &Names, context: &Context<'_>) -> Self {
+    fn of(row: &Json, names: &GroupNames, context: &Context<'_>) -> Self {
         let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
         let named = |group: Group| {
             let value = row[group.as_str()].as_str();

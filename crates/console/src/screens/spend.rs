@@ -7,7 +7,7 @@ use pages::{Link, number};
 use super::spending::{MonthSpend, SpendBar, dollars, limit_cents};
 use crate::context::{Context, Outcome};
 use crate::report::kind::Group;
-use crate::report::names::Names;
+use crate::report::names::GroupNames;
 
 /// Maximum number of projects that are listed.
 const MAX_PROJECTS: usize = 25;
@@ -24,7 +24,7 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
         .iter()
         .map(|(id, _)| (Group::Project, id.clone()))
         .collect();
-    let names = Names::look_up(context, values, &std::collections::HashMap::new()).await;
+    let names = GroupNames::look_up(context, values, &std::collections::HashMap::new()).await;
     let mut projects = Vec::new();
     let mut reserved_sum = NanoDollars::default();
     for (id, spent) in listed {

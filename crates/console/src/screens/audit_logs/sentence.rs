@@ -1,5 +1,6 @@
 //! Sentences of audit events: who did what to what.
 
+use base::EventType;
 use pages::Link;
 use serde_json::Value as Json;
 
@@ -36,27 +37,26 @@ const VERBS: &[(&str, &str)] = &[
     ("updated", "changed"),
 ];
 
-/// Deeds of types whose words would mislead.
-const DEEDS: &[(&str, &str)] = &[
-    ("api_key.deleted", "deleted the API key"),
-    ("invite.sent", "sent an invitation to"),
-    ("invite.accepted", "accepted the invitation"),
-    ("invite.deleted", "revoked the invitation"),
-    ("login.failed", "failed to authenticate"),
-    ("login.succeeded", "signed in"),
-    ("logout.failed", "failed to sign out"),
-    ("logout.succeeded", "signed out"),
-    ("role.assignment.created", "assigned a role"),
-    ("role.assignment.deleted", "took back a role"),
-    ("x.bodies.read", "read stored bodies of"),
-    ("x.group.user.added", "added a member to the group"),
-    ("x.group.user.removed", "removed a member from the group"),
-    ("x.project.group.added", "added a group to the project"),
-    (
-        "x.project.group.removed",
-        "removed a group from the project",
-    ),
-];
+/// Returns the deed of a type whose words would mislead.
+fn named_deed(kind: EventType) -> Option<&'static str> {
+    Some(match kind {
+        EventType::ApiKeyDeleted => "deleted the API key",
+        EventType::InviteSent => "sent an invitation to",
+        EventType::InviteAccepted => "accepted the invitation",
+        EventType::InviteDeleted => "revoked the invitation",
+        EventType::LoginFailed => "failed to authenticate",
+        EventType::LoginSucceeded => "signed in",
+        EventType::LogoutSucceeded => "signed out",
+        EventType::RoleAssignmentCreated => "assigned a role",
+        EventType::RoleAssignmentDeleted => "took back a role",
+        EventType::BodiesRead => "read stored bodies of",
+        EventType::GroupUserAdded => "added a member to the group",
+        EventType::GroupUserRemoved => "removed a member from the group",
+        EventType::ProjectGroupAdded => "added a group to the project",
+        EventType::ProjectGroupRemoved => "removed a group from the project",
+        _ => return None,
+    })
+}
 
 /// Settings, which have no article and no name.
 const SETTINGS: &[&str] = &[
@@ -124,8 +124,8 @@ impl Sentence {
 
 /// Returns verb and noun of a type.
 fn deed(kind: &str) -> String {
-    if let Some((_, deed)) = DEEDS.iter().find(|(own, _)| *own == kind) {
-        return (*deed).to_owned();
+    if let Some(deed) = EventType::parse(kind).and_then(named_deed) {
+        return deed.to_owned();
     }
     let words = kind.strip_prefix("x.").unwrap_or(kind);
     let (noun, verb) = words.rsplit_once('.').unwrap_or((words, ""));
@@ -149,18 +149,20 @@ fn deed(kind: &str) -> String {
 /// Returns the end of a sentence that a second id completes.
 fn rest(kind: &str, details: &Json) -> String {
     let text = |name: &str| details[name].as_str().unwrap_or_default();
-    match kind {
-        "x.group.user.added" | "x.group.user.removed" => text("user_id").to_owned(),
-        "x.project.group.added" | "x.project.group.removed" => text("group_id").to_owned(),
-        "role.assignment.created" | "role.assignment.deleted" => {
-            let holder = text("principal_id");
-            if holder.is_empty() {
+    match EventType::parse(kind) {
+        Some(EventType::GroupUserAdded | EventType::GroupUserRemoved) => text("user_id").to_owned(),
+        Some(EventType::ProjectGroupAdded | EventType::ProjectGroupRemoved) => {
+            text("group_id").to_owned()
+        }
+        Some(EventType::RoleAssignmentCreated | EventType::RoleAssignmentDeleted) => {
+            let principal = text("principal_id");
+            if principal.is_empty() {
                 String::new()
             } else {
-                format!("for {holder}")
+                format!("for {principal}")
             }
         }
-        "login.failed" | "logout.failed" => text("error_message").to_owned(),
+        Some(EventType::LoginFailed) => text("error_message").to_owned(),
         _ => String::new(),
     }
 }
@@ -271,7 +273,6 @@ impl AuditActor {
 
 #[cfg(test)]
 mod tests {
-    use base::EventType;
     use serde_json::json;
 
     use super::*;

@@ -16,7 +16,7 @@ use crate::report::export;
 use crate::report::fetch::fetch;
 use crate::report::kind::{COSTS, Group, MetricColumn, ReportKind, USAGE};
 use crate::report::matrix::Matrix;
-use crate::report::names::Names;
+use crate::report::names::GroupNames;
 use crate::report::period::Period;
 use crate::report::state::ReportState;
 use crate::report::table::{ChartTable, GroupRow, MAX_GROUP_ROWS, ReportFigures, change, text};
@@ -61,7 +61,7 @@ async fn show(context: &Context<'_>, kind: &'static ReportKind, page: Link) -> O
     for (group, values) in &state.filters {
         chosen.extend(values.iter().map(|value| (*group, value.clone())));
     }
-    let names = Names::of_matrix(context, &matrix, shown, chosen).await;
+    let names = GroupNames::of_matrix(context, &matrix, shown, chosen).await;
     let figures = ReportFigures {
         period: &state.period,
         matrix: &matrix,
@@ -203,7 +203,7 @@ fn tabs(state: &ReportState) -> Vec<(&'static str, String, bool)> {
 }
 
 /// Returns the values that restrict the report.
-fn filters(state: &ReportState, names: &Names, page: &Link) -> Vec<ChosenFilter> {
+fn filters(state: &ReportState, names: &GroupNames, page: &Link) -> Vec<ChosenFilter> {
     let all = state
         .filters
         .iter()
@@ -242,7 +242,7 @@ fn tiles(kind: &ReportKind, matrix: &Matrix, before: Option<&Matrix>) -> Vec<Til
 fn group_rows(
     state: &ReportState,
     rows: Vec<GroupRow>,
-    names: &Names,
+    names: &GroupNames,
     page: &Link,
 ) -> Vec<ShownGroup> {
     let row = |row: GroupRow| {
