@@ -125,6 +125,9 @@ impl RateLimiter {
 #[derive(Clone)]
 pub struct RateLimitCounters(RateLimiter);
 
+/// The use of the windows of a model, by limit.
+pub type ModelWindows = Vec<(LimitField, WindowUsage)>;
+
 impl RateLimitCounters {
     pub(crate) fn of(limiter: &RateLimiter) -> Self {
         Self(limiter.clone())
@@ -133,7 +136,7 @@ impl RateLimitCounters {
     /// Returns the use of the windows of a project, by the name of the model, on this node. Models with empty windows are
     /// left out.
     #[must_use]
-    pub fn usage(&self, project: &ProjectId) -> Vec<(Arc<str>, Vec<(LimitField, WindowUsage)>)> {
+    pub fn usage(&self, project: &ProjectId) -> Vec<(Arc<str>, ModelWindows)> {
         let RateLimiter { limiter, clock } = &self.0;
         let models = limiter.usage(clock.milliseconds(), project.as_str());
         let fields = |windows: [WindowUsage; FIELD_COUNT]| {

@@ -91,10 +91,8 @@ async fn own_usage<Q: ReportQuery>(
     query.filters.push((Dimension::UserId, vec![user]));
     if let Some(project) = project(&cx) {
         let given = position(&query, Dimension::ProjectId).map(|index| query.filters.remove(index));
-        check_project(
-            &project,
-            given.map(|(_, projects)| projects).unwrap_or_default(),
-        )?;
+        let given = given.map(|(_, projects)| projects).unwrap_or_default();
+        check_project(&project, &given)?;
         query.filters.push((Dimension::ProjectId, vec![project]));
     }
     respond(cx, query, format).await
@@ -104,7 +102,7 @@ async fn own_costs(cx: Read, _: Organization, query: ListCosts) -> Result<Respon
     let (mut query, format): (CostQuery, _) = query.ask(&cx)?;
     query.user_ids = vec![cx.permit().user()?.to_string()];
     if let Some(project) = project(&cx) {
-        check_project(&project, query.project_ids)?;
+        check_project(&project, &query.project_ids)?;
         query.project_ids = vec![project];
     }
     costs::respond(cx, &query, format).await
@@ -117,7 +115,7 @@ fn project(cx: &Read) -> Option<String> {
 }
 
 /// Refuses projects other than that of the calling key.
-fn check_project(own: &str, given: Vec<String>) -> Result<()> {
+fn check_project(own: &str, given: &[String]) -> Result<()> {
     if given.iter().all(|project| project == own) {
         return Ok(());
     }
