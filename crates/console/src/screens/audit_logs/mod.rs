@@ -167,45 +167,61 @@ impl AuditLine {
     }
 }
 
-/// Removes the links to what is gone. Entries of admin keys name the default project, as all entries of the organization do,
-/// so the page of a key may be among those of admin keys.
+/// Removes the links to what is gone, and names what is there. Entries of the organization name the default project, so
+/// what they are about may be among the things of the organization.
 pub(crate) async fn follow_links(context: &Context<'_>, lines: &mut [AuditLine]) {
-    let mut known: HashMap<String, String> = HashMap::new();
-    let links = lines
-        .iter_mut()
-        .flat_map(|line| [&mut line.sentence.link, &mut line.actor.link]);
-    for link in links.filter(|link| !link.is_empty()) {
-        let found = match known.get(link) {
-            Some(found) => found.clone(),
-            None => {
-                let found = existing(context, link).await;
-                known.insert(link.clone(), found.clone());
-                found
+    let mut known: HashMap<String, Option<FoundPage>> = HashMap::new();
+    for line in lines {
+        for link in [&line.sentence.link, &line.actor.link] {
+            if !link.is_empty() && !known.contains_key(link) {
+                known.insert(link.clone(), FoundPage::look_up(context, link).await);
             }
-        };
-        *link = found;
+        }
+        let found = |link: &str| known.get(link).and_then(Option::as_ref);
+        if let Some(FoundPage { name, .. }) = found(&line.sentence.link)
+            && line.sentence.link.ends_with(&line.sentence.target)
+            && !name.is_empty()
+        {
+            line.sentence.target.clone_from(name);
+        }
+        for link in [&mut line.sentence.link, &mut line.actor.link] {
+            *link = found(link)
+                .map(|page| page.link.clone())
+                .unwrap_or_default();
+        }
     }
 }
 
-/// Returns the page if the API has what it shows, or the page of the admin key with the id; empty if there is none.
-async fn existing(context: &Context<'_>, page: &str) -> String {
-    let exists = async |page: &str| {
-        let path = page.replacen("/console", "/organization", 1);
-        context.get(&path, &[]).await.is_ok()
-    };
-    if exists(page).await {
-        return page.to_owned();
-    }
-    match page.rsplit_once("/api_keys/") {
-        Some((_, id)) => {
-            let page = Link::new(["console", "admin_api_keys", id]).to_string();
-            if exists(&page).await {
-                page
-            } else {
-                String::new()
+/// The page of something that is there.
+struct FoundPage {
+    link: String,
+    /// Name of what the page shows; empty if it has none.
+    name: String,
+}
+
+impl FoundPage {
+    /// Returns the page if the API has what it shows, or the page among the things of the organization.
+    async fn look_up(context: &Context<'_>, page: &str) -> Option<Self> {
+        let of_organization = || {
+            let (_, rest) = page.strip_prefix("/console/projects/")?.split_once('/')?;
+            let rest = rest
+                .strip_prefix("api_keys/")
+                .map_or_else(|| rest.to_owned(), |id| format!("admin_api_keys/{id}"));
+            Some(format!("/console/{rest}"))
+        };
+        for link in [Some(page.to_owned()), of_organization()]
+            .into_iter()
+            .flatten()
+        {
+            let path = link.replacen("/console", "/organization", 1);
+            if let Ok(found) = context.get(&path, &[]).await {
+                let text = |name: &str| found[name].as_str().filter(|text| !text.trim().is_empty());
+                let name = text("name").or_else(|| text("email")).unwrap_or_default();
+                let name = name.to_owned();
+                return Some(Self { link, name });
             }
         }
-        None => String::new(),
+        None
     }
 }
 

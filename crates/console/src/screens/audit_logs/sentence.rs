@@ -135,11 +135,8 @@ fn deed(kind: &str) -> String {
     if SETTINGS.contains(&noun.as_str()) || noun.ends_with('s') {
         format!("{verb} {noun}")
     } else if verb == "created" || verb == "added" {
-        let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u', 'A']) {
-            "an"
-        } else {
-            "a"
-        };
+        let is_open = noun.starts_with(['a', 'e', 'i', 'o', 'A']);
+        let article = if is_open { "an" } else { "a" };
         format!("{verb} {article} {noun}")
     } else {
         format!("{verb} the {noun}")
