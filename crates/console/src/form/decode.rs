@@ -13,7 +13,7 @@ pub(crate) fn body_of(form: &Form, sent: &FormData, before: &FormData) -> Json {
     for field in &form.fields {
         let value = decode(field, &field.name, sent);
         let value = if form.is_update {
-            changed(field, value, decode(field, &field.name, before))
+            changed(field, value, decode(field, &field.name, before).as_ref())
         } else {
             value.filter(|value| field.is_required || !is_empty(value))
         };
@@ -25,11 +25,11 @@ pub(crate) fn body_of(form: &Form, sent: &FormData, before: &FormData) -> Json {
 }
 
 /// Returns the value that an update sends: none if it is unchanged, null if it was cleared.
-fn changed(field: &FormField, value: Option<Json>, before: Option<Json>) -> Option<Json> {
+fn changed(field: &FormField, value: Option<Json>, before: Option<&Json>) -> Option<Json> {
     if field.is_required {
         return value;
     }
-    if value == before {
+    if value.as_ref() == before {
         return None;
     }
     match value {

@@ -111,40 +111,7 @@ impl ReportFigures<'_> {
     pub(crate) fn chart(&self, position: usize, metric: &MetricColumn) -> ChartTable {
         let unit = Unit::of(metric);
         let order = self.matrix.ranking(position);
-        let is_single = self.matrix.dimensions().is_empty();
-        let shown = if order.len() > MAX_SERIES {
-            MAX_SERIES - 1
-        } else {
-            order.len()
-        };
-        let (large, small) = order.split_at(shown);
-        let mut columns: Vec<(SeriesHead, Vec<usize>)> = large
-            .iter()
-            .map(|group| {
-                let label = if is_single {
-                    metric.label.to_owned()
-                } else {
-                    self.label(*group)
-                };
-                (
-                    SeriesHead {
-                        label,
-                        series: "bar",
-                    },
-                    vec![*group],
-                )
-            })
-            .collect();
-        if !small.is_empty() {
-            let label = format!("{} others", small.len());
-            columns.push((
-                SeriesHead {
-                    label,
-                    series: "bar",
-                },
-                small.to_vec(),
-            ));
-        }
+        let columns = self.chart_columns(metric, &order);
         let mut heads: Vec<SeriesHead> = columns.iter().map(|(head, _)| head.clone()).collect();
         let has_total = columns.len() > 1;
         if has_total {
@@ -189,6 +156,39 @@ impl ReportFigures<'_> {
             rows,
             sums: sums.into_iter().map(|sum| Figure::of(sum, unit)).collect(),
         }
+    }
+
+    /// Returns the bars of a chart with their groups: the largest groups in this order, and the sum of the others.
+    fn chart_columns(
+        &self,
+        metric: &MetricColumn,
+        order: &[usize],
+    ) -> Vec<(SeriesHead, Vec<usize>)> {
+        let is_single = self.matrix.dimensions().is_empty();
+        let shown = if order.len() > MAX_SERIES {
+            MAX_SERIES - 1
+        } else {
+            order.len()
+        };
+        let bar = |label| SeriesHead {
+            label,
+            series: "bar",
+        };
+        let (large, small) = order.split_at(shown);
+        let large = large.iter().map(|group| {
+            let label = if is_single {
+                metric.label.to_owned()
+            } else {
+                self.label(*group)
+            };
+            (bar(label), vec![*group])
+        });
+        let mut columns: Vec<(SeriesHead, Vec<usize>)> = large.collect();
+        if !small.is_empty() {
+            let label = format!("{} others", small.len());
+            columns.push((bar(label), small.to_vec()));
+        }
+        columns
     }
 
     /// Returns the name of a group: those of its values.

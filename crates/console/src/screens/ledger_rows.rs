@@ -75,11 +75,11 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
         csv: address(&[("format", "csv")]),
         parquet: address(&[("format", "parquet")]),
         next: next.map_or_else(String::new, |next| address(&[("cursor", next)])),
-        first: context
-            .query
-            .has("cursor")
-            .then(|| address(&[]))
-            .unwrap_or_default(),
+        first: if context.query.has("cursor") {
+            address(&[])
+        } else {
+            String::new()
+        },
     };
     let trail = [Crumb {
         label: "Usage".to_owned(),

@@ -66,6 +66,7 @@ impl Visitor {
         let target = page.header("location").to_owned();
         let notice = page.header("set-cookie");
         let notice = notice.split(';').next().unwrap_or_default().to_owned();
+        drop(page);
         let visitor = self.clone();
         async move {
             let cookie = format!("{}; {notice}", visitor.cookie());

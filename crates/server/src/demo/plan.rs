@@ -295,6 +295,7 @@ pub(super) const PROJECTS: [Project; 12] = [
 ];
 
 /// A person, with the group and the days of joining and leaving.
+#[derive(Clone, Copy)]
 pub(super) struct Person {
     pub(super) first_name: &'static str,
     pub(super) last_name: &'static str,

@@ -10,11 +10,6 @@ use crate::report::state::{MAX_GROUPS, ReportState};
 
 /// Returns the fields of the form above the report.
 pub(super) fn fields(state: &ReportState) -> Vec<Field> {
-    let choices = |all: Vec<(&str, &str)>, chosen: &str| {
-        let choice =
-            |(value, label): (&str, &str)| Choice::new(value, label).chosen(value == chosen);
-        Control::Select(all.into_iter().map(choice).collect())
-    };
     let presets = Preset::ALL
         .iter()
         .map(|preset| (preset.as_str(), preset.label()))
@@ -44,29 +39,9 @@ pub(super) fn fields(state: &ReportState) -> Vec<Field> {
             choices(widths, &state.bucket),
         ));
     }
-    for position in 0..MAX_GROUPS.min(state.kind.groups.len()) {
-        let chosen = state
-            .groups
-            .get(position)
-            .map_or("", |group| group.as_str());
-        let mut groups = vec![(
-            "",
-            if position == 0 {
-                "Everything"
-            } else {
-                "\u{2014}"
-            },
-        )];
-        groups.extend(
-            state
-                .kind
-                .groups
-                .iter()
-                .map(|group| (group.as_str(), group.label())),
-        );
-        let label = if position == 0 { "Group by" } else { "and by" };
-        fields.push(Field::new("group", label, choices(groups, chosen)));
-    }
+    fields.extend(
+        (0..MAX_GROUPS.min(state.kind.groups.len())).map(|position| group_field(state, position)),
+    );
     if state.kind.metrics.len() > 1 {
         let metrics = state
             .kind
@@ -82,6 +57,26 @@ pub(super) fn fields(state: &ReportState) -> Vec<Field> {
         ));
     }
     fields
+}
+
+/// Returns a list of options that opens.
+fn choices(all: Vec<(&str, &str)>, chosen: &str) -> Control {
+    let choice = |(value, label): (&str, &str)| Choice::new(value, label).chosen(value == chosen);
+    Control::Select(all.into_iter().map(choice).collect())
+}
+
+/// Returns the field of the dimension at this position by which the report is grouped.
+fn group_field(state: &ReportState, position: usize) -> Field {
+    let chosen = state.groups.get(position);
+    let chosen = chosen.map_or("", |group| group.as_str());
+    let (label, none) = match position {
+        0 => ("Group by", "Everything"),
+        _ => ("and by", "\u{2014}"),
+    };
+    let all = state.kind.groups.iter();
+    let mut groups = vec![("", none)];
+    groups.extend(all.map(|group| (group.as_str(), group.label())));
+    Field::new("group", label, choices(groups, chosen))
 }
 
 /// Returns the fields of the filters, whose options are searched on the server.

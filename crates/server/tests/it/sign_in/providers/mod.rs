@@ -153,12 +153,12 @@ async fn server(clock: Clock, mut providers: Vec<IdentityProviderOptions>) -> Se
         clock,
         ..ServerOptions::default()
     });
-    let server = server.await;
+    let server = Box::pin(server).await;
     server.join(READER, "reader").await;
     for provider in &mut providers {
         provider.organization = Some(server.organization_id().clone());
     }
-    server.restart_with(sign_in_with(providers)).await
+    Box::pin(server.restart_with(sign_in_with(providers))).await
 }
 
 /// Returns the ways to sign in: passwords and providers.

@@ -52,7 +52,7 @@ async fn audience_of_another_client() {
 #[tokio::test]
 async fn token_of_another_issuer() {
     let spoil = |fake: &FakeProvider| {
-        fake.edit_claims(|claims| claims["iss"] = json!("https://evil.example"))
+        fake.edit_claims(|claims| claims["iss"] = json!("https://evil.example"));
     };
     refused(spoil, 403, "issuer", "must copy the issuer exactly").await;
 }
