@@ -119,6 +119,7 @@ UNKNOWABLE = [
     r"^limit must be 1 to \d+ with this bucket_width",
     r"^end_time must be after start_time",
     r"^page must be the next_page of",
+    r"^cursor must be a next_cursor of",
     # What no text in a database may hold, and no pattern of the published schema excludes.
     r"must not contain a NUL character",
     # `5.0` is an integer to JSON Schema, not to us.

@@ -130,6 +130,10 @@ class World:
             return self.naming(user_id="/organization/users", role="member")
         if noun == "groups" and in_project:
             return self.naming(group_id="/organization/groups", role="role-api-project-member")
+        if path == "/organization/api_keys":
+            return None
+        if path == "/organization/me/api_keys":
+            return self.naming(project_id="/organization/projects", name=name)
         if noun == "api_keys" and "/service_accounts/" not in holder:
             return self.naming(user_id=f"{in_project[0]}/users", name=name)
         if noun == "certificates" and not in_project:

@@ -233,6 +233,9 @@ fn without_null(schema: &Json) -> Json {
     let Some(map) = schema.as_object_mut() else {
         return schema;
     };
+    if map.get("default").is_some_and(Json::is_null) {
+        map.remove("default");
+    }
     for name in ["type", "anyOf", "enum"] {
         if let Some(Json::Array(alternatives)) = map.get_mut(name) {
             alternatives.retain(|alternative| !is_null(alternative) && !alternative.is_null());

@@ -22,6 +22,8 @@ const REPORTS: &[&str] = &[
     "/organization/me/costs",
     "/organization/me/usage/",
 ];
+/// Ends of the paths of reports that have no buckets.
+const WITHOUT_BUCKETS: [&str; 3] = ["/events", "/refusals", "/unpriced"];
 /// End of the path of an operation that tells of this moment.
 const MOMENTARY: &str = "/limits_now";
 
@@ -80,8 +82,8 @@ fn path(template: &str, ids: &BTreeMap<&str, String>, span: &str) -> String {
         let days = span
             .split_once("&bucket_width")
             .map_or(span, |(days, _)| days);
-        let is_by_day = path.ends_with("/refusals");
-        path.push_str(if is_by_day { days } else { span });
+        let is_without_buckets = WITHOUT_BUCKETS.iter().any(|end| path.ends_with(end));
+        path.push_str(if is_without_buckets { days } else { span });
     }
     path
 }
