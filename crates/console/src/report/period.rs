@@ -407,54 +407,57 @@ mod tests {
         Period::read(&words, NOW, &Zone::find(zone).expect("a zone"))
     }
 
+    /// Presets, each with a zone, the labels of its first and last bucket, the number of buckets and their width.
+    const PRESETS: [(&str, &str, &str, &str, usize, Bucket); 9] = [
+        (
+            "1h",
+            "UTC",
+            "1 Dec, 08:06",
+            "1 Dec, 09:05",
+            60,
+            Bucket::Minute,
+        ),
+        (
+            "24h",
+            "Europe/Berlin",
+            "30 Nov, 11:00",
+            "1 Dec, 10:00",
+            24,
+            Bucket::Hour,
+        ),
+        ("7d", "UTC", "25 Nov 2026", "1 Dec 2026", 7, Bucket::Day),
+        (
+            "30d",
+            "Europe/Berlin",
+            "2 Nov 2026",
+            "1 Dec 2026",
+            30,
+            Bucket::Day,
+        ),
+        ("", "UTC", "2 Nov 2026", "1 Dec 2026", 30, Bucket::Day),
+        (
+            "nonsense",
+            "UTC",
+            "2 Nov 2026",
+            "1 Dec 2026",
+            30,
+            Bucket::Day,
+        ),
+        ("month", "UTC", "1 Dec 2026", "1 Dec 2026", 24, Bucket::Hour),
+        (
+            "last_month",
+            "America/New_York",
+            "1 Nov 2026",
+            "30 Nov 2026",
+            30,
+            Bucket::Day,
+        ),
+        ("365d", "UTC", "2 Dec 2025", "1 Dec 2026", 365, Bucket::Day),
+    ];
+
     #[test]
     fn presets_end_with_the_current_bucket_of_the_zone() {
-        for (range, zone, first, last, count, bucket) in [
-            (
-                "1h",
-                "UTC",
-                "1 Dec, 08:06",
-                "1 Dec, 09:05",
-                60,
-                Bucket::Minute,
-            ),
-            (
-                "24h",
-                "Europe/Berlin",
-                "30 Nov, 11:00",
-                "1 Dec, 10:00",
-                24,
-                Bucket::Hour,
-            ),
-            ("7d", "UTC", "25 Nov 2026", "1 Dec 2026", 7, Bucket::Day),
-            (
-                "30d",
-                "Europe/Berlin",
-                "2 Nov 2026",
-                "1 Dec 2026",
-                30,
-                Bucket::Day,
-            ),
-            ("", "UTC", "2 Nov 2026", "1 Dec 2026", 30, Bucket::Day),
-            (
-                "nonsense",
-                "UTC",
-                "2 Nov 2026",
-                "1 Dec 2026",
-                30,
-                Bucket::Day,
-            ),
-            ("month", "UTC", "1 Dec 2026", "1 Dec 2026", 24, Bucket::Hour),
-            (
-                "last_month",
-                "America/New_York",
-                "1 Nov 2026",
-                "30 Nov 2026",
-                30,
-                Bucket::Day,
-            ),
-            ("365d", "UTC", "2 Dec 2025", "1 Dec 2026", 365, Bucket::Day),
-        ] {
+        for (range, zone, first, last, count, bucket) in PRESETS {
             let period = read(range, zone);
             assert_eq!(period.bucket, bucket, "{range}");
             assert_eq!(period.segments.len(), count, "{range}");

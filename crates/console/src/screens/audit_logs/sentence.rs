@@ -293,17 +293,18 @@ mod tests {
         }
     }
 
+    fn shown(entry: &Json) -> String {
+        let Sentence {
+            deed,
+            target,
+            link,
+            rest,
+        } = Sentence::of(entry);
+        format!("{deed}|{target}|{link}|{rest}")
+    }
+
     #[test]
     fn sentences_name_their_target_and_lead_to_it() {
-        let shown = |entry: &Json| {
-            let Sentence {
-                deed,
-                target,
-                link,
-                rest,
-            } = Sentence::of(entry);
-            format!("{deed}|{target}|{link}|{rest}")
-        };
         let mut archived = entry("project.archived", &json!({"id": "proj_1"}));
         archived["project"] = json!({"id": "proj_1", "name": "Search"});
         let mut setting = entry("x.model_permissions.updated", &json!({"id": "proj_1"}));
@@ -333,6 +334,14 @@ mod tests {
                 account,
                 "changed the service account|Ranker|/console/projects/proj_1/service_accounts/svc_acct_1|",
             ),
+        ] {
+            assert_eq!(shown(&entry), expected);
+        }
+    }
+
+    #[test]
+    fn sentences_of_the_organization_lead_to_its_pages() {
+        for (entry, expected) in [
             (
                 entry("api_key.created", &json!({"id": "key_1"})),
                 "created an API key|key_1|/console/admin_api_keys/key_1|",
