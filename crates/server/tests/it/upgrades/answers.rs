@@ -24,8 +24,8 @@ const REPORTS: &[&str] = &[
 ];
 /// Ends of the paths of reports that have no buckets.
 const WITHOUT_BUCKETS: [&str; 3] = ["/events", "/refusals", "/unpriced"];
-/// End of the path of an operation that tells of this moment.
-const MOMENTARY: &str = "/limits_now";
+/// Ends of the paths of operations that tell of this moment.
+const MOMENTARY: [&str; 2] = ["/limits_now", "/audit_logs/verification"];
 
 /// Reads every `GET` of the OpenAPI document and returns the answers by path. `ids` has the values of the parameters of
 /// paths; `span` is the query of reports.
@@ -42,7 +42,8 @@ pub(super) async fn record(
     let paths = document["paths"].as_object().expect("paths");
     let mut answers = BTreeMap::new();
     for (template, methods) in paths {
-        if methods.get("get").is_none() || template.ends_with(MOMENTARY) {
+        let is_momentary = MOMENTARY.iter().any(|end| template.ends_with(end));
+        if methods.get("get").is_none() || is_momentary {
             continue;
         }
         let path = path(template, ids, span);
