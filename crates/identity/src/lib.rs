@@ -1,6 +1,6 @@
 //! Sign-in of users in browsers: the pages of sign-in, the cookie of the session, passwords and links.
 //!
-//! What is stored is in the crate `admin` (`sessions`, `credentials`); here are the proofs of identity and the pages. Every
+//! The crate `admin` stores sessions and credentials; this crate has the proofs of identity and the pages. Every
 //! path to a session ends in `Visit::finish`, which sets the cookie, and every failure on the way is marked by
 //! [`RefusedSignIn`], by which the server throttles the client.
 
