@@ -6,6 +6,7 @@
 
 mod background;
 mod common_passwords;
+mod host_cookie;
 mod options;
 mod parts;
 mod passwords;

@@ -2,40 +2,26 @@
 
 use base::secret::{KeyKind, MAX_LENGTH, Secret};
 use http::HeaderMap;
-use pages::cookie::{SetCookie, cookie};
+use pages::cookie::SetCookie;
 
-/// Name over https. Browsers accept a cookie whose name begins like this only from this very host, over TLS.
+use crate::host_cookie::HostCookie;
+
+/// Name over https.
 const SECURE_NAME: &str = "__Host-orgplane";
-/// Name over plain http, as on the machine itself.
-const PLAIN_NAME: &str = "orgplane";
 
-/// The cookie of the session, as the base URL requires it. Scripts cannot read the cookie, and other sites cannot have it
-/// sent with a form.
+/// The cookie of the session, as the base URL requires it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SessionCookie {
-    is_secure: bool,
-}
+pub(crate) struct SessionCookie(HostCookie);
 
 impl SessionCookie {
     /// Returns the cookie for a base URL.
     pub(crate) fn of(public_url: &str) -> Self {
-        let scheme = public_url.get(..8).unwrap_or_default();
-        Self {
-            is_secure: scheme.eq_ignore_ascii_case("https://"),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        if self.is_secure {
-            SECURE_NAME
-        } else {
-            PLAIN_NAME
-        }
+        Self(HostCookie::of(public_url, SECURE_NAME))
     }
 
     /// Returns the token in the cookies of a request; `None` for a text that is no token.
     pub(crate) fn token(self, headers: &HeaderMap) -> Option<&str> {
-        let value = cookie(headers, self.name())?;
+        let value = self.0.value(headers)?;
         let is_token = value.starts_with(KeyKind::Session.prefix()) && value.len() <= MAX_LENGTH;
         is_token.then_some(value)
     }
@@ -43,12 +29,12 @@ impl SessionCookie {
     /// Returns the cookie with the token of a new session. The browser forgets it when it is closed; the server ends the
     /// session in any case.
     pub(crate) fn set(self, token: &Secret) -> SetCookie {
-        SetCookie::new(self.name(), token.reveal()).secure(self.is_secure)
+        self.0.set(token.reveal())
     }
 
     /// Returns the cookie that makes the browser forget the token.
     pub(crate) fn removal(self) -> SetCookie {
-        SetCookie::removal(self.name()).secure(self.is_secure)
+        self.0.removal()
     }
 }
 
