@@ -57,7 +57,7 @@ pub struct Postgres {
     password: String,
     port: u16,
     folder: PathBuf,
-    programs: PathBuf,
+    psql: PathBuf,
     keeper: Child,
 }
 
@@ -82,7 +82,7 @@ impl Postgres {
             port: 0,
             keeper: keeper(owner, programs, &folder)?,
             folder,
-            programs: programs.to_owned(),
+            psql: psql(programs),
         };
         let folder = &server.folder;
         fs::write(folder.join("password"), &server.password)?;
@@ -110,7 +110,7 @@ impl Postgres {
 
     /// Runs a statement in a database; returns the values of its rows, a line each.
     pub fn run(&self, database: &str, statement: &str) -> Result<String> {
-        let mut psql = Command::new(self.programs.join("psql"));
+        let mut psql = Command::new(&self.psql);
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
         psql.args(["--host=127.0.0.1", "--username=orgplane", "--set=ON_ERROR_STOP=1"]);
         psql.arg(format!("--port={}", self.port));
@@ -159,6 +159,15 @@ fn find() -> Option<PathBuf> {
     on_path
         .filter(complete)
         .or_else(|| packaged().into_iter().rev().find(complete))
+}
+
+/// Returns the client, which packages may keep apart from the server.
+fn psql(programs: &Path) -> PathBuf {
+    let beside = programs.join("psql");
+    if beside.is_file() {
+        return beside;
+    }
+    program("psql").unwrap_or(beside)
 }
 
 /// Returns the folders in which Debian keeps the programs of each version, oldest first.
