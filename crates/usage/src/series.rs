@@ -162,6 +162,16 @@ impl Series {
         own.into_iter().chain(values).collect()
     }
 
+    /// Appends the condition that only this series meets.
+    pub(crate) fn push_equals(&self, statement: &mut Statement) {
+        let names = ["organization", "kind"];
+        let names = names.into_iter().chain(Dimension::ALL.iter().map(|by| by.as_str()));
+        for (index, (name, value)) in names.zip(self.row()).enumerate() {
+            statement.push(if index == 0 { "" } else { " AND " });
+            statement.push(name).push(" = ").bind(value);
+        }
+    }
+
     /// Returns the series of the costs of a charge: with the dimensions that costs are grouped by, and the line item as
     /// `model`.
     pub(crate) fn of_charge(&self, name: ItemName) -> Self {
