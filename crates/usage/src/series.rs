@@ -1,10 +1,10 @@
 //! Series: combinations of dimensions, each with a number that stands for it in the ledger and its rollups.
 
+mod fingerprint;
 mod interner;
 
 use std::hash::{Hash, Hasher};
 
-use hashbrown::Equivalent;
 use rollup::Granularity;
 use store::{Result, Row, Statement, Value, sql};
 
@@ -112,15 +112,6 @@ impl Hash for EventSeriesKey<'_> {
             values,
             state,
         );
-    }
-}
-
-impl Equivalent<Series> for EventSeriesKey<'_> {
-    fn equivalent(&self, series: &Series) -> bool {
-        let mut values = series.values.iter().zip(Dimension::ALL);
-        self.organization == series.organization
-            && SeriesKind::Usage(self.event.kind) == series.kind
-            && values.all(|(value, dimension)| value == self.value(*dimension))
     }
 }
 
