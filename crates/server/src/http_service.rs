@@ -188,10 +188,7 @@ impl HttpServiceParts {
         let console = self.console.as_ref().filter(|_| is_console(path));
         let is_identity = Identity::serves(path);
         if console.is_none() && !is_identity {
-            return Box::pin(ready(match path.starts_with(ASSETS_PATH) {
-                true => assets(&request),
-                false => unknown(&request),
-            }));
+            return Box::pin(ready(impersonal(&request)));
         }
         match self.public_origin.check(&request) {
             Err(foreign) if !is_identity || Identity::is_for_browsers(path) => {
@@ -245,10 +242,17 @@ fn strip_body(response: &mut Response) {
     }
 }
 
-/// Returns the refusal of a path that nothing serves.
-fn unknown(request: &Request<Body>) -> Response {
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    let refusal = NotOffered::check(method, path).err();
+/// Answers a request whose answer does not depend on the one who asks: for an asset, for `/` without a console, or for a path
+/// that nothing serves.
+fn impersonal(request: &Request<Body>) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if path.starts_with(ASSETS_PATH) {
+        return assets(request);
+    }
+    if path == "/" && matches!(*method, Method::GET | Method::HEAD) {
+        return Identity::to_account();
+    }
+    let refusal = NotOffered::check(method.as_str(), path).err();
     refusal
         .unwrap_or_else(|| Error::unknown_path(path))
         .response()
