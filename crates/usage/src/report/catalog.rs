@@ -8,6 +8,7 @@ use base::ids::OrganizationId;
 use store::{Connection, Read, Result, Row, Statement, Value};
 
 use super::id_set::IdSet;
+use super::query::{EXCLUDED, UNKNOWN};
 use crate::ledger::read::number_of;
 use crate::series::{Series, SeriesKind, select};
 use crate::{Dimension, ItemName};
@@ -39,8 +40,10 @@ pub(crate) struct OrganizationSeries {
 /// An index of series, and of the texts that their dimensions have.
 #[derive(Default)]
 pub(crate) struct SeriesIndex {
-    /// The series, by id.
-    pub(crate) series: Vec<IndexedSeries>,
+    /// The series of each kind, by id.
+    of_kind: HashMap<SeriesKind, Vec<IndexedSeries>>,
+    /// The assignment of series of a report that excludes all that are indexed.
+    assignments: Vec<u32>,
     /// The series of costs that were looked up by their values.
     costs: HashMap<Values, i64>,
     texts: Vec<Arc<str>>,
@@ -77,7 +80,6 @@ type Values = [u32; Dimension::ALL.len()];
 /// A series in the index.
 pub(crate) struct IndexedSeries {
     pub(crate) id: i64,
-    pub(crate) kind: SeriesKind,
     pub(crate) values: Values,
 }
 
@@ -105,7 +107,7 @@ impl SeriesCatalog {
         let mut all = self.lock();
         if all
             .values()
-            .map(|known_series| known_series.index().series.len())
+            .map(|known_series| known_series.index().len())
             .sum::<usize>()
             > MAX_CACHED_SERIES
         {
@@ -228,13 +230,33 @@ impl SeriesFilter {
 }
 
 impl SeriesIndex {
+    /// Returns the number of series.
+    fn len(&self) -> usize {
+        self.of_kind.values().map(Vec::len).sum()
+    }
+
+    /// Returns the series of a kind.
+    pub(crate) fn of_kind(&self, kind: SeriesKind) -> impl Iterator<Item = &IndexedSeries> {
+        self.of_kind.get(&kind).into_iter().flatten()
+    }
+
+    /// Returns the assignment of series of a report that excludes all that are indexed.
+    pub(crate) fn assignments(&self) -> Vec<u32> {
+        self.assignments.clone()
+    }
+
     /// Adds series, some of which may be indexed already.
     fn extend(&mut self, more: Vec<(i64, Series)>) {
+        let mut kinds = HashSet::new();
         for (id, series) in more {
+            kinds.insert(series.kind);
             self.push(id, &series);
         }
-        self.series.sort_by_key(|series| series.id);
-        self.series.dedup_by_key(|series| series.id);
+        for kind in kinds {
+            let of_kind = self.of_kind.entry(kind).or_default();
+            of_kind.sort_by_key(|series| series.id);
+            of_kind.dedup_by_key(|series| series.id);
+        }
     }
 
     /// Adds series of costs, which are found by their values from now on.
@@ -248,11 +270,13 @@ impl SeriesIndex {
 
     fn push(&mut self, id: i64, series: &Series) {
         let values = std::array::from_fn(|index| self.intern(&series.values[index]));
-        self.series.push(IndexedSeries {
-            id,
-            kind: series.kind,
-            values,
-        });
+        let place = usize::try_from(id).unwrap_or_default();
+        if self.assignments.len() <= place {
+            self.assignments.resize(place + 1, UNKNOWN);
+        }
+        self.assignments[place] = EXCLUDED;
+        let of_kind = self.of_kind.entry(series.kind).or_default();
+        of_kind.push(IndexedSeries { id, values });
     }
 
     /// Remembers that those of the ids that are not indexed do not match a filter.
@@ -262,7 +286,8 @@ impl SeriesIndex {
         let (filter, mut excluded) = known.unwrap_or_else(|| (filter.clone(), Arc::default()));
         let set = Arc::make_mut(&mut excluded);
         for id in ids.to_vec() {
-            if self.position(id).is_err() {
+            let place = usize::try_from(id).unwrap_or_default();
+            if self.assignments.get(place).is_none_or(|one| *one == UNKNOWN) {
                 set.insert(id);
             }
         }
@@ -276,10 +301,6 @@ impl SeriesIndex {
     pub(crate) fn excluded(&self, filter: &SeriesFilter) -> Arc<IdSet> {
         let known = self.excluded.iter().find(|(of, _)| of == filter);
         known.map_or_else(Arc::default, |(_, excluded)| Arc::clone(excluded))
-    }
-
-    fn position(&self, id: i64) -> std::result::Result<usize, usize> {
-        self.series.binary_search_by_key(&id, |series| series.id)
     }
 
     fn intern(&mut self, text: &str) -> u32 {
@@ -320,11 +341,14 @@ impl SeriesIndex {
     }
 
     fn series(&self, id: i64) -> Option<Series> {
-        let named = &self.series[self.position(id).ok()?];
-        Some(Series {
-            organization: 0,
-            kind: named.kind,
-            values: named.values.map(|number| self.text(number).to_string()),
+        self.of_kind.iter().find_map(|(kind, all)| {
+            let index = all.binary_search_by_key(&id, |series| series.id).ok()?;
+            let values = all[index].values;
+            Some(Series {
+                organization: 0,
+                kind: *kind,
+                values: values.map(|number| self.text(number).to_string()),
+            })
         })
     }
 

@@ -34,15 +34,15 @@ pub(crate) enum SeriesGroup {
 }
 
 /// The assignment of a series that is not indexed.
-const UNKNOWN: u32 = 0;
+pub(super) const UNKNOWN: u32 = 0;
 /// The assignment of a series that is excluded.
-const EXCLUDED: u32 = 1;
+pub(super) const EXCLUDED: u32 = 1;
 /// The assignment of a series of the first group.
 const FIRST_GROUP_ID: u32 = 2;
 
 /// The groups of a query, and the assignment of series to them.
 pub(crate) struct Groups {
-    /// The assignment by the number of the series. Zeroed memory costs nothing until it is used.
+    /// The assignment by the number of the series.
     of_series: Vec<u32>,
     /// The series that are not indexed and that the query excludes.
     excluded: Arc<IdSet>,
@@ -80,16 +80,13 @@ impl ReportQuery {
             let passes = |(dimension, wanted): &(Dimension, Vec<u32>)| {
                 wanted.contains(&series.values[*dimension as usize])
             };
-            series.kind == self.kind && filters.iter().all(passes)
+            filters.iter().all(passes)
         };
-        let last = index.series.last().map_or(0, |series| series.id);
-        let mut places = vec![UNKNOWN; usize::try_from(last).map_or(0, |last| last + 1)];
+        let mut places = index.assignments();
         let mut groups: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut values = Vec::new();
         let mut key = Vec::with_capacity(self.group_by.len());
-        for series in &index.series {
-            let place = usize::try_from(series.id).unwrap_or_default();
-            places[place] = EXCLUDED;
+        for series in index.of_kind(self.kind) {
             if counts(series) {
                 key.clear();
                 key.extend(self.group_by.iter().map(|by| series.values[*by as usize]));
@@ -100,6 +97,7 @@ impl ReportQuery {
                     groups.insert(key.clone(), group);
                     group
                 });
+                let place = usize::try_from(series.id).unwrap_or_default();
                 places[place] = FIRST_GROUP_ID.saturating_add(group);
             }
         }
