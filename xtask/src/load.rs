@@ -127,8 +127,7 @@ pub fn run(options: &LoadOptions) -> Result<()> {
             "--write is for all parts at once: figures of different runs do not belong in one block"
         );
     }
-    if parts.contains(&Part::Console) && options.bench.database != [EngineName::Sqlite]
-    {
+    if parts.contains(&Part::Console) && options.bench.database != [EngineName::Sqlite] {
         bail!("the console is measured on SQLite");
     }
     let root = root()?;

@@ -112,7 +112,11 @@ impl Postgres {
     pub fn run(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = Command::new(&self.psql);
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
-        psql.args(["--host=127.0.0.1", "--username=orgplane", "--set=ON_ERROR_STOP=1"]);
+        psql.args([
+            "--host=127.0.0.1",
+            "--username=orgplane",
+            "--set=ON_ERROR_STOP=1",
+        ]);
         psql.arg(format!("--port={}", self.port));
         psql.args([&format!("--dbname={database}"), "--command", statement]);
         output(psql.env("PGPASSWORD", &self.password))
@@ -121,7 +125,10 @@ impl Postgres {
     /// Returns the id of the server's first process, the parent of all others.
     pub fn process(&self) -> Result<u32> {
         let text = fs::read_to_string(self.folder.join("data/postmaster.pid"))?;
-        let id = text.lines().next().and_then(|line| line.trim().parse().ok());
+        let id = text
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok());
         id.context("postmaster.pid has no process id")
     }
 }

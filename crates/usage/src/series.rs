@@ -156,7 +156,9 @@ impl Series {
     /// Appends the condition that only this series meets.
     pub(crate) fn push_equals(&self, statement: &mut Statement) {
         let names = ["organization", "kind"];
-        let names = names.into_iter().chain(Dimension::ALL.iter().map(|by| by.as_str()));
+        let names = names
+            .into_iter()
+            .chain(Dimension::ALL.iter().map(|by| by.as_str()));
         for (index, (name, value)) in names.zip(self.row()).enumerate() {
             statement.push(if index == 0 { "" } else { " AND " });
             statement.push(name).push(" = ").bind(value);

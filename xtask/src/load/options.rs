@@ -26,7 +26,13 @@ pub struct BenchOptions {
     #[arg(long, value_name = "N", default_value = "1M", value_parser = count)]
     pub series: u64,
     /// Database systems to measure on, one after the other. A cluster of PostgreSQL is made for it and removed afterwards.
-    #[arg(long, value_name = "NAME", value_enum, default_value = "sqlite", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        default_value = "sqlite",
+        value_delimiter = ','
+    )]
     pub database: Vec<EngineName>,
     /// Number of rows of the longest list; each of the others has a tenth of the next, down to 1,000.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]

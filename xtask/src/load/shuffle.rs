@@ -56,7 +56,9 @@ mod tests {
             let mut sorted = all.clone();
             sorted.sort_unstable();
             assert!(sorted.into_iter().eq(0..count), "{count}");
-            let near = all.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < count / 20);
+            let near = all
+                .windows(2)
+                .filter(|pair| pair[0].abs_diff(pair[1]) < count / 20);
             assert!(near.count() as u64 <= count / 5, "{count}");
         }
     }

@@ -157,11 +157,13 @@ impl OrganizationSeries {
             filter.push(&mut matching);
             statements.push(matching);
         }
+        let mut found = Vec::new();
         for statement in statements {
-            let found;
-            (read, found) = read.fetch_all_blocking(statement, read_series).await?;
-            self.write().extend(found);
+            let more;
+            (read, more) = read.fetch_all_blocking(statement, read_series).await?;
+            found.extend(more);
         }
+        self.write().extend(found);
         if !is_by_id {
             self.write().exclude(filter, &unknown.ids);
         }
@@ -287,7 +289,11 @@ impl SeriesIndex {
         let set = Arc::make_mut(&mut excluded);
         for id in ids.to_vec() {
             let place = usize::try_from(id).unwrap_or_default();
-            if self.assignments.get(place).is_none_or(|one| *one == UNKNOWN) {
+            if self
+                .assignments
+                .get(place)
+                .is_none_or(|one| *one == UNKNOWN)
+            {
                 set.insert(id);
             }
         }

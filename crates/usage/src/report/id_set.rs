@@ -71,6 +71,10 @@ mod tests {
         assert_eq!(set.to_vec(), ids);
         assert_eq!(set.len(), ids.len());
         assert!(ids.iter().all(|id| set.contains(*id)));
-        assert!([1, 62, 65, 4_097, i64::MAX - 1].iter().all(|id| !set.contains(*id)));
+        assert!(
+            [1, 62, 65, 4_097, i64::MAX - 1]
+                .iter()
+                .all(|id| !set.contains(*id))
+        );
     }
 }

@@ -194,7 +194,9 @@ impl ReportStream {
                 read = database.snapshot().await?;
             }
             let filter = self.query.filter();
-            read = known_series.learn(read, &filter, accumulator.unknown).await?;
+            read = known_series
+                .learn(read, &filter, accumulator.unknown)
+                .await?;
         }
         Err(Error::Busy)
     }

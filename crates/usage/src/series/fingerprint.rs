@@ -52,12 +52,21 @@ mod tests {
     #[test]
     fn different_texts_have_different_fingerprints() {
         let fingerprints = Fingerprints::default();
-        let texts = [["ab", "c"], ["a", "bc"], ["", "abc"], ["abc", ""], ["ab", "d"]];
+        let texts = [
+            ["ab", "c"],
+            ["a", "bc"],
+            ["", "abc"],
+            ["abc", ""],
+            ["ab", "d"],
+        ];
         let all: HashSet<_> = texts.iter().map(|texts| fingerprints.of(texts)).collect();
         assert_eq!(all.len(), texts.len());
         assert_eq!(fingerprints.of(&texts[0]), fingerprints.of(&["ab", "c"]));
         let SeriesFingerprint([one, other]) = fingerprints.of(&texts[0]);
         assert_ne!(one, other, "the two hashes have one key");
-        assert_ne!(Fingerprints::default().of(&texts[0]), fingerprints.of(&texts[0]));
+        assert_ne!(
+            Fingerprints::default().of(&texts[0]),
+            fingerprints.of(&texts[0])
+        );
     }
 }
