@@ -39,7 +39,7 @@ pub struct Server {
     site: Site,
 }
 
-/// Where a server keeps its data.
+/// The place of a server's data.
 #[derive(Clone)]
 struct Site {
     folder: PathBuf,

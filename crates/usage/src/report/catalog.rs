@@ -8,7 +8,7 @@ use base::ids::OrganizationId;
 use store::{Connection, Read, Result, Row, Statement, Value};
 
 use super::id_set::IdSet;
-use super::query::{EXCLUDED, UNKNOWN};
+use super::query::{EXCLUDED_ID, UNKNOWN_ID};
 use crate::ledger::read::number_of;
 use crate::series::{Series, SeriesKind, select};
 use crate::{Dimension, ItemName};
@@ -274,9 +274,9 @@ impl SeriesIndex {
         let values = std::array::from_fn(|index| self.intern(&series.values[index]));
         let place = usize::try_from(id).unwrap_or_default();
         if self.assignments.len() <= place {
-            self.assignments.resize(place + 1, UNKNOWN);
+            self.assignments.resize(place + 1, UNKNOWN_ID);
         }
-        self.assignments[place] = EXCLUDED;
+        self.assignments[place] = EXCLUDED_ID;
         let of_kind = self.of_kind.entry(series.kind).or_default();
         of_kind.push(IndexedSeries { id, values });
     }
@@ -292,7 +292,7 @@ impl SeriesIndex {
             if self
                 .assignments
                 .get(place)
-                .is_none_or(|one| *one == UNKNOWN)
+                .is_none_or(|one| *one == UNKNOWN_ID)
             {
                 set.insert(id);
             }

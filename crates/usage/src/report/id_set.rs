@@ -3,14 +3,14 @@
 use hashbrown::HashMap;
 
 /// The number of ids of a chunk.
-const CHUNK_IDS: i64 = 4_096;
+const CHUNK_LEN: i64 = 4_096;
 const WORD_BITS: i64 = u64::BITS as i64;
-const CHUNK_WORDS: usize = (CHUNK_IDS / WORD_BITS) as usize;
+const WORD_COUNT: usize = (CHUNK_LEN / WORD_BITS) as usize;
 
 /// A set of ids.
 #[derive(Clone, Default)]
 pub(crate) struct IdSet {
-    chunks: HashMap<i64, [u64; CHUNK_WORDS]>,
+    chunks: HashMap<i64, [u64; WORD_COUNT]>,
     len: usize,
 }
 
@@ -18,7 +18,7 @@ impl IdSet {
     /// Adds an id.
     pub(crate) fn insert(&mut self, id: i64) {
         let (chunk, word, bit) = place(id);
-        let words = self.chunks.entry(chunk).or_insert([0; CHUNK_WORDS]);
+        let words = self.chunks.entry(chunk).or_insert([0; WORD_COUNT]);
         self.len += usize::from(words[word] & bit == 0);
         words[word] |= bit;
     }
@@ -43,7 +43,7 @@ impl IdSet {
         for (chunk, words) in chunks {
             for (index, word) in (0..).zip(words) {
                 let bits = (0..WORD_BITS).filter(|bit| word >> bit & 1 == 1);
-                ids.extend(bits.map(|bit| chunk * CHUNK_IDS + index * WORD_BITS + bit));
+                ids.extend(bits.map(|bit| chunk * CHUNK_LEN + index * WORD_BITS + bit));
             }
         }
         ids
@@ -52,9 +52,9 @@ impl IdSet {
 
 /// Returns the chunk of an id, the word in the chunk, and the bit.
 fn place(id: i64) -> (i64, usize, u64) {
-    let within = id.rem_euclid(CHUNK_IDS);
+    let within = id.rem_euclid(CHUNK_LEN);
     let word = usize::try_from(within / WORD_BITS).unwrap_or_default();
-    (id.div_euclid(CHUNK_IDS), word, 1 << (within % WORD_BITS))
+    (id.div_euclid(CHUNK_LEN), word, 1 << (within % WORD_BITS))
 }
 
 #[cfg(test)]

@@ -34,9 +34,9 @@ pub(crate) enum SeriesGroup {
 }
 
 /// The assignment of a series that is not indexed.
-pub(super) const UNKNOWN: u32 = 0;
+pub(super) const UNKNOWN_ID: u32 = 0;
 /// The assignment of a series that is excluded.
-pub(super) const EXCLUDED: u32 = 1;
+pub(super) const EXCLUDED_ID: u32 = 1;
 /// The assignment of a series of the first group.
 const FIRST_GROUP_ID: u32 = 2;
 
@@ -130,9 +130,9 @@ impl Groups {
     /// Returns the assignment of a series; `None` if the series is unknown.
     pub(crate) fn of_series(&self, series: i64) -> Option<SeriesGroup> {
         let index = usize::try_from(series).ok()?;
-        match self.of_series.get(index).copied().unwrap_or(UNKNOWN) {
-            UNKNOWN => (self.excluded.contains(series)).then_some(SeriesGroup::Excluded),
-            EXCLUDED => Some(SeriesGroup::Excluded),
+        match self.of_series.get(index).copied().unwrap_or(UNKNOWN_ID) {
+            UNKNOWN_ID => (self.excluded.contains(series)).then_some(SeriesGroup::Excluded),
+            EXCLUDED_ID => Some(SeriesGroup::Excluded),
             group => Some(SeriesGroup::Group(group - FIRST_GROUP_ID)),
         }
     }
