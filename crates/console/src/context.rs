@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 
 use crate::cell::CellContext;
 use crate::client::{Client, Refusal};
+use crate::form::humanized;
 use crate::navigation::navigation;
 use crate::parts::ConsoleParts;
 use crate::registry::KnownOperation;
@@ -214,7 +215,7 @@ impl Context<'_> {
         let person = Person {
             name: self.visitor.display_name().to_owned(),
             email: self.visitor.email.clone(),
-            role: self.visitor.role.clone(),
+            role: humanized(&self.visitor.role),
         };
         let is_archived = self
             .project

@@ -9,6 +9,8 @@ pub struct ConsoleOptions {
     pub recent_sign_in_seconds: i64,
     /// Identity providers of the configuration.
     pub identity_providers: Vec<IdentityProviderFacts>,
+    /// True if a mail server is configured, so that mails are sent.
+    pub sends_mail: bool,
 }
 
 /// An identity provider of the configuration, without its secrets.
@@ -32,6 +34,7 @@ impl Default for ConsoleOptions {
             public_url: "http://localhost:8080".to_owned(),
             recent_sign_in_seconds: 600,
             identity_providers: Vec::new(),
+            sends_mail: false,
         }
     }
 }

@@ -43,6 +43,7 @@ impl ConsoleService {
             public_url: services.public_url.clone(),
             recent_sign_in_seconds: RECENT_SECONDS,
             identity_providers: gateway.identity_providers.clone(),
+            sends_mail: gateway.sends_mail,
         };
         Self {
             identity: identity.clone(),
@@ -85,19 +86,22 @@ pub(crate) struct RunningGateway {
     gateway: Gateway,
     prices: PriceBook,
     identity_providers: Vec<IdentityProviderFacts>,
+    sends_mail: bool,
 }
 
 impl RunningGateway {
-    /// Creates the view of a gateway.
+    /// Creates the view of a gateway, of a server with these identity providers, and with a mail server or not.
     pub(crate) fn new(
         gateway: Gateway,
         prices: PriceBook,
         identity_providers: Vec<IdentityProviderFacts>,
+        sends_mail: bool,
     ) -> Self {
         Self {
             gateway,
             prices,
             identity_providers,
+            sends_mail,
         }
     }
 }

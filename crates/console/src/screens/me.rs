@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::cell::text_of;
 use crate::context::{Context, Outcome};
+use crate::form::humanized;
 use crate::list::{ListSection, section};
 use crate::resources;
 
@@ -21,7 +22,7 @@ const OWN: [&str; 2] = ["/organization/me/api_keys", "/organization/me/sessions"
 struct AccountPage<'a> {
     name: &'a str,
     email: &'a str,
-    role: &'a str,
+    role: String,
     id: &'a str,
     signed_in: Moment,
     zone: &'a str,
@@ -52,7 +53,7 @@ pub(crate) async fn account(context: &Context<'_>) -> Outcome {
             .collect(),
         name: visitor.display_name(),
         email: &visitor.email,
-        role: &visitor.role,
+        role: humanized(&visitor.role),
         id: &visitor.user_id,
         signed_in: Moment::new(visitor.authenticated_at, &context.preferences.zone),
         zone: context.preferences.zone.name(),
