@@ -21,8 +21,9 @@ async fn refused_requests_are_explained_where_people_look_for_them() {
     let account = account.ok();
     let key = account["api_key"]["value"].as_str().expect("a key");
     let unknown = json!({"model": "unknown", "messages": []});
-    let refused = server.with_key(key).post("/chat/completions", unknown);
-    assert_eq!(refused.await.status, 404);
+    let client = server.with_key(key);
+    let refused = client.post("/chat/completions", unknown).await;
+    assert_eq!(refused.status, 404);
     let explained = format!("/console/usage/refusals?project_id={project}&days=30");
     poll::until("the refusal is counted", async || {
         owner
