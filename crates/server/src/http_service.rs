@@ -191,6 +191,9 @@ impl HttpServiceParts {
                 Err(foreign) => foreign_page(&request, &foreign),
             };
         }
+        if path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Identity::to_account();
+        }
         if is_administration(path) || !path.starts_with("/v1/") {
             let refusal = NotOffered::check(request.method().as_str(), path).err();
             let refusal = refusal.unwrap_or_else(|| Error::unknown_path(path));
