@@ -1,5 +1,7 @@
 //! Commands that try a key out.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::context::Context;
@@ -10,8 +12,10 @@ const SECRET: &str = "$API_KEY";
 /// Returns the command that sends a first request to a model, with the secret of a key if there is one.
 pub(crate) fn first_request(context: &Context<'_>, secret: Option<&str>) -> String {
     let url = public_url(context);
-    let model = model(context);
-    let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}]});
+    let model = json!(model(context));
+    let body = format!(
+        "{{\"model\": {model}, \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}"
+    );
     let secret = secret.unwrap_or(SECRET);
     format!(
         "curl {url}/v1/chat/completions \\\n  -H \"Authorization: Bearer {secret}\" \\\n  \
@@ -33,11 +37,12 @@ fn public_url<'a>(context: &'a Context<'_>) -> &'a str {
 fn model(context: &Context<'_>) -> String {
     let gateway = &context.console.gateway;
     let upstreams = gateway.upstreams();
-    let served = || upstreams.iter().flat_map(|upstream| &upstream.models);
-    let answers = |model: &&String| {
+    let served = upstreams.iter().flat_map(|upstream| &upstream.models);
+    let served: BTreeSet<&String> = served.collect();
+    let answers = |model: &&&String| {
         let prices = gateway.prices(model, context.now());
         prices.is_some_and(|prices| prices.get("input").is_some() && prices.get("output").is_some())
     };
-    let chosen = served().find(answers).or_else(|| served().next());
-    chosen.map_or_else(|| "MODEL".to_owned(), Clone::clone)
+    let chosen = served.iter().find(answers).or_else(|| served.first());
+    chosen.map_or_else(|| "MODEL".to_owned(), |model| (*model).clone())
 }

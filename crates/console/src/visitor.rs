@@ -18,6 +18,8 @@ pub struct Visitor {
     pub role: String,
     /// Time at which the person proved their identity.
     pub authenticated_at: UnixTime,
+    /// True if the person signed in with a link, which works once.
+    pub came_by_link: bool,
 }
 
 impl Visitor {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use admin::Services;
-use admin::sessions::SignedIn;
+use admin::sessions::{SignInMethod, SignedIn};
 use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
@@ -216,6 +216,7 @@ fn visitor(signed_in: SignedIn) -> Visitor {
         email: signed_in.user.email,
         role: signed_in.user.role.as_str().to_owned(),
         authenticated_at: signed_in.session.authenticated_at,
+        came_by_link: signed_in.session.method == SignInMethod::Link,
         caller: signed_in.caller,
     }
 }

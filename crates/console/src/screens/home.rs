@@ -61,6 +61,9 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
             Some(_) => None,
             None => own_projects(context).await,
         },
+        needs_password: context.visitor.came_by_link
+            && context.console.options.has_passwords
+            && context.console.options.identity_providers.is_empty(),
         sample: sample::first_request(context, None),
     };
     Ok(context.page("Home", &[], &content).into_response())
@@ -82,6 +85,8 @@ struct HomeContent {
     changes: Option<Vec<AuditLine>>,
     steps: Vec<FirstStep>,
     sample: String,
+    /// True if the visitor may have no way to sign in again.
+    needs_password: bool,
     /// Names and pages of the projects in which the visitor has a role; `None` for who sees the figures of all.
     own_projects: Option<Vec<(String, String)>>,
 }
