@@ -15,7 +15,6 @@ use serde_json::Value as Json;
 
 use crate::cell::CellContext;
 use crate::client::{Client, Refusal};
-use crate::form::humanized;
 use crate::navigation::navigation;
 use crate::parts::ConsoleParts;
 use crate::registry::KnownOperation;
@@ -215,7 +214,7 @@ impl Context<'_> {
         let person = Person {
             name: self.visitor.display_name().to_owned(),
             email: self.visitor.email.clone(),
-            role: humanized(&self.visitor.role),
+            role: self.visitor.role_title(),
         };
         let is_archived = self
             .project

@@ -31,4 +31,11 @@ impl Visitor {
             &self.name
         }
     }
+
+    /// Returns the name of the role with a capital letter.
+    pub(crate) fn role_title(&self) -> String {
+        let mut letters = self.role.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        first.chain(letters).collect()
+    }
 }

@@ -7,7 +7,7 @@ import { check, contains, equal, eventually } from "../lib/checks.mjs";
 import { signInByLink } from "../lib/sign_in.mjs";
 
 const PROJECT = "Newsletter";
-const COLLEAGUE = { name: "Katherine Johnson", email: "katherine@acme.example" };
+const COLLEAGUE = { name: "Noor Khan", email: "noor@acme.example" };
 /** Requests a minute that the project may make. */
 const ALLOWED = 2;
 
@@ -163,6 +163,6 @@ async function joins(colleague, invitation) {
   await page.getByLabel("Your name").fill(COLLEAGUE.name);
   await press(colleague, "Join");
   await colleague.open("/console");
-  contains("the colleague is signed in", await page.locator("header").innerText(), COLLEAGUE.name);
+  contains("the colleague is signed in", await page.locator("header.bar").innerText(), COLLEAGUE.name);
   colleague.expectNoProblems();
 }

@@ -10,8 +10,8 @@ const REFUSED = [403, 404];
 /** What scripts of pages ask for: kinds of pickers. */
 const PICKERS = ["users", "groups", "roles", "project_roles", "projects", "my_projects", "certificates", "api_keys"];
 
-/** `strangers` are tokens of sessions by role; `names` are texts that only pages of the first organization have. */
-export async function run(browser, { base, token, project_id: project, strangers, names }) {
+/** `others` are tokens of sessions by role; `names` are texts that only pages of the first organization have. */
+export async function run(browser, { base, token, project_id: project, others, names }) {
   const visitor = await browser.visitor({ base });
   await signIn(visitor, token);
   const { addresses, forms, text } = await everything(visitor, base);
@@ -21,7 +21,7 @@ export async function run(browser, { base, token, project_id: project, strangers
   addresses.push(...PICKERS.map((kind) => `/console/pick?kind=${kind}&q=&project_id=${project}`));
   addresses.push(...files(addresses), "/console/search?q=a", `/console/usage/completions?range=90d&project_ids=${project}`);
   let tried = 0;
-  for (const [role, session] of Object.entries(strangers)) {
+  for (const [role, session] of Object.entries(others)) {
     const stranger = await browser.visitor({ base });
     await signIn(stranger, session);
     await itIsSomebodyElse(stranger, role, names);

@@ -10,7 +10,6 @@ use serde_json::Value as Json;
 
 use crate::cell::text_of;
 use crate::context::{Context, Outcome};
-use crate::form::humanized;
 use crate::list::{ListSection, section};
 use crate::resources;
 
@@ -54,7 +53,7 @@ pub(crate) async fn account(context: &Context<'_>) -> Outcome {
             .collect(),
         name: visitor.display_name(),
         email: &visitor.email,
-        role: humanized(&visitor.role),
+        role: visitor.role_title(),
         id: &visitor.user_id,
         signed_in: Moment::new(visitor.authenticated_at, &context.preferences.zone),
         zone: context.preferences.zone.name(),

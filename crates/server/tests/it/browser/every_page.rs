@@ -43,7 +43,7 @@ async fn people_of_another_organization_find_nothing_at_any_address_of_the_first
     let site = Site::start().await;
     site.member("max@acme.example").await;
     let owner = site.owner().await;
-    let strangers = json!({
+    let people = json!({
         "owner": site.stranger().await,
         "reader": site.strange_reader().await,
     });
@@ -58,7 +58,7 @@ async fn people_of_another_organization_find_nothing_at_any_address_of_the_first
     let report = site.run(
         "stranger",
         &owner,
-        json!({"strangers": strangers, "names": names}),
+        json!({"others": people, "names": names}),
     );
     let report = report.await;
     let tried = report.iter().find_map(|line| line["tried"].as_u64());
