@@ -162,6 +162,7 @@ impl App {
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let sends_mail = options.smtp.is_some();
         let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
@@ -180,7 +181,8 @@ impl App {
             cors: options.cors,
             console: options.has_console.then(|| {
                 let prices = options.prices;
-                Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
+                let gateway = gateway.clone();
+                Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
             }),
             services,
             gateway,
