@@ -148,8 +148,9 @@ impl OrganizationSeries {
         let mut statements = Vec::new();
         if is_by_id {
             for ids in unknown.ids.to_vec().chunks(MAX_LOOKUP_IDS) {
-                let mut by_id = self.select();
-                by_id.push(" AND id IN ").bind_list(ids.iter().copied());
+                // Without the organization, by whose index SQLite would read all of its series instead.
+                let mut by_id = select();
+                by_id.push("id IN ").bind_list(ids.iter().copied());
                 statements.push(by_id);
             }
         } else {
