@@ -167,7 +167,9 @@ impl HttpServiceParts {
         match endpoint {
             Endpoint::Operation(operation, _) => {
                 let mut response = operation.answer(&self.services, request).await;
-                if operation.effect != Effect::Read && response.status().is_success() {
+                if matches!(operation.effect, Effect::Write | Effect::Open)
+                    && response.status().is_success()
+                {
                     let revision = HeaderValue::from(self.services.directory.revision());
                     response.headers_mut().insert(&REVISION, revision);
                 }
