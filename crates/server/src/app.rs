@@ -120,6 +120,7 @@ impl App {
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer, session.clone())?;
+        let sends_mail = options.smtp.is_some();
         let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
@@ -136,8 +137,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: (options.has_console)
-                .then(|| running_gateway(&gateway, options.prices, providers)),
+            console: options
+                .has_console
+                .then(|| running_gateway(&gateway, options.prices, (providers, sends_mail))),
             services,
             gateway,
             gateway_task,
@@ -340,9 +342,10 @@ async fn ledger(
 fn running_gateway(
     gateway: &Gateway,
     prices: PriceBook,
-    providers: Vec<IdentityProviderFacts>,
+    (providers, sends_mail): (Vec<IdentityProviderFacts>, bool),
 ) -> Arc<RunningGateway> {
-    Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
+    let gateway = gateway.clone();
+    Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
 }
 
 /// Starts the task that sends mails, if there is a mail server.

@@ -6,6 +6,7 @@ mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
+mod many_series;
 mod message_prices;
 mod nodes;
 mod panics;
