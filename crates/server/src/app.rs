@@ -4,90 +4,45 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use access::Directory;
+use access::{Directory, DirectoryOptions};
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
-use admin::sessions::SessionLifetimes;
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
-use base::ids::IdGenerator;
-use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
+use cluster::NodeSession;
+use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
     UpstreamConfig,
 };
-use identity::{Identity, SignInOptions};
+use identity::Identity;
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
     DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
-    Reports, Retention, RetentionPeriods, Spend,
+    Reports, Retention, Spend,
 };
 
+use crate::app_options::AppOptions;
 use crate::authentication::AuthenticationGuard;
-use crate::config::Bounds;
+use crate::config::SettleScope;
 use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
+use crate::node_session::{NodeFacts, start_session};
 use crate::public_url::PublicOrigin;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
 use crate::routes::Routes;
 use crate::shutdown::Shutdown;
-
-/// Dependencies and settings of an application.
-pub struct AppOptions {
-    /// Both databases.
-    pub store: Store,
-    /// Secret that keys are hashed with.
-    pub pepper: Pepper,
-    /// Wall clock.
-    pub clock: Clock,
-    /// Source of randomness.
-    pub entropy: Entropy,
-    /// Generator of ids.
-    pub ids: Arc<IdGenerator>,
-    /// Upstream model servers.
-    pub upstreams: Vec<UpstreamConfig>,
-    /// Price book used to charge requests.
-    pub prices: PriceBook,
-    /// Requests under a spend limit for models without a price.
-    pub unpriced: UnpricedModels,
-    /// Context windows and other facts about models.
-    pub facts: ModelFacts,
-    /// Durability of the ledger row at the end of a response.
-    pub durability: Durability,
-    /// Base URL under which clients reach this server; used in mails.
-    pub public_url: String,
-    /// Lifetimes of sessions.
-    pub session_lifetimes: SessionLifetimes,
-    /// Ways to sign in.
-    pub sign_in: SignInOptions,
-    /// Mail server; without one, mails stay in the outbox.
-    pub smtp: Option<Smtp>,
-    /// Retention of request and response bodies, in days; 0 disables it.
-    pub keep_bodies_days: u32,
-    /// Retention of the ledger and its rollups.
-    pub keep_usage: RetentionPeriods,
-    /// Limits of concurrent requests and their memory.
-    pub bounds: Bounds,
-    /// Trace collector; without one, no spans are recorded.
-    pub tracing: Option<TracingOptions>,
-    /// Cross-origin policy for browsers.
-    pub cors: Cors,
-    /// True to serve the console.
-    pub has_console: bool,
-    /// True if metrics have their own listener, served by [`App::metrics_router`].
-    pub has_metrics_apart: bool,
-}
 
 /// A running application.
 pub struct App {
@@ -112,8 +67,10 @@ pub struct App {
     sign_in_task: TaskHandle,
     public_origin: PublicOrigin,
     following: TaskHandle,
+    session_task: Option<TaskHandle>,
     /// Health of every background task.
     healths: Vec<Health>,
+    session: NodeSession,
 }
 
 /// Task that reloads the keys and certificates of upstreams when a reload is requested.
@@ -141,7 +98,8 @@ impl App {
         let (spend, recorder, recorder_task) =
             ledger(&options.store, options.prices.clone(), &options.clock).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), options.clock.clone());
-        let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
+        let (session, session_task) = start_session(NodeFacts::of(&options)).await?;
+        let (directory, following) = start_directory(&store, &options, session.clone()).await?;
         let shared = SharedParts {
             store,
             directory,
@@ -161,7 +119,7 @@ impl App {
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
-        let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let metrics = Metrics::start(&services, &gateway, &tracer, session.clone())?;
         let sends_mail = options.smtp.is_some();
         let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
@@ -179,11 +137,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: options.has_console.then(|| {
-                let prices = options.prices;
-                let gateway = gateway.clone();
-                Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
-            }),
+            console: options
+                .has_console
+                .then(|| running_gateway(&gateway, options.prices, (providers, sends_mail))),
             services,
             gateway,
             gateway_task,
@@ -193,6 +149,8 @@ impl App {
             bodies_task,
             mailer_task,
             following,
+            session_task,
+            session,
         };
         Ok(app.watched())
     }
@@ -218,7 +176,10 @@ impl App {
             self.authentication.health(),
             self.sign_in_task.health(),
         ];
-        let own = own.into_iter().cloned();
+        let own = own
+            .into_iter()
+            .chain(self.session_task.as_ref().map(TaskHandle::health));
+        let own = own.cloned();
         own.chain(self.gateway_task.healths()).collect()
     }
 
@@ -237,7 +198,7 @@ impl App {
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
-            readiness: Readiness::new(self.healths.clone()),
+            readiness: Readiness::new(self.healths.clone(), self.session.clone()),
             authentication: Arc::clone(&self.authentication),
             identity: self.identity.clone(),
             public_origin: self.public_origin.clone(),
@@ -305,6 +266,10 @@ impl App {
             last(stop, "mailer", self.mailer_task.stop()),
             last(stop, "traces", tracer),
         );
+        // Everything of this session is written.
+        if let Some(task) = self.session_task {
+            last(stop, "session", task.stop()).await;
+        }
     }
 }
 
@@ -373,6 +338,16 @@ async fn ledger(
     Ok((spend, recorder, task))
 }
 
+/// Returns what the console shows of the gateway.
+fn running_gateway(
+    gateway: &Gateway,
+    prices: PriceBook,
+    (providers, sends_mail): (Vec<IdentityProviderFacts>, bool),
+) -> Arc<RunningGateway> {
+    let gateway = gateway.clone();
+    Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
+}
+
 /// Starts the task that sends mails, if there is a mail server.
 fn start_mails(services: &Services, smtp: Option<Smtp>) -> TaskHandle {
     let (store, pepper) = (services.store.clone(), services.pepper.clone());
@@ -388,9 +363,15 @@ fn start_retention(services: &Services) -> TaskHandle {
 /// Loads the directory and starts the task that keeps it current.
 async fn start_directory(
     store: &Store,
-    max_age: Option<Duration>,
+    options: &AppOptions,
+    session: NodeSession,
 ) -> anyhow::Result<(Arc<Directory>, TaskHandle)> {
-    let started = Directory::start_bounded(store.clone(), max_age).await;
+    let options = DirectoryOptions {
+        max_age: options.bounds.stale_keys,
+        session,
+        settles_everywhere: options.node.settle == SettleScope::All,
+    };
+    let started = Directory::start_with(store.clone(), options).await;
     started.context("the keys could not be loaded")
 }
 
