@@ -1,7 +1,7 @@
 //! Rate limits: the amounts of each model that a project may take during a minute, or a day.
 //!
 //! A request reserves what it may consume under every name of its model at once, and settles the reservation with what it did
-//! consume. The counters are those of the crate `limiter`.
+//! consume. The counters are those of the crate `slices`.
 
 mod status;
 
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use access::{LimitField, ModelLimits, Project};
 use base::ids::{Id, ProjectId};
 use base::time::Stopwatch;
-use limiter::{Category, Descriptor, Limiter, Quantity, Request, Reservation, Window};
+use slices::{Category, Descriptor, Limiter, Quantity, Request, Reservation, TimeBounds, Window};
 
-pub use limiter::WindowUsage;
+pub use slices::WindowUsage;
 
 pub(crate) use status::{RateLimitRefusal, RateLimitStatus};
 
@@ -31,12 +31,12 @@ pub(crate) fn limited_model<'a>(name: &'a str, limits: &ModelLimits) -> LimitedM
 
 /// Amounts of the things that are limited; some may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amounts(limiter::Amounts<FIELD_COUNT>);
+pub(crate) struct Amounts(slices::Amounts<FIELD_COUNT>);
 
 impl Amounts {
     /// Returns zero of everything.
     pub(crate) fn zero() -> Self {
-        Self(limiter::Amounts::zero())
+        Self(slices::Amounts::zero())
     }
 
     #[cfg(test)]
@@ -108,7 +108,7 @@ impl RateLimiter {
     ) {
         let mut request = Request::from(requested.amounts.0);
         request.optional[LimitField::TokensPerMinute as usize] = requested.estimated_output_tokens;
-        let now = self.clock.milliseconds();
+        let now = TimeBounds::exact(self.clock.milliseconds());
         let (reservation, status) =
             self.limiter
                 .reserve(now, project.id.as_str(), models, &request);
@@ -138,7 +138,7 @@ impl RateLimitCounters {
     #[must_use]
     pub fn usage(&self, project: &ProjectId) -> Vec<(Arc<str>, ModelWindows)> {
         let RateLimiter { limiter, clock } = &self.0;
-        let models = limiter.usage(clock.milliseconds(), project.as_str());
+        let models = limiter.usage(TimeBounds::exact(clock.milliseconds()), project.as_str());
         let fields = |windows: [WindowUsage; FIELD_COUNT]| {
             let fields = LimitField::ALL.iter().copied();
             fields.zip(windows).collect()
@@ -174,7 +174,7 @@ impl RateLimitReservation {
     /// Replaces the reserved amounts by the consumed ones, as far as they are known.
     pub(crate) fn settle(self, consumed: &Amounts) {
         self.reservation
-            .settle(self.clock.milliseconds(), &consumed.0);
+            .settle(TimeBounds::exact(self.clock.milliseconds()), &consumed.0);
     }
 
     /// Leaves the reservation charged, for a request whose consumption will never be known.

@@ -8,7 +8,7 @@ use base::ids::Id;
 use base::time::{SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use limiter::{Denial, Exceeded, LimitUsage, Status};
+use slices::{Denial, Exceeded, LimitUsage, Status};
 
 const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
 const REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
