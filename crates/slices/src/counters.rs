@@ -2,6 +2,7 @@
 
 use crate::amounts::{Amounts, Request};
 use crate::lease::{Lease, Quiet};
+use crate::parts::{NodePart, Parts};
 use crate::safeguards::Safeguards;
 use crate::session::Session;
 use crate::time::TimeBounds;
@@ -32,6 +33,8 @@ pub(crate) struct Context<'a, const N: usize> {
 #[derive(Clone, Debug)]
 pub(crate) struct Counters<const N: usize, S> {
     pub(crate) own: [Counter; N],
+    /// True if something was counted since the use was saved.
+    pub(crate) is_changed: bool,
     pub(crate) lease: Option<Box<Lease<N, S>>>,
 }
 
@@ -39,6 +42,7 @@ impl<const N: usize, S: Safeguards> Counters<N, S> {
     pub(crate) fn new(is_shared: bool) -> Self {
         Self {
             own: std::array::from_fn(|_| Counter::default()),
+            is_changed: false,
             lease: is_shared.then(Box::default),
         }
     }
@@ -93,7 +97,7 @@ impl<const N: usize, S: Safeguards> Counters<N, S> {
         match worst {
             Some(worst) => Err(Obstacle::Exceeded(self.worst_of(context, worst, &short))),
             None if short.iter().any(Option::is_some) => {
-                Err(self.shortage(context, limits, amounts))
+                self.shortage(context, limits, &short, amounts)
             }
             None => Ok(amounts),
         }
@@ -121,22 +125,36 @@ impl<const N: usize, S: Safeguards> Counters<N, S> {
         worst
     }
 
-    /// Returns the obstacle of a request for which the slice does not suffice.
+    /// Decides on a request for which the slice does not suffice.
     fn shortage(
-        &self,
+        &mut self,
         context: &Context<'_, N>,
         limits: &[Option<i64>; N],
+        short: &[Option<(i64, i64, i64)>; N],
         amounts: Amounts<N>,
-    ) -> Obstacle<N> {
+    ) -> Result<Amounts<N>, Obstacle<N>> {
         let hi = context.time.hi;
         let quiet = self
             .lease
             .as_ref()
             .and_then(|lease| lease.quiet(hi, limits));
-        if quiet == Some(Quiet::Unavailable) || !context.session.is_live {
-            return Obstacle::Unavailable;
+        let session = context.session;
+        if session.is_live && quiet != Some(Quiet::Unavailable) {
+            return Err(Obstacle::Slice(amounts));
         }
-        Obstacle::Slice(amounts)
+        if !session.is_alone {
+            return Err(Obstacle::Unavailable);
+        }
+        // Nobody else takes anything, so the own counters are exact.
+        for (quantity, short) in short.iter().enumerate() {
+            if let Some((limit, requested, minimum)) = *short
+                && requested > limit.saturating_sub(self.used(context, quantity))
+            {
+                let exceeded = self.exceeded(context, quantity, limit, requested, minimum);
+                return Err(Obstacle::Exceeded(exceeded));
+            }
+        }
+        Ok(amounts)
     }
 
     fn exceeded(
@@ -187,6 +205,7 @@ impl<const N: usize, S: Safeguards> Counters<N, S> {
         limits: &[Option<i64>; N],
         amounts: &Amounts<N>,
     ) {
+        self.is_changed = true;
         for (quantity, limit) in limits.iter().enumerate() {
             let Some(amount) = amounts.get(quantity) else {
                 continue;
@@ -213,6 +232,7 @@ impl<const N: usize, S: Safeguards> Counters<N, S> {
         taken: &Amounts<N>,
         consumed: &Amounts<N>,
     ) {
+        self.is_changed = true;
         for quantity in 0..N {
             let Some(taken) = taken.get(quantity) else {
                 continue;
@@ -233,6 +253,27 @@ impl<const N: usize, S: Safeguards> Counters<N, S> {
                     1 => lease.charge(quantity, deficit),
                     -1 => lease.refund(quantity, refund),
                     _ => {}
+                }
+            }
+        }
+    }
+
+    /// Returns the use by this node.
+    pub(crate) fn part(&mut self, context: &Context<'_, N>, epoch: u64) -> NodePart<N> {
+        let mut part = NodePart::new(epoch);
+        for (quantity, counter) in self.own.iter_mut().enumerate() {
+            counter.sum(context.windows[quantity], context.time.lo);
+            part.used[quantity] = counter.buckets().filter(|bucket| bucket.1 > 0).collect();
+        }
+        part
+    }
+
+    /// Adds use that was saved.
+    pub(crate) fn restore(&mut self, parts: &Parts<N>) {
+        for part in &parts.0 {
+            for (counter, buckets) in self.own.iter_mut().zip(&part.used) {
+                for (number, amount) in buckets {
+                    counter.merge(*number, *amount);
                 }
             }
         }

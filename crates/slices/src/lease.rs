@@ -15,6 +15,8 @@ pub const SLICE_TIMEOUT: u64 = 2_000;
 pub const BEAT_INTERVAL: u64 = 500;
 /// The milliseconds for which a name is not asked for again after it was refused.
 const QUIET_INTERVAL: u64 = 50;
+/// The milliseconds for which requests of the only node do not wait for a store that did not answer.
+const ALONE_QUIET_INTERVAL: u64 = 3_000;
 /// The most swaps of a flight that find another version.
 const MAX_TRIES: u8 = 8;
 /// The milliseconds that a date in the store may be ahead of this node.
@@ -215,9 +217,10 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
     }
 
     /// True if a beat is due: there is something to publish or to return.
-    pub(crate) fn is_due(&self, hi: u64) -> bool {
+    pub(crate) fn is_due(&self, hi: u64, is_last: bool) -> bool {
         let is_news = self.is_dirty || self.free.iter().any(|free| *free > 0);
-        !self.is_flying && (self.must_push || is_news && hi >= self.asked_at + BEAT_INTERVAL)
+        !self.is_flying
+            && (self.must_push || is_news && (is_last || hi >= self.asked_at + BEAT_INTERVAL))
     }
 
     /// True if the store of this generation does not have the use of this node yet.
@@ -265,7 +268,7 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
             };
         }
         let mut parts = self.parts.clone();
-        parts.0.retain(|part| part.epoch != session.epoch);
+        parts.0.retain(|part| !session.is_own(part.epoch));
         parts.clamp(windows, time.hi.saturating_add(MAX_AHEAD));
         parts.fold(windows, |epoch| session.is_over(epoch));
         let lo = if S::TIME_BOUNDS { time.lo } else { time.hi };
@@ -334,7 +337,7 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
             }
             SwapAnswer::Present { version, blob } => {
                 let Some(parts) = Parts::decode(&blob, windows) else {
-                    return self.fail(time, true);
+                    return self.fail(time, session, true);
                 };
                 self.proposal = None;
                 self.must_read = false;
@@ -344,11 +347,11 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
                 if self.tries <= MAX_TRIES {
                     return FlightStep::Again(self.propose(own, windows, time, session));
                 }
-                self.fail(time, false)
+                self.fail(time, session, false)
             }
             SwapAnswer::Refused => {
                 self.proposal = None;
-                self.fail(time, false)
+                self.fail(time, session, false)
             }
             SwapAnswer::Lost => {
                 // The store has the old slice or the new one, so what holds in both cases is left.
@@ -362,17 +365,22 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
                         };
                     }
                 }
-                self.fail(time, true)
+                self.fail(time, session, true)
             }
         }
     }
 
     /// Ends a flight without a slice.
-    fn fail(&mut self, time: TimeBounds, must_read: bool) -> FlightStep {
+    fn fail(&mut self, time: TimeBounds, session: &Session, must_read: bool) -> FlightStep {
         self.must_read |= must_read;
         self.proposal = None;
         self.is_dirty = true;
-        self.quiet = Some((time.hi + QUIET_INTERVAL, Quiet::Unavailable));
+        let length = if session.is_alone {
+            ALONE_QUIET_INTERVAL
+        } else {
+            QUIET_INTERVAL
+        };
+        self.quiet = Some((time.hi + length, Quiet::Unavailable));
         self.land()
     }
 
@@ -391,7 +399,7 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
         version: u64,
     ) -> FlightStep {
         let Some(proposal) = self.proposal.take() else {
-            return self.fail(time, true);
+            return self.fail(time, session, true);
         };
         self.version = version;
         self.free = proposal.grants;
@@ -440,7 +448,7 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
     ) {
         parts.clamp(windows, time.hi.saturating_add(MAX_AHEAD));
         self.version = version;
-        self.others = OthersUse::of(&parts, session.epoch);
+        self.others = OthersUse::of(&parts, session);
         self.parts = parts;
     }
 
@@ -449,6 +457,7 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
     pub(crate) fn reset(&mut self, has_use: bool) {
         *self = Self {
             limits: self.limits,
+            others: std::mem::take(&mut self.others),
             // Requests that wait for a flight ask again.
             flight: self.flight + 1,
             must_read: true,

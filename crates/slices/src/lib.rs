@@ -159,3 +159,16 @@ pub struct SwapCall {
     pub expiry: u64,
     era: u64,
 }
+
+/// The use of a name, as it is saved for the next life of a node that shares no limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedUse {
+    /// The tenant.
+    pub tenant: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+    /// The use.
+    pub blob: Vec<u8>,
+    /// The time, in milliseconds, at which nothing of the blob is within a window any more.
+    pub expiry: u64,
+}

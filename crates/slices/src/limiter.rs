@@ -13,7 +13,7 @@ use crate::safeguards::{AllSafeguards, Safeguards};
 use crate::session::Session;
 use crate::shard::{Shard, Taken};
 use crate::time::TimeBounds;
-use crate::{Denial, Descriptor, Quantity, Status, SwapCall, Waiting, WindowUsage};
+use crate::{Denial, Descriptor, Quantity, SavedUse, Status, SwapCall, Waiting, WindowUsage};
 
 /// The number of locks that tenants are spread over.
 const SHARD_COUNT: usize = 32;
@@ -111,9 +111,41 @@ impl<const N: usize, S: Safeguards> Limiter<N, S> {
     pub fn beat(&self, time: TimeBounds, max: usize) -> Vec<SwapCall> {
         let mut calls = Vec::new();
         for lock in &self.shards {
-            locked(lock).beat(time, max, &mut calls);
+            locked(lock).beat(time, max, false, &mut calls);
         }
         calls
+    }
+
+    /// Returns up to `max` calls that publish everything at the end of a session. A session that is not open returns its
+    /// slices with them.
+    #[must_use]
+    pub fn last_beat(&self, time: TimeBounds, max: usize) -> Vec<SwapCall> {
+        let mut calls = Vec::new();
+        for lock in &self.shards {
+            locked(lock).beat(time, max, true, &mut calls);
+        }
+        calls
+    }
+
+    /// Returns up to `max` names whose use has changed since it was saved, for limits that are not shared.
+    #[must_use]
+    pub fn changed(&self, time: TimeBounds, max: usize) -> Vec<SavedUse> {
+        let mut saved = Vec::new();
+        for lock in &self.shards {
+            locked(lock).changed(time, max, &mut saved);
+        }
+        saved
+    }
+
+    /// Takes notice that use from [`Self::changed`] could not be saved.
+    pub fn unsave(&self, saved: &SavedUse) {
+        self.shard(&saved.tenant).unsave(&saved.tenant, &saved.name);
+    }
+
+    /// Adds use that an earlier life of the node has saved. Returns false if the blob cannot be read, or the tenant has too
+    /// many names.
+    pub fn restore(&self, time: TimeBounds, tenant: &str, name: &str, blob: &[u8]) -> bool {
+        self.shard(tenant).restore(time, tenant, name, blob)
     }
 
     /// Takes notice of an answer of the store. Returns the call that must follow, if another node was faster.

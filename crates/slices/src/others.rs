@@ -1,6 +1,7 @@
 //! The use of a name by other nodes, as far as this node knows it.
 
 use crate::parts::Parts;
+use crate::session::Session;
 use crate::window::{Counter, Window};
 
 /// The use of a name by other nodes, and the slices that they may still spend.
@@ -21,10 +22,10 @@ impl<const N: usize> Default for OthersUse<N> {
 }
 
 impl<const N: usize> OthersUse<N> {
-    /// Returns the use by all nodes but the one with this epoch.
-    pub(crate) fn of(parts: &Parts<N>, epoch: u64) -> Self {
+    /// Returns the use by all nodes but that with this session.
+    pub(crate) fn of(parts: &Parts<N>, session: &Session) -> Self {
         let mut others = Self::default();
-        for part in parts.0.iter().filter(|part| part.epoch != epoch) {
+        for part in parts.0.iter().filter(|part| !session.is_own(part.epoch)) {
             for (counter, used) in others.used.iter_mut().zip(&part.used) {
                 for (number, amount) in used {
                     counter.merge(*number, *amount);

@@ -15,11 +15,21 @@ pub struct Session {
     pub is_live: bool,
     /// The epochs of all sessions that are not over, in order, as of some time ago.
     pub living: Arc<[u64]>,
+    /// The epochs of earlier sessions of the same process, whose use its counters still have.
+    pub former: Arc<[u64]>,
+    /// True if no other node had a session when the store last answered. Such a node goes on by its own counters while the
+    /// store does not answer.
+    pub is_alone: bool,
     /// The milliseconds that the clock was set forward by, in sum, since the node started; negative if it was set back.
     pub clock_shift: i64,
 }
 
 impl Session {
+    /// True if the part with this epoch is of this process.
+    pub(crate) fn is_own(&self, epoch: u64) -> bool {
+        epoch == self.epoch || self.former.contains(&epoch)
+    }
+
     /// True if the session with this epoch is known to be over.
     pub(crate) fn is_over(&self, epoch: u64) -> bool {
         // An epoch beyond those that are known may be younger than what is known.

@@ -7,18 +7,23 @@ use hashbrown::HashMap;
 use crate::amounts::{Amounts, Request};
 use crate::counters::{Context, Counters, Obstacle};
 use crate::lease::{Draft, FlightStep};
+use crate::parts::Parts;
 use crate::safeguards::Safeguards;
 use crate::session::Session;
 use crate::time::TimeBounds;
-use crate::window::{Counter, Window};
+use crate::window::Window;
 use crate::{
-    Denial, Descriptor, Exceeded, Quantity, Status, SwapAnswer, SwapCall, Waiting, WindowUsage,
+    Denial, Descriptor, Exceeded, Quantity, SavedUse, Status, SwapAnswer, SwapCall, Waiting,
+    WindowUsage,
 };
 
 /// The most names that are counted for a tenant at a time.
 pub const MAX_NAMES_PER_TENANT: usize = 1024;
 /// The fewest pairs of a tenant and a name before idle ones are looked for.
 const MIN_SWEEP_COUNT: usize = 256;
+
+/// The epoch of the use of a node that shares no limits.
+const SAVED_EPOCH_ID: u64 = 1;
 
 /// The counters of a tenant, by name.
 type Tenant<const N: usize, S> = HashMap<Arc<str>, Counters<N, S>>;
@@ -32,7 +37,7 @@ pub(crate) struct Shard<const N: usize, S> {
     session: Session,
     /// The number of times that calls under way became void.
     era: u64,
-    /// The number of times that the counters began anew or were moved in time.
+    /// The number of times that the counters were moved in time.
     origin: u64,
     tenants: HashMap<Arc<str>, Tenant<N, S>>,
     /// The names whose slices requests wait for.
@@ -171,8 +176,8 @@ impl<const N: usize, S: Safeguards> Shard<N, S> {
         waiting.era == self.era && lease.is_some_and(|lease| lease.is_awaited(waiting.flight))
     }
 
-    /// Takes notice of the session. A new epoch begins with empty counters, since the store has what the node used before under
-    /// the old one; unless the store is of another generation, and may have lost it.
+    /// Takes notice of the session. The counters stay: under another epoch the node publishes all of its use again, in place of
+    /// the part that has the former one.
     pub(crate) fn set_session(&mut self, time: TimeBounds, session: &Session) {
         let is_new = session.epoch != self.session.epoch;
         let is_other = session.generation != self.session.generation;
@@ -186,17 +191,13 @@ impl<const N: usize, S: Safeguards> Shard<N, S> {
         if !is_new && !is_other && !has_ended && shift == 0 {
             return;
         }
-        let begins_anew = is_new && !is_other;
         self.era += 1;
-        self.origin += u64::from(begins_anew || shift != 0);
+        self.origin += u64::from(shift != 0);
         self.asked.clear();
         let tenants = self.tenants.values_mut();
         for counters in tenants.flat_map(|tenant| tenant.values_mut()) {
             let mut has_use = false;
             for (counter, window) in counters.own.iter_mut().zip(&self.windows) {
-                if begins_anew {
-                    *counter = Counter::default();
-                }
                 if S::CLOCK_SHIFT {
                     counter.shift(*window, shift);
                 }
@@ -229,7 +230,13 @@ impl<const N: usize, S: Safeguards> Shard<N, S> {
     }
 
     /// Begins the flights that are due without a request that waits for them, and appends their calls.
-    pub(crate) fn beat(&mut self, time: TimeBounds, max: usize, calls: &mut Vec<SwapCall>) {
+    pub(crate) fn beat(
+        &mut self,
+        time: TimeBounds,
+        max: usize,
+        is_last: bool,
+        calls: &mut Vec<SwapCall>,
+    ) {
         self.advance(time);
         if !self.session.is_live {
             return;
@@ -238,7 +245,7 @@ impl<const N: usize, S: Safeguards> Shard<N, S> {
         let names = self.tenants.iter().flat_map(|(tenant, names)| {
             let due = names.iter().filter(move |(_, counters)| {
                 let lease = counters.lease.as_ref();
-                lease.is_some_and(|lease| lease.is_due(hi))
+                lease.is_some_and(|lease| lease.is_due(hi, is_last))
             });
             due.map(move |(name, _)| (Arc::clone(tenant), Arc::clone(name)))
         });
@@ -246,6 +253,68 @@ impl<const N: usize, S: Safeguards> Shard<N, S> {
         for (tenant, name) in due {
             calls.extend(self.begin(&tenant, &name));
         }
+    }
+
+    /// Appends the use that has changed since it was saved, and counts it as saved.
+    pub(crate) fn changed(&mut self, time: TimeBounds, max: usize, saved: &mut Vec<SavedUse>) {
+        self.advance(time);
+        let context = Context {
+            quantities: &self.quantities,
+            windows: &self.windows,
+            session: &self.session,
+            time: self.time,
+        };
+        for (tenant, names) in &mut self.tenants {
+            for (name, counters) in names.iter_mut().filter(|(_, one)| one.is_changed) {
+                if saved.len() >= max {
+                    return;
+                }
+                counters.is_changed = false;
+                let parts = Parts(vec![counters.part(&context, SAVED_EPOCH_ID)]);
+                saved.push(SavedUse {
+                    tenant: Arc::clone(tenant),
+                    name: Arc::clone(name),
+                    expiry: parts.expiry(&self.windows),
+                    blob: parts.encode(),
+                });
+            }
+        }
+    }
+
+    /// Marks the use of a name as changed again, since it could not be saved.
+    pub(crate) fn unsave(&mut self, tenant: &str, name: &str) {
+        let counters = self.tenants.get_mut(tenant);
+        if let Some(counters) = counters.and_then(|tenant| tenant.get_mut(name)) {
+            counters.is_changed = true;
+        }
+    }
+
+    /// Adds use that was saved. False if it cannot be read, or is one name too many.
+    pub(crate) fn restore(
+        &mut self,
+        time: TimeBounds,
+        tenant: &str,
+        name: &str,
+        blob: &[u8],
+    ) -> bool {
+        self.advance(time);
+        let Some(mut parts) = Parts::decode(blob, &self.windows) else {
+            return false;
+        };
+        parts.clamp(&self.windows, self.time.hi);
+        parts.expire(&self.windows, self.time.lo);
+        let limits = [None; N];
+        if self
+            .tenant(tenant, &[Descriptor { name, limits }])
+            .is_none()
+        {
+            return false;
+        }
+        let counters = self.tenants.get_mut(tenant);
+        if let Some(counters) = counters.and_then(|tenant| tenant.get_mut(name)) {
+            counters.restore(&parts);
+        }
+        true
     }
 
     fn begin(&mut self, tenant: &Arc<str>, name: &Arc<str>) -> Option<SwapCall> {

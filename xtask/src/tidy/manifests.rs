@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "access",
             "base",
             "bodies",
+            "cluster",
             "proxy",
             "slices",
             "store",

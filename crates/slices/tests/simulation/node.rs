@@ -311,12 +311,19 @@ impl<S: Safeguards> Node<S> {
         let time_to_live = (SESSION_TIMEOUT - 1_000) as f64 * (1.0 - MAX_DRIFT);
         self.is_over = false;
         self.live_until = self.live_until.max(sent + time_to_live);
+        let mut former = self.session.former.to_vec();
+        if self.session.epoch != epoch && self.session.epoch > 0 {
+            former.push(self.session.epoch);
+        }
+        let former = former.into();
         self.session = Session {
             epoch,
             generation: reply.generation,
             is_open: reply.is_open,
             is_live: true,
             living: Arc::clone(&reply.living),
+            former,
+            is_alone: false,
             clock_shift: self.session.clock_shift + step,
         };
         self.adopt(true_time);

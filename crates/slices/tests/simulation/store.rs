@@ -87,6 +87,8 @@ pub fn session(epoch: u64) -> Session {
         is_open: true,
         is_live: true,
         living: Arc::from([]),
+        former: Arc::from([]),
+        is_alone: false,
         clock_shift: 0,
     }
 }
