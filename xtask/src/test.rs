@@ -114,7 +114,7 @@ fn loom(root: &Path) -> Result<()> {
         .args([
             "test",
             "--package",
-            "limiter",
+            "slices",
             "--test",
             "loom",
             "--target-dir",

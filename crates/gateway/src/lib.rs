@@ -63,7 +63,7 @@ pub use budget::UnpricedModels;
 pub use certificate::PeerCertificates;
 pub use flow::{DEFAULT_BODY_MEMORY_BYTES, FlowLimits, ObjectLimits};
 pub use gateway::{Gateway, GatewayTask};
-pub use limits::{RateLimitCounters, WindowUsage};
+pub use limits::{LimitWindows, RateLimitCounters, WindowUsage};
 pub use object_kind::ObjectKind;
 pub use objects::{ObjectOwner, ObjectRepository, UpstreamObject};
 pub use options::{Durability, GatewayOptions, StartError};

@@ -16,8 +16,8 @@ use cluster::NodeSession;
 use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
-    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
-    UpstreamConfig,
+    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, LimitWindows, ObjectRepository,
+    UnpricedModels, UpstreamConfig,
 };
 use identity::Identity;
 use store::Store;
@@ -110,12 +110,16 @@ impl App {
         let services = Arc::new(services(&options, shared));
         let keep_days = options.keep_bodies_days;
         let (bodies, bodies_task) = start_bodies(&options.store, &services, keep_days)?;
+        let limit_windows = LimitWindows::open(&options.store, &session)
+            .await
+            .context("failed to read the windows of rate limits")?;
         let gateway_options = GatewayOptions {
             prices: options.prices.clone(),
             unpriced: options.unpriced,
             upstreams: options.upstreams,
             durability: options.durability,
             bodies,
+            limit_windows,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
@@ -390,6 +394,7 @@ fn gateway_options(
         prices: PriceBook::default(),
         unpriced: UnpricedModels::default(),
         facts,
+        limit_windows: LimitWindows::memory(),
         reservations: DurableReservations::new(
             services.store.usage().clone(),
             services.spend.clone(),

@@ -51,7 +51,7 @@ pub(crate) async fn start_session(
         version: env!("CARGO_PKG_VERSION"),
         fingerprint: facts.fingerprint,
         keep_bodies_days: facts.keep_bodies_days,
-        has_shared_limits: false,
+        has_shared_limits: true,
         reports_revision_at_once: facts.node.settle == SettleScope::All,
         boot_clock: BootClock::system(),
     };

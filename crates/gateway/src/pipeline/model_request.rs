@@ -124,7 +124,9 @@ impl Pipeline {
         let (spend, durable) = self
             .reserve_spend(dialect, &caller, call, plan, now)
             .await?;
-        let limits = self.reserve_limits(dialect, context, &caller, call, plan)?;
+        let limits = self
+            .reserve_limits(dialect, context, &caller, call, plan)
+            .await?;
         // Both are released once the usage is written.
         let queue_permit = self.recorder.reserve().await?;
         let queue_permit = queue_permit.with_spend(spend).with_durable(durable);
@@ -190,7 +192,7 @@ impl Pipeline {
     }
 
     /// Reserves the amounts that count for the rate limits of a request.
-    fn reserve_limits(
+    async fn reserve_limits(
         &self,
         dialect: &Dialect,
         context: &mut RequestContext,
@@ -206,9 +208,10 @@ impl Pipeline {
             call.estimate.input = call.input(known, names.token_limit());
             call.estimate.requested_amounts(dialect.kind)
         };
-        let (reserved, status) =
-            self.rate_limits
-                .reserve(&caller.project, names.as_slice(), &requested);
+        let (reserved, status) = self
+            .rate_limits
+            .reserve(&caller.project, names.as_slice(), &requested)
+            .await;
         context.rate_limit_status = status;
         reserved
     }

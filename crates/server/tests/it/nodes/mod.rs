@@ -4,6 +4,7 @@ mod connections;
 mod failover;
 mod first_start;
 mod hang;
+mod limits;
 mod listing;
 mod proxy;
 mod revocation;

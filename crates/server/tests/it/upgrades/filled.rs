@@ -67,6 +67,10 @@ pub(super) async fn filled() -> (Installation, Fixture) {
         testkit::row_counts(&url)["bodies"] > 0
     })
     .await;
+    poll::until("the windows of rate limits", async || {
+        testkit::row_counts(&url)["limit_windows"] > 0
+    })
+    .await;
     let mut fixture = Fixture::default();
     fixture.known.answers = answers::record(&admin, &world.ids, &span).await;
     fixture.known.admin_key = admin.key;
