@@ -219,6 +219,7 @@ fn pipeline(
         budget,
         rate_limits,
         recorder: options.recorder,
+        admission: options.admission,
         metrics,
         tracer: options.tracer,
         models,

@@ -27,7 +27,7 @@ use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
     DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
-    Reports, Retention, RetentionPeriods, Spend,
+    Reports, Retention, RetentionPeriods, Spend, record_lost,
 };
 
 use crate::authentication::AuthenticationGuard;
@@ -65,6 +65,8 @@ pub struct AppOptions {
     pub facts: ModelFacts,
     /// Durability of the ledger row at the end of a response.
     pub durability: Durability,
+    /// Durability of a request before it is forwarded.
+    pub admission: Durability,
     /// Base URL under which clients reach this server; used in mails.
     pub public_url: String,
     /// Lifetimes of sessions.
@@ -157,6 +159,7 @@ impl App {
             unpriced: options.unpriced,
             upstreams: options.upstreams,
             durability: options.durability,
+            admission: options.admission,
             bodies,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         };
@@ -361,12 +364,18 @@ async fn ledger(
     prices: PriceBook,
     clock: &Clock,
 ) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
-    let clock = clock.clone();
+    let (clock, prices) = (clock.clone(), Arc::new(prices));
+    if store.usage().is_local() {
+        // Before the spend is loaded, so that no request is admitted for what they have cost.
+        record_lost(store.usage(), Arc::clone(&prices), clock.clone())
+            .await
+            .context("the requests that the last process left could not be recorded")?;
+    }
     let spend = Spend::load(store.usage(), clock.clone())
         .await
         .context("what has been spent could not be loaded")?;
     let database = store.usage().for_background();
-    let (recorder, task) = Recorder::start(database, Arc::new(prices), clock, spend.clone())
+    let (recorder, task) = Recorder::start(database, prices, clock, spend.clone())
         .context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
 }
@@ -421,6 +430,7 @@ fn gateway_options(
         ids: Arc::clone(&services.ids),
         clock: services.clock.clone(),
         durability: Durability::default(),
+        admission: Durability::default(),
         models: services.models.clone(),
         tracer: tracer.clone(),
         flow,

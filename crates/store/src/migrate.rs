@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0020_object_upstreams": Administration, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
     "0022_sign_in": Administration, ".sql" for Both;
     "0026_refusals": Usage, ".sql" for Both;
+    "0028_spend_slices": Usage, ".sql" for Both;
 };
 
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary

@@ -6,6 +6,7 @@ mod correct;
 mod fixture;
 mod last_used;
 mod ledger;
+mod lost;
 mod message_prices;
 mod nodes;
 mod panics;
