@@ -22,6 +22,7 @@ mod refused;
 mod reprice;
 mod reservations;
 mod retention;
+mod slices;
 mod sources;
 mod spend;
 mod verify;

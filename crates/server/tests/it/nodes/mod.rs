@@ -5,6 +5,7 @@ mod first_start;
 mod hang;
 mod proxy;
 mod sessions;
+mod spend;
 mod upgrade;
 
 use std::process::Command;
