@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use access::Directory;
+use access::{Directory, DirectoryOptions};
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
 use admin::sessions::SessionLifetimes;
@@ -15,6 +15,7 @@ use base::ids::IdGenerator;
 use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
+use cluster::NodeSession;
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
@@ -31,12 +32,13 @@ use usage::{
 };
 
 use crate::authentication::AuthenticationGuard;
-use crate::config::Bounds;
+use crate::config::{Bounds, NodeOptions, SettleScope};
 use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
+use crate::node_session::{NodeFacts, ledger_node, start_session};
 use crate::public_url::PublicOrigin;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
@@ -81,6 +83,8 @@ pub struct AppOptions {
     pub keep_usage: RetentionPeriods,
     /// Limits of concurrent requests and their memory.
     pub bounds: Bounds,
+    /// This node among others on the same database.
+    pub node: NodeOptions,
     /// Trace collector; without one, no spans are recorded.
     pub tracing: Option<TracingOptions>,
     /// Cross-origin policy for browsers.
@@ -114,8 +118,10 @@ pub struct App {
     sign_in_task: TaskHandle,
     public_origin: PublicOrigin,
     following: TaskHandle,
+    session_task: Option<TaskHandle>,
     /// Health of every background task.
     healths: Vec<Health>,
+    session: NodeSession,
 }
 
 /// Task that reloads the keys and certificates of upstreams when a reload is requested.
@@ -140,10 +146,10 @@ impl App {
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let store = options.store.for_requests();
         let (tracer, tracer_task) = start_tracer(options.tracing.clone(), &options.entropy)?;
-        let (spend, recorder, recorder_task) =
-            ledger(&options.store, options.prices.clone(), &options.clock).await?;
+        let (session, session_task) = start_session(NodeFacts::of(&options)).await?;
+        let (spend, recorder, recorder_task) = ledger(&options, &store, &session).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), options.clock.clone());
-        let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
+        let (directory, following) = start_directory(&store, &options, session.clone()).await?;
         let shared = SharedParts {
             store,
             directory,
@@ -164,7 +170,7 @@ impl App {
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
-        let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let metrics = Metrics::start(&services, &gateway, &tracer, session.clone())?;
         let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
@@ -194,6 +200,8 @@ impl App {
             bodies_task,
             mailer_task,
             following,
+            session_task,
+            session,
         };
         Ok(app.watched())
     }
@@ -219,7 +227,10 @@ impl App {
             self.authentication.health(),
             self.sign_in_task.health(),
         ];
-        let own = own.into_iter().cloned();
+        let own = own
+            .into_iter()
+            .chain(self.session_task.as_ref().map(TaskHandle::health));
+        let own = own.cloned();
         own.chain(self.gateway_task.healths()).collect()
     }
 
@@ -238,7 +249,7 @@ impl App {
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
-            readiness: Readiness::new(self.healths.clone()),
+            readiness: Readiness::new(self.healths.clone(), self.session.clone()),
             authentication: Arc::clone(&self.authentication),
             identity: self.identity.clone(),
             public_origin: self.public_origin.clone(),
@@ -306,6 +317,10 @@ impl App {
             last(stop, "mailer", self.mailer_task.stop()),
             last(stop, "traces", tracer),
         );
+        // Everything of this session is written.
+        if let Some(task) = self.session_task {
+            last(stop, "session", task.stop()).await;
+        }
     }
 }
 
@@ -358,25 +373,30 @@ fn services(options: &AppOptions, shared: SharedParts) -> Services {
     }
 }
 
-/// Loads the spend counters and starts the recorder.
+/// Loads the spend counters and starts the recorder. `requests` is the store of handlers.
 async fn ledger(
-    store: &Store,
-    prices: PriceBook,
-    clock: &Clock,
+    options: &AppOptions,
+    requests: &Store,
+    session: &NodeSession,
 ) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
-    let (clock, prices) = (clock.clone(), Arc::new(prices));
-    if store.usage().is_local() {
+    let (usage, clock) = (options.store.usage(), options.clock.clone());
+    let prices = Arc::new(options.prices.clone());
+    if usage.is_local() {
         // Before the spend is loaded, so that no request is admitted for what they have cost.
-        record_lost(store.usage(), Arc::clone(&prices), clock.clone())
+        record_lost(usage, Arc::clone(&prices), clock.clone())
             .await
             .context("the requests that the last process left could not be recorded")?;
     }
-    let spend = Spend::load(store.usage(), clock.clone())
+    let spend = Spend::load(usage, clock.clone())
         .await
         .context("what has been spent could not be loaded")?;
-    let database = store.usage().for_background();
-    let (recorder, task) = Recorder::start(database, prices, clock, spend.clone())
-        .context("the ledger's writer could not be started")?;
+    let node = ledger_node(options, session);
+    if let Some(node) = node.clone() {
+        spend.share(requests.usage().clone(), node);
+    }
+    let database = usage.for_background();
+    let recorder = Recorder::start_on_node(database, prices, clock, spend.clone(), node);
+    let (recorder, task) = recorder.context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
 }
 
@@ -395,9 +415,15 @@ fn start_retention(services: &Services) -> TaskHandle {
 /// Loads the directory and starts the task that keeps it current.
 async fn start_directory(
     store: &Store,
-    max_age: Option<Duration>,
+    options: &AppOptions,
+    session: NodeSession,
 ) -> anyhow::Result<(Arc<Directory>, TaskHandle)> {
-    let started = Directory::start_bounded(store.clone(), max_age).await;
+    let options = DirectoryOptions {
+        max_age: options.bounds.stale_keys,
+        session,
+        settles_everywhere: options.node.settle == SettleScope::All,
+    };
+    let started = Directory::start_with(store.clone(), options).await;
     started.context("the keys could not be loaded")
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use admin::Services;
+use admin::operation::Effect;
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
@@ -34,6 +35,7 @@ use crate::routes::{Endpoint, Routes, Target, is_administration};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static VERSION: HeaderName = HeaderName::from_static("openai-version");
+static REVISION: HeaderName = HeaderName::from_static("x-orgplane-revision");
 static TIME: HeaderName = HeaderName::from_static("openai-processing-ms");
 
 /// Service that answers every request on one address. Clones share their state.
@@ -150,6 +152,7 @@ impl HttpServiceParts {
             }
             return error.response();
         }
+        self.wait_for_revision(request.headers()).await;
         let response = self.answer(target, request).await;
         self.authentication.settle(attempt, &response);
         response
@@ -162,11 +165,26 @@ impl HttpServiceParts {
             Target::Unrouted => return Box::pin(self.unrouted(request)).await,
         };
         match endpoint {
-            Endpoint::Operation(operation, _) => operation.answer(&self.services, request).await,
+            Endpoint::Operation(operation, _) => {
+                let mut response = operation.answer(&self.services, request).await;
+                if operation.effect != Effect::Read && response.status().is_success() {
+                    let revision = HeaderValue::from(self.services.directory.revision());
+                    response.headers_mut().insert(&REVISION, revision);
+                }
+                response
+            }
             Endpoint::Health => json("{\"status\":\"ok\"}"),
             Endpoint::Readiness => self.readiness.answer(&self.services).await,
             Endpoint::Document(document) => json(document.clone()),
             Endpoint::Metrics => self.metrics.response(),
+        }
+    }
+
+    /// Waits until this node has the revision that a request names: that of a change which another node has answered.
+    async fn wait_for_revision(&self, headers: &HeaderMap) {
+        let named = headers.get(&REVISION).and_then(|named| named.to_str().ok());
+        if let Some(revision) = named.and_then(|named| named.parse().ok()) {
+            self.services.directory.wait_for_revision(revision).await;
         }
     }
 

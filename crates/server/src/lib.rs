@@ -18,6 +18,7 @@ mod http_service;
 mod limits_now;
 mod log;
 mod metrics;
+mod node_session;
 mod protocol_detect;
 mod public_url;
 mod readiness;

@@ -14,12 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy", &["base", "egress", "tasks", "websocket"]),
     ("store", &["base"]),
     ("telemetry", &["base"]),
+    ("cluster", &["base", "store", "tasks"]),
     ("settings", &["base", "store"]),
-    ("access", &["base", "settings", "store", "tasks"]),
+    ("access", &["base", "cluster", "settings", "store", "tasks"]),
     ("rollup", &["base"]),
     ("usage", &["base", "rollup", "store", "tasks"]),
     ("files", &["base", "usage"]),
-    ("bodies", &["access", "base", "store", "tasks"]),
+    ("bodies", &["access", "base", "cluster", "store", "tasks"]),
     (
         "admin",
         &[
@@ -58,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "bodies",
             "cli",
+            "cluster",
             "console",
             "egress",
             "files",
@@ -80,12 +82,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that do not know one another, not even in tests.
 const STRANGERS: [&str; 2] = ["admin", "gateway"];
-const OURS: [&str; 24] = [
+const OURS: [&str; 25] = [
     "access",
     "admin",
     "base",
     "bodies",
     "cli",
+    "cluster",
     "console",
     "egress",
     "files",

@@ -67,6 +67,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         keep_usage: config.keep_usage,
         tracing: config.tracing.clone(),
         bounds: config.bounds.clone(),
+        node: config.node_at(server.address()),
         cors: config.cors.clone(),
         has_console: config.has_console,
         has_metrics_apart: metrics.is_some(),

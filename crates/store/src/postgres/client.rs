@@ -174,7 +174,7 @@ async fn before_deadline<T>(deadline: Option<Instant>, work: impl Future<Output 
 
 type BoundParameters<'a> = [&'a (dyn ToSql + Sync)];
 
-fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
+pub(super) fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
     let values = statement.values.iter().map(Value::storable);
     values
         .map(|value| Ok(value? as &(dyn ToSql + Sync)))

@@ -49,16 +49,15 @@ pub(crate) async fn epochs_over(database: &Database, node: &LedgerNode) -> Resul
     let mut read = database.read().await?;
     let now = read.now().await?;
     let lost_after = i64::try_from(node.lost_after.as_secs()).unwrap_or(i64::MAX);
-    let until = now
-        .plus(-lost_after)
-        .0
-        .saturating_mul(MICROSECONDS_PER_SECOND);
+    let ended_before = now.plus(-lost_after).0;
+    let ended_before = ended_before.saturating_mul(MICROSECONDS_PER_SECOND);
     let select = sql!(
         "SELECT DISTINCT epoch FROM (SELECT epoch FROM under_way UNION SELECT epoch FROM spend_slices) l \
-         WHERE epoch <> $1 AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = l.epoch AND n.until >= $2) \
+         WHERE epoch <> $1 AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = l.epoch \
+         AND (n.ended_at IS NULL OR n.ended_at >= $2)) \
          ORDER BY epoch",
         node.session.epoch(),
-        until
+        ended_before
     );
     let read_epoch = |row: &Row<'_>| row.get::<i64>("epoch");
     read.fetch_all(select, read_epoch).await

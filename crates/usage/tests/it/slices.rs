@@ -310,7 +310,7 @@ async fn what_a_lost_session_leaves_is_recorded_before_its_slices_are_released()
     });
     permit.make_durable().await.expect("durable");
     assert!(living.reserve(&fixture, "proj_a", limits).await.is_err());
-    let end = sql!("UPDATE nodes SET until = 0 WHERE epoch = $1", 2_i64);
+    let end = sql!("UPDATE nodes SET ended_at = 0 WHERE epoch = $1", 2_i64);
     fixture.execute(end).await;
     poll::until("the slice is released", async || {
         living

@@ -3,7 +3,9 @@
 mod connections;
 mod first_start;
 mod hang;
+mod listing;
 mod proxy;
+mod revocation;
 mod sessions;
 mod spend;
 mod upgrade;
