@@ -162,16 +162,17 @@ impl Spend {
     }
 
     /// Gives back slices that other nodes need, and those that were not used lately.
-    pub(crate) async fn return_slices(&self) -> Result<()> {
+    pub(crate) async fn return_slices(&self, database: &Database) -> Result<()> {
         let Some(shared) = self.0.shared.get() else {
             return Ok(());
         };
         let since = self.0.clock.now().plus(-RETURN_SECONDS);
         let refused = {
-            let mut read = shared.database.read().await?;
+            let mut read = database.read().await?;
             slice_table::refused_since(&mut read, shared.epoch(), since).await?
         };
-        self.give_back(shared, Returned::Of(&refused.into_iter().collect()))
+        let refused = refused.into_iter().collect();
+        self.give_back(database, shared, Returned::Of(&refused))
             .await
     }
 
@@ -181,23 +182,29 @@ impl Spend {
             return Ok(());
         };
         let of = BTreeSet::from([organization.as_str().to_owned()]);
-        self.give_back(shared, Returned::Of(&of)).await
+        self.give_back(&shared.database, shared, Returned::Of(&of))
+            .await
     }
 
     /// Gives back all slices that no request holds.
-    pub(crate) async fn return_all_slices(&self) -> Result<()> {
+    pub(crate) async fn return_all_slices(&self, database: &Database) -> Result<()> {
         match self.0.shared.get() {
-            Some(shared) => self.give_back(shared, Returned::All).await,
+            Some(shared) => self.give_back(database, shared, Returned::All).await,
             None => Ok(()),
         }
     }
 
-    async fn give_back(&self, shared: &SharedSpend, returned: Returned<'_>) -> Result<()> {
+    async fn give_back(
+        &self,
+        database: &Database,
+        shared: &SharedSpend,
+        returned: Returned<'_>,
+    ) -> Result<()> {
         let turn = shared.returns.lock().await;
         let epoch = shared.epoch();
         if shared.is_stale.load(Ordering::Acquire) {
             let totals = {
-                let mut read = shared.database.read().await?;
+                let mut read = database.read().await?;
                 slice_table::of_epoch(&mut read, epoch).await?
             };
             shared.is_stale.store(false, Ordering::Release);
@@ -216,7 +223,7 @@ impl Spend {
         }
         shared.is_stale.store(true, Ordering::Release);
         let mut totals = Vec::with_capacity(returns.len());
-        let mut transaction = shared.database.begin().await?;
+        let mut transaction = database.begin().await?;
         for (key, amount) in &returns {
             if let Some(total) = slice_table::take(&mut transaction, key, *amount).await? {
                 totals.push((total, *amount));

@@ -67,7 +67,7 @@ impl LedgerWriter {
         if self.inbox.node.is_none() {
             return;
         }
-        match caught(self.spend.return_slices()).await {
+        match caught(self.spend.return_slices(self.ledger.database())).await {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::warn!(%error, "failed to give back spend slices"),
             None => self.is_spend_stale = true,
@@ -112,7 +112,7 @@ impl LedgerWriter {
         if self.inbox.node.is_none() {
             return;
         }
-        match caught(self.spend.return_all_slices()).await {
+        match caught(self.spend.return_all_slices(self.ledger.database())).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::warn!(%error, "failed to give back spend slices; they stay reserved until the session is lost");

@@ -7,7 +7,7 @@ use super::text;
 use crate::api::Api;
 use crate::installation::{Installation, Server};
 use crate::model_stub::{ModelStub, WORK};
-use crate::reports::now;
+use crate::reports::{Sums, now};
 
 const MODEL: &str = "stub-model";
 const REQUEST_COUNT: usize = 20;
@@ -61,6 +61,20 @@ pub(crate) fn are_lost(rows: &[Value], count: usize) {
         .collect();
     assert_eq!(lost.len(), count, "{rows:?}");
     assert!(lost.iter().all(|row| row["estimated"] == true), "{lost:?}");
+}
+
+/// Returns the sums of the rows of lost requests.
+pub(super) fn lost_sums(installation: &Installation) -> Sums {
+    let rows = rows(installation, &[]).into_iter();
+    let rows = rows.filter(|row| row["outcome"] == "node_lost");
+    let number = |row: &Value, name: &str| row[name].as_i64().unwrap_or_default();
+    rows.map(|row| Sums {
+        requests: 1,
+        input: number(&row, "input_tokens"),
+        cached: 0,
+        output: number(&row, "output_tokens"),
+    })
+    .sum()
 }
 
 /// Waits until the database has so many requests under way.
