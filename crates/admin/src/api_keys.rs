@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use store::Row;
 
 use crate::list::{Item, List, oldest_first};
-use crate::operation::{Limit, Operation, Organization, Read, TenantStatement, operations};
+use crate::operation::{
+    Limit, Operation, Organization, Read, Separated, TenantStatement, operations,
+};
 use crate::projects::api_keys::ProjectApiKey;
 use crate::search::Search;
 
@@ -150,6 +152,10 @@ impl Item for OrganizationApiKey {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListAllKeys {
+    /// Only keys with one of these ids.
+    #[serde(default)]
+    #[schemars(extend("x-orgplane" = true))]
+    ids: Separated<String>,
     /// Only keys that expire before this time, in Unix seconds, or have expired.
     expires_before: Option<i64>,
     /// Only keys that were not used since this time, in Unix seconds, and are not newer.
@@ -174,6 +180,9 @@ async fn list(
 ) -> Result<List<OrganizationApiKey>> {
     let whole = keys_of_organization!(cx);
     let mut list = whole.clone();
+    if !query.ids.is_empty() {
+        list.push(" AND k.id IN ").bind_list(query.ids);
+    }
     if let Some(time) = query.expires_before {
         list.push(" AND k.expires_at < ").bind(UnixTime(time));
     }

@@ -49,6 +49,8 @@ pub fn operations() -> Vec<Operation> {
         admin_api_keys::operations(),
         api_keys::operations(),
         users::operations(),
+        users::groups::operations(),
+        users::projects::operations(),
         users::sessions::operations(),
         invites::operations(),
         invites::link::operations(),

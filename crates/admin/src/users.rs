@@ -1,5 +1,7 @@
 //! `/organization/users`: users of the organization.
 
+pub(crate) mod groups;
+pub(crate) mod projects;
 pub(crate) mod sessions;
 
 use base::email::email_key;
@@ -95,6 +97,10 @@ list_item!(User, id);
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListUsers {
+    /// Only users with one of these ids.
+    #[serde(default)]
+    #[schemars(extend("x-orgplane" = true))]
+    ids: Separated<String>,
     /// Only users with one of these e-mail addresses, in any case.
     #[serde(default)]
     emails: Separated<String>,
@@ -110,6 +116,9 @@ struct ListUsers {
 async fn list(mut cx: Read, _: Organization, query: ListUsers) -> Result<List<User>> {
     let whole = tenant_sql!(cx, USERS, args![]);
     let mut list = whole.clone();
+    if !query.ids.is_empty() {
+        list.push(" AND u.id IN ").bind_list(query.ids);
+    }
     if !query.emails.is_empty() {
         let keys = query.emails.iter().map(|email| email_key(email));
         list.push(" AND u.email_key IN ").bind_list(keys);

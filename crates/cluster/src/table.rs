@@ -65,12 +65,17 @@ const GENERATION: &str = concat!(
     clock!(),
     " WHERE generations.id = 1"
 );
-/// The ends of sessions move with the clock, so that a clock that was set ends none of them.
-const ADVANCE: &str = "\
-    WITH advanced AS ( \
+/// The ends of sessions move with the clock, so that a clock that was set ends none of them; but for sessions that were
+/// prolonged since, whose ends are close.
+const ADVANCE: &str = concat!(
+    "WITH advanced AS ( \
         UPDATE generations SET number = number + 1, identity = $2, clock_step = clock_step + $3 \
         WHERE id = 1 AND number = $1 RETURNING number) \
-    UPDATE nodes SET until = until + $3 WHERE ended_at IS NULL AND EXISTS (SELECT 1 FROM advanced)";
+     UPDATE nodes SET until = nodes.until + $3 FROM ",
+    clock!(),
+    " WHERE nodes.ended_at IS NULL AND EXISTS (SELECT 1 FROM advanced) \
+        AND (nodes.until <= clock.now OR nodes.until > clock.now + 8000000)"
+);
 pub(crate) const LIVING: &str = concat!(
     "SELECT nodes.epoch, nodes.name, nodes.version, nodes.fingerprint, nodes.revision_seen, nodes.keep_bodies_days, \
             clock.now - nodes.started_at AS age, clock.now + 8000000 - nodes.until AS silence FROM nodes, ",

@@ -20,6 +20,7 @@ mod navigation;
 mod options;
 mod parts;
 mod picker;
+mod provider_checks;
 mod registry;
 mod report;
 mod resource;
@@ -53,6 +54,7 @@ use route::{PageKind, Route};
 
 pub use gateway_facts::{GatewayFacts, UpstreamFacts};
 pub use options::{ConsoleOptions, IdentityProviderFacts};
+pub use provider_checks::{ProviderChecks, ProviderStep, ProviderSteps};
 pub use unreachable::{operations_elsewhere, unreachable_operations};
 pub use visitor::Visitor;
 
@@ -71,6 +73,7 @@ impl Console {
     pub fn new(
         services: Arc<Services>,
         gateway: Arc<dyn GatewayFacts>,
+        provider_checks: Arc<dyn ProviderChecks>,
         options: ConsoleOptions,
     ) -> Self {
         let registry = Registry::new();
@@ -78,6 +81,7 @@ impl Console {
         let parts = ConsoleParts {
             services,
             gateway,
+            provider_checks,
             options,
             registry,
         };
@@ -87,6 +91,11 @@ impl Console {
     /// Answers a request of a person who has signed in.
     pub async fn answer(&self, visitor: &Visitor, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        let response = self.uncompressed(visitor, &parts, body).await;
+        pages::compress(&parts.method, &parts.headers, response).await
+    }
+
+    async fn uncompressed(&self, visitor: &Visitor, parts: &Parts, body: Body) -> Response<Body> {
         let preferences = Preferences::of(&parts.headers);
         if !is_same_origin(
             &parts.method,
@@ -103,9 +112,9 @@ impl Console {
             },
             _ => return failure::method_not_allowed(&preferences),
         };
-        let mut context = match self.context(visitor, &parts, form, preferences).await {
+        let mut context = match self.context(visitor, parts, form, preferences).await {
             Ok(context) => context,
-            Err(refusal) => return failure::without_context(&parts, &refusal),
+            Err(refusal) => return failure::without_context(parts, &refusal),
         };
         let outcome = self.page(&mut context).await;
         match outcome {

@@ -7,6 +7,8 @@ pub struct ConsoleOptions {
     pub public_url: String,
     /// Seconds after a sign-in within which dangerous changes are allowed.
     pub recent_sign_in_seconds: i64,
+    /// True if people sign in with passwords.
+    pub has_passwords: bool,
     /// Identity providers of the configuration.
     pub identity_providers: Vec<IdentityProviderFacts>,
 }
@@ -31,6 +33,7 @@ impl Default for ConsoleOptions {
         Self {
             public_url: "http://localhost:8080".to_owned(),
             recent_sign_in_seconds: 600,
+            has_passwords: true,
             identity_providers: Vec::new(),
         }
     }

@@ -13,8 +13,8 @@ use crate::context::{Context, Outcome};
 const MAX_OPTIONS_COUNT: usize = 20;
 /// The most pages of a list that a search without support by the operation reads.
 const MAX_PAGES_COUNT: usize = 30;
-/// Items of a page of a list.
-const PAGE_LIMIT: &str = "100";
+/// The largest page that all lists have.
+const MAX_PAGE_LEN: usize = 100;
 
 /// The kind of things that a picker offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,10 +232,17 @@ pub(crate) async fn find(
     let can_search =
         known.is_some_and(|known| known.query.iter().any(|field| field.name == "search"));
     let words = words.trim();
+    // A page of a list that does not search may have few items that match.
+    let limit = if can_search || words.is_empty() {
+        count.min(MAX_PAGE_LEN)
+    } else {
+        MAX_PAGE_LEN
+    };
+    let limit = limit.to_string();
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES_COUNT {
-        let mut query = vec![("limit", PAGE_LIMIT)];
+        let mut query = vec![("limit", limit.as_str())];
         if can_search && !words.is_empty() {
             query.push(("search", words));
         }

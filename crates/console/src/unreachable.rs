@@ -29,14 +29,26 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("me retrieve", "/console/me"),
     ("me costs", "/console/me/usage"),
     ("me:usage completions", "/console/me/usage"),
-    ("me:usage embeddings", "/console/me/usage"),
-    ("me:usage moderations", "/console/me/usage"),
-    ("me:usage images", "/console/me/usage"),
-    ("me:usage audio-speeches", "/console/me/usage"),
-    ("me:usage audio-transcriptions", "/console/me/usage"),
-    ("me:usage file-search-calls", "/console/me/usage"),
-    ("me:usage web-search-calls", "/console/me/usage"),
-    ("me:usage decisions", "/console/me/usage"),
+    ("me:usage embeddings", "/console/me/usage?type=embeddings"),
+    ("me:usage moderations", "/console/me/usage?type=moderations"),
+    ("me:usage images", "/console/me/usage?type=images"),
+    (
+        "me:usage audio-speeches",
+        "/console/me/usage?type=audio_speeches",
+    ),
+    (
+        "me:usage audio-transcriptions",
+        "/console/me/usage?type=audio_transcriptions",
+    ),
+    (
+        "me:usage file-search-calls",
+        "/console/me/usage?type=file_search_calls",
+    ),
+    (
+        "me:usage web-search-calls",
+        "/console/me/usage?type=web_search_calls",
+    ),
+    ("me:usage decisions", "/console/me/usage?type=decisions"),
 ];
 
 /// Returns the commands of operations that run on a page whose address is not that of the operation, each with the path of the

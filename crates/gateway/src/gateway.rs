@@ -115,11 +115,11 @@ impl Gateway {
 
     /// Serves a request; a refusal is a response, too. A drop of the future, or of the response's body, means that the client has
     /// hung up: its usage is metered all the same.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    pub fn handle<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + Send
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     {
-        self.0.serve(request).await
+        self.0.serve(request)
     }
 
     /// Polls all upstream objects that are due, as happens every minute. Their usage is in the ledger after that.

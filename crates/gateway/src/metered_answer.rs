@@ -26,7 +26,8 @@ const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct MeteredAnswer {
     body: ResponseBody,
     /// Reader of the usage; `None` if the status is not one of success, so that nothing was consumed.
-    reader: Option<Answer>,
+    /// Boxed, because it is 4 kB and the answer is moved often.
+    reader: Option<Box<Answer>>,
     pub(crate) settlement: AnswerSettlement,
     idle_timer: Option<Pin<Box<Sleep>>>,
     /// True if the idle timer has been started since the last frame.
@@ -84,7 +85,7 @@ impl MeteredAnswer {
         let mut reader = head
             .status
             .is_success()
-            .then(|| Answer::new(request.dialect, &head.headers, mode, memory));
+            .then(|| Box::new(Answer::new(request.dialect, &head.headers, mode, memory)));
         request.observer.respond(head.status);
         let mut settlement = AnswerSettlement::new(request, &answer.target, deadline);
         if let Some(reader) = &mut reader
@@ -109,12 +110,12 @@ impl MeteredAnswer {
 
     /// True if the client's bytes may differ in number from the upstream's.
     pub(crate) fn changes_length(&self) -> bool {
-        self.reader.as_ref().is_some_and(Answer::changes_length)
+        self.reader.as_deref().is_some_and(Answer::changes_length)
     }
 
     /// True if the client's bytes are decoded, whatever content coding the upstream declares.
     pub(crate) fn is_decoded(&self) -> bool {
-        self.reader.as_ref().is_some_and(Answer::is_decoded)
+        self.reader.as_deref().is_some_and(Answer::is_decoded)
     }
 
     /// Returns the known bounds of the client's remaining bytes.
@@ -127,7 +128,7 @@ impl MeteredAnswer {
 
     /// True if all usage has come. A stream that says so may stay open, and an answer can be empty.
     pub(crate) fn is_complete(&self) -> bool {
-        self.reader.as_ref().is_none_or(Answer::is_complete) || self.has_ended()
+        self.reader.as_deref().is_none_or(Answer::is_complete) || self.has_ended()
     }
 
     /// True if nothing is left to receive or to decode.
@@ -137,7 +138,7 @@ impl MeteredAnswer {
 
     /// True if a stream has announced its end.
     fn is_done(&self) -> bool {
-        self.reader.as_ref().is_some_and(Answer::is_done)
+        self.reader.as_deref().is_some_and(Answer::is_done)
     }
 
     /// Returns the next part. Must not be called after the end.
@@ -260,7 +261,11 @@ impl MeteredAnswer {
 
     /// Returns the client's last bytes: `chunk`, and those that the reader has held back.
     fn finish(&mut self, chunk: Bytes) -> Bytes {
-        let rest = self.reader.as_mut().map(Answer::finish).unwrap_or_default();
+        let rest = self
+            .reader
+            .as_deref_mut()
+            .map(Answer::finish)
+            .unwrap_or_default();
         joined(chunk, rest)
     }
 }

@@ -1,18 +1,22 @@
 //! The task that does what a sign-in leaves behind: mails of links, and entries of failures in the audit log. A request only
 //! queues the work, so that its answer and the time it takes are the same whether a user has an address or not.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use admin::Services;
 use admin::credentials::attempts::Attempt;
+use admin::credentials::provider_sign_in::{ProviderRefusal, record_refusal};
 use admin::credentials::{Account, accounts, links};
-use base::{ClientAddress, Result};
+use base::{ClientAddress, Result, UnixTime};
 use tasks::{Task, TaskHandle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// The most jobs that wait.
 const QUEUE_CAPACITY: usize = 256;
+/// The least time between two entries for the same provider and reason, in seconds.
+const REPORT_INTERVAL_SECONDS: i64 = 60;
 
 /// Work that a sign-in leaves behind.
 pub(crate) enum SignInJob {
@@ -20,6 +24,8 @@ pub(crate) enum SignInJob {
     MailLinks(String),
     /// Records a wrong password.
     RecordFailure(Attempt, Vec<Account>),
+    /// Records a sign-in that was refused at an identity provider.
+    RecordRefusal(ProviderRefusal),
 }
 
 /// The sender of jobs. Never blocks.
@@ -29,6 +35,37 @@ struct SignInTask {
     stop: CancellationToken,
     services: Arc<Services>,
     jobs: mpsc::Receiver<(SignInJob, Option<ClientAddress>)>,
+    refusals: ProviderRefusals,
+}
+
+/// Refusals at identity providers since the last entry in the audit log, by provider and reason.
+#[derive(Default)]
+struct ProviderRefusals(HashMap<(String, &'static str), RefusalCount>);
+
+struct RefusalCount {
+    reported_at: UnixTime,
+    unreported: u64,
+}
+
+impl ProviderRefusals {
+    /// Counts a refusal. Returns the number of those since the last entry if another entry is due.
+    fn count(&mut self, refusal: &ProviderRefusal, now: UnixTime) -> Option<u64> {
+        let key = (refusal.provider.clone(), refusal.code);
+        let Some(count) = self.0.get_mut(&key) else {
+            let count = RefusalCount {
+                reported_at: now,
+                unreported: 0,
+            };
+            self.0.insert(key, count);
+            return Some(0);
+        };
+        if count.reported_at.plus(REPORT_INTERVAL_SECONDS) > now {
+            count.unreported += 1;
+            return None;
+        }
+        count.reported_at = now;
+        Some(std::mem::take(&mut count.unreported))
+    }
 }
 
 impl SignInJobs {
@@ -40,6 +77,7 @@ impl SignInJobs {
             stop,
             services,
             jobs,
+            refusals: ProviderRefusals::default(),
         });
         (Self(sender), task)
     }
@@ -68,7 +106,7 @@ impl Task for SignInTask {
 }
 
 impl SignInTask {
-    async fn run_job(&self, job: SignInJob, client: Option<ClientAddress>) -> Result<()> {
+    async fn run_job(&mut self, job: SignInJob, client: Option<ClientAddress>) -> Result<()> {
         match job {
             SignInJob::MailLinks(email) => {
                 let accounts = accounts(&self.services, &email).await?;
@@ -77,6 +115,39 @@ impl SignInTask {
             SignInJob::RecordFailure(attempt, accounts) => {
                 attempt.failed(&self.services, &accounts, client).await
             }
+            SignInJob::RecordRefusal(mut refusal) => {
+                let now = self.services.clock.now();
+                let Some(more) = self.refusals.count(&refusal, now) else {
+                    return Ok(());
+                };
+                refusal.more = more;
+                record_refusal(&self.services, &refusal, client).await
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_at_a_provider_are_reported_once_a_minute_for_each_reason() {
+        let refusal = |code| ProviderRefusal {
+            organization_id: base::ids::Id::from_text("org-1".to_owned()),
+            provider: "company".to_owned(),
+            code,
+            problem: String::new(),
+            email: None,
+            more: 0,
+        };
+        let mut refusals = ProviderRefusals::default();
+        let mut count = |code, time| refusals.count(&refusal(code), UnixTime(time));
+        assert_eq!(count("state", 100), Some(0));
+        assert_eq!(count("state", 101), None);
+        assert_eq!(count("state", 159), None);
+        assert_eq!(count("nonce", 159), Some(0), "another reason");
+        assert_eq!(count("state", 160), Some(2));
+        assert_eq!(count("state", 300), Some(0));
     }
 }

@@ -29,7 +29,7 @@ use http::{HeaderMap, Method, Request, Response};
 use tasks::TaskHandle;
 
 use background::SignInJobs;
-pub use openid::{EmailPolicy, ProviderSettings, check_issuer};
+pub use openid::{EmailPolicy, OpenIdError, ProviderCheck, ProviderSettings, check_issuer};
 pub use options::SignInOptions;
 use parts::IdentityParts;
 pub use parts::RECENT_SECONDS;
@@ -99,6 +99,18 @@ impl Identity {
         self.0.signed_in(headers).await
     }
 
+    /// Returns the redirect to the page about the user who is signed in, where a sign-in leads if there is no console.
+    #[must_use]
+    pub fn to_account() -> Response<Body> {
+        pages::redirect(&pages::Link::to_path(views::ACCOUNT_PATH), [])
+    }
+
+    /// True if users sign in with passwords.
+    #[must_use]
+    pub fn has_passwords(&self) -> bool {
+        self.0.options.has_passwords
+    }
+
     /// Returns the redirect to the sign-in, which comes back to the address of the request.
     #[must_use]
     pub fn to_sign_in<B>(request: &Request<B>) -> Response<Body> {
@@ -116,6 +128,13 @@ impl Identity {
     #[must_use]
     pub fn is_recent(&self, signed_in: &SignedIn) -> bool {
         signed_in.is_recent(self.0.services.clock.now(), RECENT_SECONDS)
+    }
+
+    /// Reads the documents of the identity provider with this id anew, and tells which are usable; `None` if no provider has
+    /// the id.
+    pub async fn check_provider(&self, id: &str) -> Option<ProviderCheck> {
+        let provider = self.0.providers.find(id)?;
+        Some(provider.client.check().await)
     }
 
     /// Answers a request to a path of the sign-in.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, CustomizedPasswordHasher, Params, PasswordHasher, Version};
 use base::{Entropy, Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
@@ -48,43 +48,65 @@ impl Default for Passwords {
 static DECOY: OnceLock<String> = OnceLock::new();
 
 impl Passwords {
-    /// Returns true if the password has this hash, in the PHC string format. Without a hash, takes the same time and
-    /// returns false.
+    /// Returns for each of these hashes, in the PHC string format, true if the password has it. Hashes with the same salt
+    /// take as long as one. Without any hash, takes as long as one, too.
     ///
     /// # Errors
     /// 503: too many checks wait.
     pub(crate) async fn verify(
         &self,
         password: &Zeroizing<String>,
-        hash: Option<String>,
-    ) -> Result<bool> {
+        hashes: Vec<String>,
+    ) -> Result<Vec<bool>> {
         let password = Zeroizing::new(password.as_str().to_owned());
-        self.checks.fetch_add(1, Ordering::Relaxed);
+        let checks = Arc::clone(&self.checks);
         self.run(move || {
-            let (hash, is_real) = match hash {
-                Some(hash) => (hash, true),
-                None => (decoy()?.to_owned(), false),
-            };
-            let hash = PasswordHash::new(&hash).map_err(|_| broken_hash())?;
-            let is_right = hasher()?
-                .verify_password(password.as_bytes(), &hash)
-                .is_ok();
-            Ok(is_right && is_real)
+            if hashes.is_empty() {
+                checks.fetch_add(1, Ordering::Relaxed);
+                let decoy = PasswordHash::new(decoy()?).map_err(|_| broken_hash())?;
+                hash_like(&decoy, &password)?;
+                return Ok(Vec::new());
+            }
+            let mut made: Vec<PasswordHash> = Vec::new();
+            let mut outcomes = Vec::with_capacity(hashes.len());
+            for hash in &hashes {
+                let hash = PasswordHash::new(hash).map_err(|_| broken_hash())?;
+                let is_alike = |made: &&PasswordHash| {
+                    made.salt == hash.salt
+                        && made.params == hash.params
+                        && made.algorithm == hash.algorithm
+                        && made.version == hash.version
+                };
+                let output = match made.iter().find(is_alike) {
+                    Some(made) => made.hash,
+                    None => {
+                        checks.fetch_add(1, Ordering::Relaxed);
+                        made.push(hash_like(&hash, &password)?);
+                        made.last().and_then(|made| made.hash)
+                    }
+                };
+                // Outputs are compared in constant time.
+                outcomes.push(output.is_some() && output == hash.hash);
+            }
+            Ok(outcomes)
         })
         .await
     }
 
-    /// Returns the hash of a password, in the PHC string format.
+    /// Returns the hash of a password, in the PHC string format. The salt is that of `others`, the hashes that the same
+    /// address has in other organizations, so that a sign-in takes as long for them all as for one; a new one without any.
     ///
     /// # Errors
     /// 503: too many checks wait.
     pub(crate) async fn hash(
         &self,
         password: &Zeroizing<String>,
+        others: &[String],
         entropy: &Entropy,
     ) -> Result<String> {
         let password = Zeroizing::new(password.as_str().to_owned());
-        let salt = entropy.bytes::<SALT_BYTES>();
+        let salt = others.iter().find_map(|hash| salt_of(hash));
+        let salt = salt.unwrap_or_else(|| entropy.bytes::<SALT_BYTES>().to_vec());
         self.run(move || hash(&password, &salt)).await
     }
 
@@ -142,6 +164,26 @@ fn hash(password: &str, salt: &[u8]) -> Result<String> {
     Ok(hash.to_string())
 }
 
+/// Returns the hash of a password with the salt and the parameters of another hash.
+fn hash_like(other: &PasswordHash, password: &str) -> Result<PasswordHash> {
+    let params = Params::try_from(other).map_err(|_| broken_hash())?;
+    let salt = other.salt.as_ref().ok_or_else(broken_hash)?;
+    let made = hasher()?.hash_password_customized(
+        password.as_bytes(),
+        salt,
+        Some(other.algorithm.as_str()),
+        other.version,
+        params,
+    );
+    made.map_err(|_| broken_hash())
+}
+
+/// Returns the salt of a hash.
+fn salt_of(hash: &str) -> Option<Vec<u8>> {
+    let salt = PasswordHash::new(hash).ok()?.salt?;
+    Some(salt.to_vec())
+}
+
 fn decoy() -> Result<&'static str> {
     if let Some(decoy) = DECOY.get() {
         return Ok(decoy);
@@ -196,18 +238,46 @@ mod tests {
         let passwords = Passwords::default();
         let entropy = Entropy::seeded(1);
         let right = secret("correct horse battery");
-        let one = passwords.hash(&right, &entropy).await.expect("a hash");
-        let other = passwords.hash(&right, &entropy).await.expect("a hash");
+        let hash = async |others: &[String]| {
+            let made = passwords.hash(&right, others, &entropy).await;
+            made.expect("a hash")
+        };
+        let (one, other) = (hash(&[]).await, hash(&[]).await);
         assert_ne!(one, other, "each has its own salt");
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
-        let verify = async |password: &str, hash: Option<&String>| {
-            let verified = passwords.verify(&secret(password), hash.cloned()).await;
+        let verify = async |password: &str, hashes: &[&String]| {
+            let hashes = hashes.iter().map(|hash| (*hash).clone()).collect();
+            let verified = passwords.verify(&secret(password), hashes).await;
             verified.expect("an answer")
         };
-        assert!(verify("correct horse battery", Some(&one)).await);
-        assert!(!verify("correct horse batterx", Some(&one)).await);
-        assert!(!verify("", Some(&one)).await);
-        assert!(!verify("no password has this hash", None).await);
+        let right = "correct horse battery";
+        assert_eq!(verify(right, &[&one, &other]).await, [true, true]);
+        assert_eq!(verify("correct horse batterx", &[&one]).await, [false]);
+        assert_eq!(verify("", &[&one]).await, [false]);
+        assert!(verify("no password has this hash", &[]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn passwords_of_one_address_take_as_long_as_one() {
+        let passwords = Passwords::default();
+        let entropy = Entropy::seeded(1);
+        let mut hashes: Vec<String> = Vec::new();
+        for password in [
+            "correct horse battery",
+            "another long one",
+            "and a third one",
+        ] {
+            let made = passwords.hash(&secret(password), &hashes, &entropy).await;
+            hashes.push(made.expect("a hash"));
+        }
+        let verified = passwords.verify(&secret("another long one"), hashes).await;
+        assert_eq!(verified.expect("an answer"), [false, true, false]);
+        assert_eq!(passwords.checks(), 1);
+        let nobody = passwords
+            .verify(&secret("another long one"), Vec::new())
+            .await;
+        assert!(nobody.expect("an answer").is_empty());
+        assert_eq!(passwords.checks(), 2);
     }
 
     #[tokio::test]
@@ -217,7 +287,7 @@ mod tests {
         let all = passwords.queue.available_permits();
         let all = u32::try_from(all).expect("a few");
         let _queue = passwords.queue.try_acquire_many(all).expect("all places");
-        let refused = passwords.verify(&secret("x"), None).await;
+        let refused = passwords.verify(&secret("x"), Vec::new()).await;
         let refused = refused.expect_err("no place");
         assert_eq!(refused.status.as_u16(), 503);
         assert!(refused.retry_after.is_some());

@@ -70,6 +70,12 @@ impl Refusal {
         self
     }
 
+    /// Adds an extension to the response.
+    pub(crate) fn with(mut self, extension: impl Clone + Send + Sync + 'static) -> Self {
+        self.0.extensions_mut().insert(extension);
+        self
+    }
+
     pub(crate) fn retry_after(mut self, seconds: i64) -> Self {
         let value = HeaderValue::from(seconds.max(1));
         self.0.headers_mut().insert(header::RETRY_AFTER, value);

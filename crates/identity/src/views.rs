@@ -1,6 +1,7 @@
 //! Pages of the sign-in, one file each.
 
 mod accept_invite;
+mod account;
 mod again;
 mod choose;
 mod forgot;
@@ -18,6 +19,7 @@ use http::{Method, Response, StatusCode};
 use crate::paths::{CALLBACK_PATH, PROVIDER_LOGOUT_PATH};
 use crate::refusal::Refusal;
 use crate::{Target, Visit};
+pub(crate) use account::ACCOUNT_PATH;
 
 /// The response to a request, or the page of its refusal.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;
@@ -45,6 +47,7 @@ pub(crate) async fn answer(visit: Visit) -> Answer {
         (Method::POST, "/sign-out") => sign_out::submit(visit).await,
         (Method::GET, "/invites/accept") => Ok(accept_invite::show(&visit)),
         (Method::POST, "/invites/accept") => accept_invite::submit(visit).await,
+        (Method::GET, ACCOUNT_PATH) => account::show(visit).await,
         (Method::GET, "/account/password") => password::show(visit).await,
         (Method::POST, "/account/password") => password::submit(visit).await,
         (Method::GET, "/sign-in/signed-out") => Ok(sign_out::done()),

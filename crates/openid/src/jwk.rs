@@ -67,6 +67,11 @@ impl KeySet {
         Ok(Self(keys.collect()))
     }
 
+    /// Returns the number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// True if one of these keys made the token's signature.
     pub(crate) fn verifies(&self, token: &UnverifiedToken<'_>) -> bool {
         let fits = |key: &&Key| match (&token.key_id, &key.id) {

@@ -38,7 +38,7 @@ pub use id_token::MAX_CLOCK_SKEW_SECONDS;
 pub use identity::ProviderIdentity;
 pub use logout::LogoutNotice;
 pub use pending::{MAX_PENDING_AGE, PendingSignIn};
-pub use provider::Provider;
+pub use provider::{Provider, ProviderCheck};
 pub use settings::{ProviderSettings, check_issuer};
 
 /// Result of an operation with a provider.

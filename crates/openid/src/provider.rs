@@ -40,6 +40,15 @@ pub struct Provider {
     logout_tokens: ReplayGuard,
 }
 
+/// State of the documents of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderCheck {
+    /// Fault of the discovery document.
+    pub discovery: Result<()>,
+    /// Number of usable keys, or their fault; `None` if the discovery document does not say where the keys are.
+    pub keys: Option<Result<usize>>,
+}
+
 impl Provider {
     /// Creates a provider.
     ///
@@ -69,13 +78,29 @@ impl Provider {
         &self.settings
     }
 
-    /// Checks that the provider responds with usable documents.
-    ///
-    /// # Errors
-    /// The provider cannot be used now.
-    pub async fn check(&self) -> Result<()> {
-        let metadata = self.metadata().await?;
-        self.keys(&metadata).await.map(|_| ())
+    /// Reads the documents of the provider anew, and tells which of them are usable. Sign-ins go on with those in memory.
+    pub async fn check(&self) -> ProviderCheck {
+        let metadata = match self.read_metadata().await {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                return ProviderCheck {
+                    discovery: Err(error),
+                    keys: None,
+                };
+            }
+        };
+        let keys = self.read_keys(&metadata).await;
+        let usable = keys.and_then(|keys| match keys.len() {
+            0 => Err(OpenIdError::new(
+                Reason::Malformed,
+                "no key of the provider can be used: RSA, P-256 and Ed25519 are supported",
+            )),
+            count => Ok(count),
+        });
+        ProviderCheck {
+            discovery: Ok(()),
+            keys: Some(usable),
+        }
     }
 
     /// Begins a sign-in.
@@ -233,11 +258,13 @@ impl Provider {
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>> {
-        let reading = async {
-            let response = self.http.get(&self.issuer.discovery()?, None).await?;
-            Metadata::parse(&response.ok("discovery document")?, &self.issuer)
-        };
+        let reading = self.read_metadata();
         self.metadata.get(MAX_DOCUMENT_AGE, reading).await
+    }
+
+    async fn read_metadata(&self) -> Result<Metadata> {
+        let response = self.http.get(&self.issuer.discovery()?, None).await?;
+        Metadata::parse(&response.ok("discovery document")?, &self.issuer)
     }
 
     async fn keys(&self, metadata: &Metadata) -> Result<Arc<KeySet>> {

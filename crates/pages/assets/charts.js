@@ -3,29 +3,35 @@
 //   <figure class="chart" data-table="costs" data-unit="usd" hidden><figcaption>Costs by model</figcaption></figure>
 //   <table id="costs">
 //     <thead><tr><th>Day</th><th data-series="bar">gpt-5</th><th data-series="line">Period before</th><th>Total</th></tr></thead>
-//     <tbody><tr><th>1 Dec</th><td data-value="1.25">$1.25</td><td>–</td><td data-value="1.25">$1.25</td></tr></tbody>
+//     <tbody><tr><th>1 Dec</th><td>$1.25</td><td>–</td><td>$1.25</td></tr></tbody>
 //   </table>
 //
-// A row is a bucket. A column with `data-series` is drawn: bars are stacked, lines are not. A cell without `data-value` is
-// missing, which is not zero: a zero is a line on the axis, a bucket where everything is missing is hatched. Tooltips show the
-// texts of cells, so figures are formatted in one place, on the server.
+// A row is a bucket. A column with `data-series` is drawn: bars are stacked, lines are not. A cell without digits is missing,
+// which is not zero: a zero is a line on the axis, a bucket where everything is missing is hatched. Figures are in the page once,
+// formatted by the server: tooltips show the texts of cells, and bars are as high as the texts say.
 
 const HEIGHT = 280;
 const COLORS = 8;
 const HINT = "Use the arrow keys to move from bucket to bucket. The table below has the same figures.";
+
+/** Returns the number that a cell shows, such as `$1,234.50` or `−3`; `null` if it shows none. */
+export function figureOf(text) {
+  const digits = text.replace("\u2212", "-").replace(/[^0-9.-]/g, "");
+  return digits === "" ? null : Number(digits);
+}
 
 /** Reads the labels and the series of a table. */
 export function readTable(table) {
   const rows = [...table.tBodies[0].rows];
   const series = [...table.tHead.rows[0].cells].flatMap((head, column) => {
     if (!head.dataset.series) return [];
-    const cells = rows.map((row) => row.cells[column]);
+    const texts = rows.map((row) => row.cells[column].textContent.trim());
     return [{
       name: head.textContent.trim(),
       kind: head.dataset.series,
       shown: true,
-      texts: cells.map((cell) => cell.textContent.trim()),
-      values: cells.map(({ dataset }) => (dataset.value === undefined ? null : Number(dataset.value))),
+      texts,
+      values: texts.map(figureOf),
     }];
   });
   return { labels: rows.map((row) => row.cells[0].textContent.trim()), series };

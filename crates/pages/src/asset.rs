@@ -1,14 +1,14 @@
 //! Assets: files that pages link to, under addresses that contain a hash of their content.
 
-use std::io::Write as _;
 use std::sync::LazyLock;
 
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
+
+use crate::compression::{accepts_gzip, gzip};
 
 /// The path that all assets lie below.
 pub const ASSETS_PATH: &str = "/assets/";
@@ -90,16 +90,9 @@ impl Asset {
             media_type: HeaderValue::from_static(media_type),
             path: format!("{ASSETS_PATH}{stem}.{hash}.{extension}"),
             bytes: Bytes::from_static(bytes),
-            gzipped: gzip(bytes),
+            gzipped: gzip(bytes, Compression::best()),
         }
     }
-}
-
-fn gzip(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Writing to memory does not fail.
-    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.unwrap_or_default().into()
 }
 
 /// Returns the address of the asset `name`, such as `/assets/pages.0123456789abcdef.css`; empty if no asset has the name.
@@ -160,22 +153,6 @@ pub fn asset_response(path: &str, headers: &HeaderMap) -> Response<Body> {
 fn put(response: &mut Response<Body>, name: HeaderName, value: &'static str) {
     let value = HeaderValue::from_static(value);
     response.headers_mut().insert(name, value);
-}
-
-/// Returns true if the client accepts gzip with a weight above 0.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let texts = values.filter_map(|value| value.to_str().ok());
-    texts
-        .flat_map(|text| text.split(','))
-        .any(|coding| match coding.split_once(';') {
-            None => coding.trim().eq_ignore_ascii_case("gzip"),
-            Some((name, weight)) => {
-                let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
-                name.trim().eq_ignore_ascii_case("gzip")
-                    && weight.parse::<f32>().is_ok_and(|weight| weight > 0.0)
-            }
-        })
 }
 
 #[cfg(test)]

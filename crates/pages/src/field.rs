@@ -73,6 +73,14 @@ impl Choice {
         self.is_chosen = is_chosen;
         self
     }
+
+    /// True if an option without a value sends the same: browsers send the text then, with single spaces between words.
+    fn is_its_text(&self) -> bool {
+        self.detail.is_empty()
+            && self.value == self.label
+            && self.value.split(' ').all(|word| !word.is_empty())
+            && !self.value.contains(['\t', '\n', '\r', '\u{c}'])
+    }
 }
 
 /// The control of a field.

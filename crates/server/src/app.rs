@@ -16,6 +16,7 @@ use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
 use cluster::NodeSession;
+use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
@@ -187,10 +188,8 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: options.has_console.then(|| {
-                let prices = options.prices;
-                Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
-            }),
+            console: (options.has_console)
+                .then(|| running_gateway(&gateway, options.prices, providers)),
             services,
             gateway,
             gateway_task,
@@ -398,6 +397,15 @@ async fn ledger(
     let recorder = Recorder::start_on_node(database, prices, clock, spend.clone(), node);
     let (recorder, task) = recorder.context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
+}
+
+/// Returns what the console shows of the gateway.
+fn running_gateway(
+    gateway: &Gateway,
+    prices: PriceBook,
+    providers: Vec<IdentityProviderFacts>,
+) -> Arc<RunningGateway> {
+    Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
 }
 
 /// Starts the task that sends mails, if there is a mail server.

@@ -8,12 +8,12 @@ use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
 use console::{
-    CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, UpstreamFacts,
-    Visitor,
+    CONSOLE_PATH, Console, ConsoleOptions, GatewayFacts, IdentityProviderFacts, ProviderChecks,
+    ProviderStep, ProviderSteps, UpstreamFacts, Visitor,
 };
 use gateway::Gateway;
 use http::Request;
-use identity::{Identity, IdentityProviderOptions, RECENT_SECONDS, SignInOptions};
+use identity::{Identity, IdentityProviderOptions, OpenIdError, RECENT_SECONDS, SignInOptions};
 use pages::{Crumb, ErrorPage, Link, Preferences, redirect};
 use serde_json::Value as Json;
 use usage::PriceBook;
@@ -42,11 +42,17 @@ impl ConsoleService {
         let options = ConsoleOptions {
             public_url: services.public_url.clone(),
             recent_sign_in_seconds: RECENT_SECONDS,
+            has_passwords: identity.has_passwords(),
             identity_providers: gateway.identity_providers.clone(),
         };
         Self {
             identity: identity.clone(),
-            console: Console::new(Arc::clone(services), gateway, options),
+            console: Console::new(
+                Arc::clone(services),
+                gateway,
+                Arc::new(SignInProviders(identity.clone())),
+                options,
+            ),
         }
     }
 
@@ -163,6 +169,40 @@ impl GatewayFacts for RunningGateway {
         let prices = self.prices.list_prices(model, time)?;
         serde_json::to_value(prices).ok()
     }
+}
+
+/// The identity providers of the sign-in, as the console checks them.
+struct SignInProviders(Identity);
+
+impl ProviderChecks for SignInProviders {
+    fn check<'a>(&'a self, id: &'a str) -> ProviderSteps<'a> {
+        Box::pin(async move {
+            let check = self.0.check_provider(id).await?;
+            let discovery = check.discovery.map(|()| "found, and complete.".to_owned());
+            let keys = check.keys.map(|keys| {
+                keys.map(|count| match count {
+                    1 => "1 key can be used.".to_owned(),
+                    count => format!("{count} keys can be used."),
+                })
+            });
+            let step = |name, outcome: Result<String, OpenIdError>| ProviderStep {
+                name,
+                outcome: outcome.map_err(|error| fault(&error)),
+            };
+            let discovery = [step("Discovery document", discovery)];
+            let keys = keys.map(|keys| step("Keys", keys));
+            Some(discovery.into_iter().chain(keys).collect())
+        })
+    }
+}
+
+/// Returns what is wrong with a provider, for an administrator, and what to do.
+fn fault(error: &OpenIdError) -> String {
+    format!(
+        "{error} {} (Code: {})",
+        error.reason().advice(),
+        error.code()
+    )
 }
 
 fn visitor(signed_in: SignedIn) -> Visitor {

@@ -2,6 +2,7 @@
 //! bodies.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -152,7 +153,10 @@ impl HttpServiceParts {
             }
             return error.response();
         }
-        self.wait_for_revision(request.headers()).await;
+        if let Some(named) = request.headers().get(&REVISION) {
+            // Boxed, since few requests name one.
+            Box::pin(self.wait_for_revision(named.clone())).await;
+        }
         let response = self.answer(target, request).await;
         self.authentication.settle(attempt, &response);
         response
@@ -162,12 +166,14 @@ impl HttpServiceParts {
         let endpoint = match target {
             Target::Endpoint(endpoint) => endpoint,
             Target::OtherMethods(allowed) => return method_not_allowed(&request, allowed),
-            Target::Unrouted => return Box::pin(self.unrouted(request)).await,
+            Target::Unrouted => return self.unrouted(request).await,
         };
         match endpoint {
             Endpoint::Operation(operation, _) => {
                 let mut response = operation.answer(&self.services, request).await;
-                if operation.effect != Effect::Read && response.status().is_success() {
+                if matches!(operation.effect, Effect::Write | Effect::Open)
+                    && response.status().is_success()
+                {
                     let revision = HeaderValue::from(self.services.directory.revision());
                     response.headers_mut().insert(&REVISION, revision);
                 }
@@ -181,40 +187,41 @@ impl HttpServiceParts {
     }
 
     /// Waits until this node has the revision that a request names: that of a change which another node has answered.
-    async fn wait_for_revision(&self, headers: &HeaderMap) {
-        let named = headers.get(&REVISION).and_then(|named| named.to_str().ok());
+    async fn wait_for_revision(&self, named: HeaderValue) {
+        let named = named.to_str().ok();
         if let Some(revision) = named.and_then(|named| named.parse().ok()) {
             self.services.directory.wait_for_revision(revision).await;
         }
     }
 
-    /// Serves a page for browsers, which works only under the base URL, or passes a path without a route to the gateway if it lies below `/v1` and outside the Administration API; else
-    /// answers 404.
-    async fn unrouted(&self, request: Request<Body>) -> Response {
+    /// Serves a page for browsers, which works only under the base URL, or passes a path without a route to the gateway if it
+    /// lies below `/v1` and outside the Administration API; else answers 404.
+    ///
+    /// The futures differ much in size. Each has its own box, so that requests to the gateway, which are the most frequent,
+    /// do not pay for moving the largest of them.
+    fn unrouted(
+        &self,
+        request: Request<Body>,
+    ) -> Pin<Box<dyn Future<Output = Response> + Send + '_>> {
         let path = request.uri().path();
-        if path.starts_with(ASSETS_PATH) {
-            return assets(&request);
+        if path.starts_with("/v1/") && !is_administration(path) {
+            let answer = self.gateway.handle(request);
+            return Box::pin(answer.map(|response| response.map(Body::new)));
         }
-        if Identity::serves(path) {
-            return match self.public_origin.check(&request) {
-                Err(foreign) if Identity::is_for_browsers(path) => foreign_page(&request, &foreign),
-                _ => self.identity.answer(request).await,
-            };
+        let console = self.console.as_ref().filter(|_| is_console(path));
+        let is_identity = Identity::serves(path);
+        if console.is_none() && !is_identity {
+            return Box::pin(ready(impersonal(&request)));
         }
-        if let Some(console) = &self.console
-            && is_console(path)
-        {
-            return match self.public_origin.check(&request) {
-                Ok(()) => console.answer(request).await,
-                Err(foreign) => foreign_page(&request, &foreign),
-            };
+        match self.public_origin.check(&request) {
+            Err(foreign) if !is_identity || Identity::is_for_browsers(path) => {
+                Box::pin(ready(foreign_page(&request, &foreign)))
+            }
+            _ => match console {
+                Some(console) if !is_identity => Box::pin(console.answer(request)),
+                _ => Box::pin(self.identity.answer(request)),
+            },
         }
-        if is_administration(path) || !path.starts_with("/v1/") {
-            let refusal = NotOffered::check(request.method().as_str(), path).err();
-            let refusal = refusal.unwrap_or_else(|| Error::unknown_path(path));
-            return refusal.response();
-        }
-        self.gateway.handle(request).await.map(Body::new)
     }
 
     /// Adds the common headers that the response lacks.
@@ -256,6 +263,22 @@ fn strip_body(response: &mut Response) {
         let entry = response.headers_mut().entry(header::CONTENT_LENGTH);
         entry.or_insert_with(|| HeaderValue::from(length));
     }
+}
+
+/// Answers a request whose answer does not depend on the one who asks: for an asset, for `/` without a console, or for a path
+/// that nothing serves.
+fn impersonal(request: &Request<Body>) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if path.starts_with(ASSETS_PATH) {
+        return assets(request);
+    }
+    if path == "/" && matches!(*method, Method::GET | Method::HEAD) {
+        return Identity::to_account();
+    }
+    let refusal = NotOffered::check(method.as_str(), path).err();
+    refusal
+        .unwrap_or_else(|| Error::unknown_path(path))
+        .response()
 }
 
 /// Answers a request for an asset of pages.

@@ -28,12 +28,14 @@ enum Addition {
     Operation(&'static str),
     /// A sign-in of the user in the path, or else of the caller, adds a session.
     SignIn,
+    /// The user in the path becomes a member of a new item of this collection.
+    Membership(&'static str),
     /// The configuration has the items.
     Configuration,
 }
 
 /// Collections without a `POST` at their path.
-const ADDED_BY: [(&str, Addition); 7] = [
+const ADDED_BY: [(&str, Addition); 9] = [
     // Every change is an entry.
     (
         "/organization/audit_logs",
@@ -55,6 +57,14 @@ const ADDED_BY: [(&str, Addition); 7] = [
     (
         "/organization/projects/{project_id}/rate_limits",
         Addition::Configuration,
+    ),
+    (
+        "/organization/users/{user_id}/groups",
+        Addition::Membership("/organization/groups"),
+    ),
+    (
+        "/organization/users/{user_id}/projects",
+        Addition::Membership("/organization/projects"),
     ),
     ("/organization/users/{user_id}/sessions", Addition::SignIn),
     (OWN_SESSIONS, Addition::SignIn),
@@ -82,7 +92,7 @@ pub fn operation(command: &str) -> Operation {
 pub fn adder(path: &str) -> Option<Operation> {
     match addition(path) {
         Some(Addition::Operation(command)) => Some(operation(command)),
-        Some(Addition::SignIn | Addition::Configuration) => None,
+        Some(Addition::SignIn | Addition::Membership(_) | Addition::Configuration) => None,
         None => operations()
             .into_iter()
             .find(|operation| operation.method == Method::POST && operation.path == path),
@@ -246,12 +256,40 @@ impl<'a> Examples<'a> {
             self.sign_in(path, ids).await;
             return;
         }
+        if let Some(Addition::Membership(items)) = addition(path) {
+            self.join(items, ids).await;
+            return;
+        }
         let adder = adder(path).unwrap_or_else(|| {
             panic!("say in ADDED_BY of testkit/src/examples.rs what adds to {path}")
         });
         let body = self.body(&adder, ids, Fill::Required).await;
         self.let_time_pass();
         self.send(&adder, ids, &body).await.ok();
+    }
+
+    /// Makes the user that paths name a member of a new item.
+    async fn join(&self, items: &str, ids: &Ids) {
+        let create = adder(items).unwrap_or_else(|| panic!("nothing adds to {items}"));
+        let body = self.body(&create, ids, Fill::Required).await;
+        self.let_time_pass();
+        let item = self.send(&create, ids, &body).await.ok();
+        let item = item["id"].as_str().expect("an id");
+        let mut member = json!({"user_id": ids.at("/organization/users/{user_id}").id});
+        if items == "/organization/projects" {
+            member["role"] = json!("member");
+        }
+        let path = format!("{items}/{item}/users");
+        self.client.post(&path, member).await.ok();
+    }
+
+    /// Adds an item to each collection of memberships.
+    pub(crate) async fn add_memberships(&self, ids: &Ids) {
+        for (_, addition) in ADDED_BY {
+            if let Addition::Membership(items) = addition {
+                self.join(items, ids).await;
+            }
+        }
     }
 
     /// Signs in the user whose sessions are at `collection`: the caller, or the user that paths name.

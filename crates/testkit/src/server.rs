@@ -47,6 +47,8 @@ pub struct ServerOptions {
     pub public_url: String,
     /// Ways to sign in.
     pub sign_in: SignInOptions,
+    /// True if there is a console.
+    pub has_console: bool,
 }
 
 impl Default for ServerOptions {
@@ -65,6 +67,7 @@ impl Default for ServerOptions {
                 has_mailed_links: true,
                 ..SignInOptions::default()
             },
+            has_console: true,
         }
     }
 }
@@ -101,6 +104,7 @@ struct Parts {
     cors: Cors,
     public_url: String,
     sign_in: SignInOptions,
+    has_console: bool,
 }
 
 impl Parts {
@@ -128,7 +132,7 @@ impl Parts {
             node: NodeOptions::default(),
             has_metrics_apart: false,
             cors: self.cors.clone(),
-            has_console: true,
+            has_console: self.has_console,
         });
         app.await.expect("the application starts")
     }
@@ -188,6 +192,7 @@ impl Server {
             cors: options.cors,
             public_url: options.public_url,
             sign_in: options.sign_in,
+            has_console: options.has_console,
         };
         let app = parts.start(&store).await;
         Self {

@@ -12,12 +12,12 @@ function escaped(text) {
 }
 
 function cell(value) {
-  return value === null ? "<td>–</td>" : `<td data-value="${value}">$${value}.00</td>`;
+  return value === null ? "<td>–</td>" : `<td>$${value}.00</td>`;
 }
 
 function page(buckets) {
   const heads = SERIES.map((name) => `<th scope="col" data-series="bar">${escaped(name)}</th>`).join("");
-  const rows = buckets.map((values, at) => `<tr><th scope="row">${at + 1} Dec</th>${values.map(cell).join("")}<td data-value="5">$5.00</td></tr>`);
+  const rows = buckets.map((values, at) => `<tr><th scope="row">${at + 1} Dec</th>${values.map(cell).join("")}<td>$5.00</td></tr>`);
   return `<!doctype html><html lang="en"><head><title>Costs</title><meta name="viewport" content="width=device-width">
     <link rel="stylesheet" href="/pages.css"><link rel="stylesheet" href="/vendor/uplot/uPlot.min.css"><link rel="stylesheet" href="/charts.css">
     <script defer src="/vendor/uplot/uPlot.iife.min.js"></script><script type="module" src="/charts.js"></script></head>
@@ -33,6 +33,7 @@ export async function run(browser, { assets }) {
   try {
     await visitor.open("/");
     await visitor.page.locator(".chart-plot canvas").waitFor();
+    await readsFigures(visitor);
     await showsFigures(visitor);
     await missingIsNotZero(visitor);
     await worksWithKeys(visitor);
@@ -48,6 +49,14 @@ export async function run(browser, { assets }) {
   } finally {
     site.stop();
   }
+}
+
+async function readsFigures({ page }) {
+  const figures = await page.evaluate(async () => {
+    const { figureOf } = await import("/charts.js");
+    return ["$1,234.50", "\u2212$3.00", "1,048,576", "$0.0012", "0", "\u2013"].map(figureOf);
+  });
+  equal("figures are read as they are shown", JSON.stringify(figures), "[1234.5,-3,1048576,0.0012,0,null]");
 }
 
 async function showsFigures({ page }) {

@@ -68,6 +68,59 @@ pub async fn organization(
     Ok(only.filter(|_| found.is_empty()))
 }
 
+/// A sign-in at an identity provider that was refused.
+#[derive(Clone, Debug)]
+pub struct ProviderRefusal {
+    /// Organization whose users sign in at the provider.
+    pub organization_id: OrganizationId,
+    /// Id of the provider.
+    pub provider: String,
+    /// Stable code of the reason.
+    pub code: &'static str,
+    /// Sentence that says what was wrong.
+    pub problem: String,
+    /// Address of the account at the provider, as far as the provider has confirmed one.
+    pub email: Option<String>,
+    /// Number of refusals for the same reason since the last entry.
+    pub more: u64,
+}
+
+/// Writes `login.failed` to the audit log of the organization.
+///
+/// # Errors
+/// The database's.
+pub async fn record_refusal(
+    services: &Arc<Services>,
+    refusal: &ProviderRefusal,
+    client: Option<ClientAddress>,
+) -> Result<()> {
+    let permit = Permit::of_sign_in(&refusal.organization_id);
+    let mut cx = Write::begin(Arc::clone(services), permit, client).await?;
+    cx.acted_without_identity();
+    let event = Event::sign_in_failed(refusal.code, &refusal.message());
+    cx.done(event, ()).commit().await
+}
+
+impl ProviderRefusal {
+    fn message(&self) -> String {
+        let Self {
+            provider, problem, ..
+        } = self;
+        let mut message =
+            format!("A sign-in at the identity provider '{provider}' was refused: {problem}");
+        if let Some(email) = &self.email {
+            message.push_str(&format!(" The account is that of {}.", base::shown(email)));
+        }
+        if self.more > 0 {
+            message.push_str(&format!(
+                " So it was {} times more since the last entry.",
+                self.more
+            ));
+        }
+        message
+    }
+}
+
 /// Outcome of a sign-in.
 pub enum ProviderSignIn {
     /// The user is signed in.

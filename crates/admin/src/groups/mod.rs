@@ -76,7 +76,7 @@ impl Group {
         }
     }
 
-    fn read(row: &Row<'_>) -> store::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>) -> store::Result<Self> {
         Ok(Self::new(
             row.id("id")?,
             row.get("name")?,

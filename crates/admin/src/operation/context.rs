@@ -376,6 +376,11 @@ impl Write {
         self.actor = Actor::in_session(user, email).at(self.client);
     }
 
+    /// Sets the actor of a request by a person who did not prove an identity.
+    pub(crate) fn acted_without_identity(&mut self) {
+        self.actor = Actor::without_identity().at(self.client);
+    }
+
     /// Records a further event of the same change, after the one that [`Write::done`] takes.
     pub(crate) fn also(&mut self, event: Event) {
         self.more_events.push(event);

@@ -59,7 +59,8 @@ impl Event {
         }
     }
 
-    /// Returns the event of a refused key. The contract's payload names no resource, so the event is found by its actor only.
+    /// Returns the event of a refused key or sign-in. The contract's payload names no resource, so the event is found by its
+    /// actor only.
     pub(crate) fn sign_in_failed(code: &str, message: &str) -> Self {
         let payload = [("error_code", code), ("error_message", message)];
         Self {
@@ -128,6 +129,14 @@ impl Actor {
             key_id: None,
             email: Some(email_key(email)),
             shown: json!({"type": "session", "session": {"user": {"id": user, "email": email}}}),
+        }
+    }
+
+    /// Returns the actor of a request by a person who did not prove an identity.
+    pub(crate) fn without_identity() -> Self {
+        Self {
+            shown: json!({"type": "session", "session": {}}),
+            ..Self::default()
         }
     }
 

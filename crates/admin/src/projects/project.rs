@@ -16,7 +16,7 @@ use crate::list::{List, list_item, oldest_first};
 use crate::literal::literals;
 use crate::operation::{
     Done, Event, EventType, Limit, NoParameters, Operation, Organization, PROJECT_ARCHIVED, Patch,
-    ProjectRef, Read, ResourcePath, Scope, TenantSql, Write, operations,
+    ProjectRef, Read, ResourcePath, Scope, Separated, TenantSql, Write, operations,
 };
 use crate::search::Search;
 use crate::{args, tenant_sql};
@@ -146,6 +146,10 @@ impl Scope for ActiveProject {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListProjects {
+    /// Only projects with one of these ids.
+    #[serde(default)]
+    #[schemars(extend("x-orgplane" = true))]
+    ids: Separated<String>,
     /// True to include archived projects.
     #[serde(default)]
     include_archived: bool,
@@ -163,6 +167,9 @@ async fn list(mut cx: Read, _: Organization, query: ListProjects) -> Result<List
     let mut list = whole.clone();
     if !query.include_archived {
         list.push(" AND archived_at IS NULL");
+    }
+    if !query.ids.is_empty() {
+        list.push(" AND id IN ").bind_list(query.ids);
     }
     if let Some(search) = query.search {
         search.within(&mut list, &["name"]);

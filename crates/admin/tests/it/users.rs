@@ -243,3 +243,145 @@ async fn deleting_a_user_deletes_keys_and_memberships() {
     // The address can be used again.
     server.join("grace@acme.example", "reader").await;
 }
+
+#[tokio::test]
+async fn groups_and_projects_of_a_user_are_listed() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let user = server
+        .join("grace@acme.example", "reader")
+        .await
+        .to_string();
+    let list = async |collection: &str, query: &str| {
+        let path = format!("{USERS}/{user}/{collection}?{query}");
+        admin.get(&path).await.ok()
+    };
+    let names = |list: &Value| -> Vec<String> {
+        let items = list["data"].as_array().expect("a list").iter();
+        items
+            .map(|item| item["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    for collection in ["groups", "projects"] {
+        let none = list(collection, "").await;
+        assert_eq!(none["data"], json!([]), "{collection}");
+    }
+    let create = async |path: &str, name: &str| {
+        let made = admin.post(path, json!({"name": name})).await.ok();
+        made["id"].as_str().expect("an id").to_owned()
+    };
+    let groups = "/organization/groups";
+    for name in ["Engineers", "Operators", "Others"] {
+        let group = create(groups, name).await;
+        if name != "Others" {
+            let path = format!("{groups}/{group}/users");
+            admin.post(&path, json!({"user_id": user})).await.ok();
+        }
+    }
+    let first = list("groups", "limit=1").await;
+    assert_eq!(
+        (names(&first), &first["has_more"]),
+        (vec!["Engineers".to_owned()], &json!(true))
+    );
+    let after = first["last_id"].as_str().expect("an id");
+    assert_eq!(
+        names(&list("groups", &format!("after={after}")).await),
+        ["Operators"]
+    );
+
+    // A member of one project, with a role in another one through a group; not of the third, nor of one that is archived.
+    let projects = "/organization/projects";
+    let mut ids = Vec::new();
+    for name in ["Own", "By a group", "Foreign", "Archived"] {
+        ids.push(create(projects, name).await);
+    }
+    for project in [&ids[0], &ids[3]] {
+        let path = format!("{projects}/{project}/users");
+        admin
+            .post(&path, json!({"user_id": user, "role": "owner"}))
+            .await
+            .ok();
+    }
+    let path = format!(
+        "/projects/{}/groups/{}/roles",
+        ids[1],
+        first["data"][0]["id"].as_str().expect("an id")
+    );
+    admin
+        .post(&path, json!({"role_id": "role-api-project-viewer"}))
+        .await
+        .ok();
+    admin
+        .post(&format!("{projects}/{}/archive", ids[3]), json!({}))
+        .await
+        .ok();
+    let found = list("projects", "").await;
+    let own = json!({
+        "object": "organization.user.project", "id": ids[0], "name": "Own", "role": "owner", "added_at": NOW.0,
+    });
+    let by_group = json!({
+        "object": "organization.user.project", "id": ids[1], "name": "By a group", "role": null, "added_at": null,
+    });
+    assert_eq!(found["data"], json!([own, by_group]));
+
+    for collection in ["groups", "projects"] {
+        let path = format!("{USERS}/user-unknown/{collection}");
+        assert_eq!(admin.get(&path).await.status, 404, "{path}");
+        let foreign = server
+            .stranger()
+            .get(&format!("{USERS}/{user}/{collection}"))
+            .await;
+        assert_eq!(foreign.status, 404, "{collection}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_restricted_to_ids() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let create = async |path: &str, body: Value| {
+        let made = admin.post(path, body).await.ok();
+        made["id"].as_str().expect("an id").to_owned()
+    };
+    let projects = "/organization/projects";
+    let (one, two) = (
+        create(projects, json!({"name": "One"})).await,
+        create(projects, json!({"name": "Two"})).await,
+    );
+    let keys = format!("{projects}/{one}/api_keys");
+    let owner = server.owner_id().to_string();
+    let mut made = Vec::new();
+    for name in ["a", "b"] {
+        made.push(create(&keys, json!({"name": name, "user_id": owner})).await);
+    }
+    admin
+        .post(&format!("{projects}/{two}/archive"), json!({}))
+        .await
+        .ok();
+    let reader = server.reader_id().to_string();
+    let both = format!("{one},{two}");
+    for (path, ids, expected) in [
+        (projects, both.as_str(), vec![one.as_str()]),
+        (
+            "/organization/projects?include_archived=true",
+            &both,
+            vec![&one, &two],
+        ),
+        (USERS, &reader, vec![&reader]),
+        (USERS, "user-unknown", vec![]),
+        ("/organization/api_keys", &made[1], vec![&made[1]]),
+    ] {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let found = admin.get(&format!("{path}{separator}ids={ids}")).await.ok();
+        let found: Vec<&str> = found["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|item| item["id"].as_str().expect("an id"))
+            .collect();
+        assert_eq!(found, expected, "{path} {ids}");
+    }
+    // Ids of another organization are none.
+    let foreign = format!("{projects}?ids={}", server.stranger_project_id());
+    assert_eq!(admin.get(&foreign).await.ok()["data"], json!([]));
+}

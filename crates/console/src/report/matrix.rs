@@ -14,13 +14,58 @@ pub(crate) type GroupKey = Vec<Option<String>>;
 pub(crate) struct Matrix {
     kind: &'static ReportKind,
     dimensions: Vec<Group>,
-    /// Groups, largest first once sorted.
-    groups: Vec<GroupKey>,
+    groups: Vec<GroupFigures>,
+    /// Indices of groups by their values.
     positions: HashMap<GroupKey, usize>,
-    /// Numbers by bucket and group; `None` for a metric that was never reported.
-    cells: HashMap<(usize, usize), Vec<Option<i64>>>,
+    /// The group that comes next, if buckets have their groups in the same order.
+    expected: usize,
     /// Projects of keys, as far as results have both.
     key_projects: HashMap<String, String>,
+}
+
+/// The figures of a group: a row of numbers, one for each metric, for each bucket in which something was recorded. A number
+/// is `None` for a metric that was not reported.
+#[derive(Debug)]
+struct GroupFigures {
+    key: GroupKey,
+    /// Indices of the buckets of the rows, ascending.
+    buckets: Vec<usize>,
+    numbers: Vec<Option<i64>>,
+    sums: Vec<Option<i64>>,
+}
+
+impl GroupFigures {
+    fn new(key: GroupKey, metrics: usize) -> Self {
+        Self {
+            key,
+            buckets: Vec::new(),
+            numbers: Vec::new(),
+            sums: vec![None; metrics],
+        }
+    }
+
+    /// Returns the row of a bucket; `None` if nothing was recorded in it.
+    fn row(&self, bucket: usize) -> Option<&[Option<i64>]> {
+        let place = self.buckets.binary_search(&bucket).ok()?;
+        let metrics = self.sums.len();
+        self.numbers.get(place * metrics..(place + 1) * metrics)
+    }
+
+    /// Adds numbers to the row of a bucket. Reports come in the order of buckets, so that a new row is mostly the last one.
+    fn add(&mut self, bucket: usize, numbers: impl Iterator<Item = Option<i64>>) {
+        let metrics = self.sums.len();
+        let place = self.buckets.binary_search(&bucket).unwrap_or_else(|place| {
+            self.buckets.insert(place, bucket);
+            let (at, row) = (place * metrics, std::iter::repeat_n(None, metrics));
+            self.numbers.splice(at..at, row);
+            place
+        });
+        let row = self.numbers.iter_mut().skip(place * metrics);
+        for ((number, sum), more) in row.zip(&mut self.sums).zip(numbers) {
+            *number = add(*number, more);
+            *sum = add(*sum, more);
+        }
+    }
 }
 
 impl Matrix {
@@ -31,7 +76,7 @@ impl Matrix {
             dimensions: dimensions.to_vec(),
             groups: Vec::new(),
             positions: HashMap::new(),
-            cells: HashMap::new(),
+            expected: 0,
             key_projects: HashMap::new(),
         }
     }
@@ -43,28 +88,21 @@ impl Matrix {
             let Some(segment) = segment else { continue };
             for row in &bucket.results {
                 self.learn_project(row);
-                let key = self.dimensions.iter().map(|dimension| {
-                    let value = row.groups.iter().find(|(group, _)| group == dimension);
-                    value.map(|(_, value)| value.clone().into_owned())
-                });
-                let group = self.position(key.collect());
-                let metrics = self.kind.metrics;
-                let cell = self.cells.entry((segment, group));
-                let cell = cell.or_insert_with(|| vec![None; metrics.len()]);
-                for (sum, metric) in cell.iter_mut().zip(metrics) {
+                let group = self.position(row);
+                let numbers = self.kind.metrics.iter().map(|metric| {
                     let number = row.numbers.iter().find(|(name, _)| name == metric.name);
-                    *sum = add(*sum, number.map(|(_, number)| *number));
-                }
+                    number.map(|(_, number)| *number)
+                });
+                self.groups[group].add(segment, numbers);
             }
         }
     }
 
     fn learn_project(&mut self, row: &ReportRow<'_>) {
-        let value = |group: Group| {
-            let found = row.groups.iter().find(|(own, _)| *own == group);
-            found.map(|(_, value)| &**value)
-        };
-        if let (Some(key), Some(project)) = (value(Group::Key), value(Group::Project))
+        if !self.dimensions.contains(&Group::Key) {
+            return;
+        }
+        if let (Some(key), Some(project)) = (value(row, Group::Key), value(row, Group::Project))
             && !self.key_projects.contains_key(key)
         {
             self.key_projects.insert(key.to_owned(), project.to_owned());
@@ -76,27 +114,44 @@ impl Matrix {
         &self.key_projects
     }
 
-    fn position(&mut self, key: GroupKey) -> usize {
+    /// Returns the index of the group of a row.
+    fn position(&mut self, row: &ReportRow<'_>) -> usize {
+        let expected = self.groups.get(self.expected);
+        let position = if expected.is_some_and(|group| self.is_of(group, row)) {
+            self.expected
+        } else {
+            let values = self.dimensions.iter().map(|by| value(row, *by));
+            let key = values.map(|value| value.map(str::to_owned)).collect();
+            self.position_of(key)
+        };
+        self.expected = position + 1;
+        position
+    }
+
+    /// True if a row is one of a group.
+    fn is_of(&self, group: &GroupFigures, row: &ReportRow<'_>) -> bool {
+        let mut keys = self.dimensions.iter().zip(&group.key);
+        keys.all(|(by, own)| value(row, *by) == own.as_deref())
+    }
+
+    fn position_of(&mut self, key: GroupKey) -> usize {
         if let Some(position) = self.positions.get(&key) {
             return *position;
         }
         let position = self.groups.len();
-        self.groups.push(key.clone());
+        let metrics = self.kind.metrics.len();
+        self.groups.push(GroupFigures::new(key.clone(), metrics));
         self.positions.insert(key, position);
         position
     }
 
     /// Returns the groups, those with the largest sums of a metric first.
     pub(crate) fn ranking(&self, metric: usize) -> Vec<usize> {
-        let mut sums = vec![0_i64; self.groups.len()];
-        for ((_, group), cell) in &self.cells {
-            sums[*group] = sums[*group].saturating_add(cell[metric].unwrap_or(0));
-        }
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        let sum = |group: usize| self.groups[group].sums[metric].unwrap_or(0);
         order.sort_by(|a, b| {
-            sums[*b]
-                .cmp(&sums[*a])
-                .then_with(|| self.groups[*a].cmp(&self.groups[*b]))
+            let keys = || self.groups[*a].key.cmp(&self.groups[*b].key);
+            sum(*b).cmp(&sum(*a)).then_with(keys)
         });
         order
     }
@@ -108,7 +163,7 @@ impl Matrix {
 
     /// Returns the values of a group.
     pub(crate) fn group(&self, position: usize) -> &[Option<String>] {
-        &self.groups[position]
+        &self.groups[position].key
     }
 
     /// Returns the number of groups.
@@ -118,12 +173,12 @@ impl Matrix {
 
     /// True if nothing was recorded.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.groups.is_empty()
     }
 
     /// Returns the numbers of a group in a bucket; `None` if nothing was recorded.
     pub(crate) fn cell(&self, segment: usize, group: usize) -> Option<&[Option<i64>]> {
-        self.cells.get(&(segment, group)).map(Vec::as_slice)
+        self.groups[group].row(segment)
     }
 
     /// Returns the sum of a metric over some groups in a bucket; `None` if nothing was recorded.
@@ -137,25 +192,27 @@ impl Matrix {
     /// Returns the sums of all metrics over all buckets of one group; `None` where nothing was recorded.
     pub(crate) fn sums_of(&self, key: &[Option<String>]) -> Vec<Option<i64>> {
         match self.positions.get(key) {
-            Some(group) => self.sums(|position| position == *group),
+            Some(group) => self.groups[*group].sums.clone(),
             None => vec![None; self.kind.metrics.len()],
         }
     }
 
     /// Returns the sums of all metrics over everything; `None` where nothing was recorded.
     pub(crate) fn totals(&self) -> Vec<Option<i64>> {
-        self.sums(|_| true)
-    }
-
-    fn sums(&self, counts: impl Fn(usize) -> bool) -> Vec<Option<i64>> {
         let mut sums = vec![None; self.kind.metrics.len()];
-        for (_, cell) in self.cells.iter().filter(|((_, group), _)| counts(*group)) {
-            for (sum, number) in sums.iter_mut().zip(cell) {
+        for group in &self.groups {
+            for (sum, number) in sums.iter_mut().zip(&group.sums) {
                 *sum = add(*sum, *number);
             }
         }
         sums
     }
+}
+
+/// Returns the value of a dimension in a row.
+fn value<'a>(row: &'a ReportRow<'_>, dimension: Group) -> Option<&'a str> {
+    let found = row.groups.iter().find(|(own, _)| *own == dimension);
+    found.map(|(_, value)| &**value)
 }
 
 /// Adds numbers that may be missing; the sum is missing if both are.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use http::Method;
 use pages::Link;
 use serde_json::Value as Json;
 
@@ -9,8 +10,16 @@ use super::kind::Group;
 use super::matrix::Matrix;
 use crate::context::Context;
 
-/// Maximum number of names that a page looks up.
-const MAX_LOOKUPS: usize = 120;
+/// Lists that have the names of values.
+const LISTS: [(Group, &str); 3] = [
+    (Group::Project, "/organization/projects"),
+    (Group::User, "/organization/users"),
+    (Group::Key, "/organization/api_keys"),
+];
+/// Maximum number of items of a page of a list.
+const MAX_PAGE_LEN: usize = 100;
+/// Maximum number of names that are looked up one by one.
+const MAX_LOOKUPS: usize = 40;
 
 /// Names by dimension and value.
 #[derive(Debug, Default)]
@@ -53,16 +62,65 @@ impl GroupNames {
     ) -> Self {
         let mut names = Self::default();
         let values: BTreeSet<_> = values.into_iter().collect();
-        for (group, value) in values.into_iter().take(MAX_LOOKUPS) {
-            let Some((path, link)) = source(group, &value, key_projects) else {
-                continue;
-            };
-            if let Ok(found) = context.get(link_path(&path).as_str(), &[]).await {
-                let text = name(&found).unwrap_or(&value).to_owned();
-                names.0.insert((group, value), ValueName { text, link });
+        for (group, list) in LISTS {
+            let own = values.iter().filter(|(own, _)| *own == group);
+            let ids: Vec<&str> = own.map(|(_, id)| id.as_str()).collect();
+            if context.missing(&Method::GET, list).is_none() {
+                names.read_list(context, group, list, &ids).await;
+            } else {
+                names.read_items(context, group, &ids, key_projects).await;
             }
         }
         names
+    }
+
+    /// Looks up names in a list, many at once.
+    async fn read_list(
+        &mut self,
+        context: &Context<'_>,
+        group: Group,
+        list: &'static str,
+        ids: &[&str],
+    ) {
+        for ids in ids.chunks(MAX_PAGE_LEN) {
+            let (ids, limit) = (ids.join(","), ids.len().to_string());
+            let mut query = vec![("ids", ids.as_str()), ("limit", &limit)];
+            if group == Group::Project {
+                query.push(("include_archived", "true"));
+            }
+            let found = context.get(list, &query).await.unwrap_or_default();
+            for item in found["data"].as_array().into_iter().flatten() {
+                let id = item["id"].as_str().unwrap_or_default();
+                let project = item.pointer("/project/id").and_then(Json::as_str);
+                let source = source(group, id, project);
+                self.insert(group, id, item, source.map(|source| source.page));
+            }
+        }
+    }
+
+    /// Looks up names one by one, for a visitor who may read some of the items only.
+    async fn read_items(
+        &mut self,
+        context: &Context<'_>,
+        group: Group,
+        ids: &[&str],
+        key_projects: &HashMap<String, String>,
+    ) {
+        for id in ids.iter().take(MAX_LOOKUPS) {
+            let project = key_projects.get(*id).map(String::as_str);
+            let Some(source) = source(group, id, project) else {
+                continue;
+            };
+            if let Ok(item) = context.get(source.item.path(), &[]).await {
+                self.insert(group, id, &item, Some(source.page));
+            }
+        }
+    }
+
+    fn insert(&mut self, group: Group, id: &str, item: &Json, link: Option<Link>) {
+        let text = name(item).unwrap_or(id).to_owned();
+        self.0
+            .insert((group, id.to_owned()), ValueName { text, link });
     }
 
     /// Looks up the names of the largest groups of a report.
@@ -82,26 +140,22 @@ impl GroupNames {
     }
 }
 
-fn link_path(link: &Link) -> String {
-    link.path().to_owned()
+/// The item that a value identifies: the path of the operation that has it, and its page.
+struct ValueSource {
+    item: Link,
+    page: Link,
 }
 
-/// Returns the path of the operation that has the name, and the page.
-fn source(
-    group: Group,
-    value: &str,
-    key_projects: &HashMap<String, String>,
-) -> Option<(Link, Option<Link>)> {
-    let api = |segments: &[&str]| Link::new(["organization"].iter().chain(segments));
-    let page = |segments: &[&str]| Some(Link::new(["console"].iter().chain(segments)));
+/// Returns where the name of a value is. A key is found in its project.
+fn source(group: Group, value: &str, project: Option<&str>) -> Option<ValueSource> {
+    let at = |segments: &[&str]| ValueSource {
+        item: Link::new(["organization"].iter().chain(segments)),
+        page: Link::new(["console"].iter().chain(segments)),
+    };
     match group {
-        Group::Project => Some((api(&["projects", value]), page(&["projects", value]))),
-        Group::User => Some((api(&["users", value]), page(&["users", value]))),
-        Group::Key => {
-            let project = key_projects.get(value)?;
-            let segments = ["projects", project, "api_keys", value];
-            Some((api(&segments), page(&segments)))
-        }
+        Group::Project => Some(at(&["projects", value])),
+        Group::User => Some(at(&["users", value])),
+        Group::Key => Some(at(&["projects", project?, "api_keys", value])),
         _ => None,
     }
 }

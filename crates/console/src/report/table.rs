@@ -13,6 +13,9 @@ const MAX_SERIES: usize = 8;
 /// Maximum number of groups in the table of sums.
 pub(crate) const MAX_GROUP_ROWS: usize = 50;
 
+/// Text of a figure that was not recorded, which is not zero.
+const MISSING: &str = "\u{2013}";
+
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -48,34 +51,9 @@ impl Unit {
         }
     }
 
-    /// Formats a number for scripts.
-    fn value(self, value: i64) -> String {
-        match self {
-            Self::Count => value.to_string(),
-            Self::Money => NanoDollars(value).decimal().to_string(),
-        }
-    }
-}
-
-/// A figure: its text, and its value for scripts; both empty if nothing was recorded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Figure {
-    pub(crate) text: String,
-    pub(crate) value: String,
-}
-
-impl Figure {
-    /// Returns the figure of a number.
-    fn of(value: Option<i64>, unit: Unit) -> Self {
-        value.map_or_else(Self::default, |value| Self {
-            text: unit.text(value),
-            value: unit.value(value),
-        })
-    }
-
-    /// True if nothing was recorded.
-    pub(crate) fn is_missing(&self) -> bool {
-        self.text.is_empty()
+    /// Formats a number of a table; a dash if nothing was recorded.
+    fn cell(self, value: Option<i64>) -> String {
+        value.map_or_else(|| MISSING.to_owned(), |value| self.text(value))
     }
 }
 
@@ -92,9 +70,9 @@ pub(crate) struct SeriesHead {
 pub(crate) struct ChartTable {
     pub(crate) unit: Unit,
     pub(crate) heads: Vec<SeriesHead>,
-    pub(crate) rows: Vec<(String, Vec<Figure>)>,
+    pub(crate) rows: Vec<(String, Vec<String>)>,
     /// Sums of the columns.
-    pub(crate) sums: Vec<Figure>,
+    pub(crate) sums: Vec<String>,
 }
 
 /// The parts of a report that tables are made of.
@@ -146,7 +124,7 @@ impl ReportFigures<'_> {
                 for (sum, value) in sums.iter_mut().zip(&values) {
                     *sum = add(*sum, *value);
                 }
-                let figures = values.into_iter().map(|value| Figure::of(value, unit));
+                let figures = values.into_iter().map(|value| unit.cell(value));
                 (self.period.label(*segment), figures.collect())
             });
         let rows = rows.collect();
@@ -154,7 +132,7 @@ impl ReportFigures<'_> {
             unit,
             heads,
             rows,
-            sums: sums.into_iter().map(|sum| Figure::of(sum, unit)).collect(),
+            sums: sums.into_iter().map(|sum| unit.cell(sum)).collect(),
         }
     }
 
@@ -242,7 +220,7 @@ pub(crate) struct GroupRow {
 
 /// Formats a sum; a dash if nothing was recorded.
 pub(crate) fn text(metric: &MetricColumn, sum: Option<i64>) -> String {
-    sum.map_or_else(|| "\u{2013}".to_owned(), |sum| Unit::of(metric).text(sum))
+    Unit::of(metric).cell(sum)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percentages have two digits")]
@@ -331,17 +309,15 @@ mod tests {
             ]
         );
         assert_eq!(table.rows.len(), 7);
-        assert!(table.rows[5].1.iter().all(Figure::is_missing), "yesterday");
+        let is_missing = |figure: &String| figure == MISSING;
+        assert!(table.rows[5].1.iter().all(is_missing), "yesterday");
         let today = &table.rows[6].1;
-        assert_eq!(
-            (today[0].text.as_str(), today[0].value.as_str()),
-            ("$5.00", "5")
-        );
-        assert_eq!(today[8].text, "$52.50");
-        assert_eq!(table.sums[8].text, "$52.50");
+        assert_eq!(today[0], "$5.00");
+        assert_eq!(today[8], "$52.50");
+        assert_eq!(table.sums[8], "$52.50");
         let parts: f64 = today[..8]
             .iter()
-            .map(|part| part.value.parse::<f64>().expect("a number"))
+            .map(|part| part[1..].parse::<f64>().expect("dollars"))
             .sum();
         assert!((parts - 52.5).abs() < 1e-9, "{parts}");
     }
@@ -399,14 +375,8 @@ mod tests {
         };
         let table = figures.chart(0, &kind.metrics[0]);
         assert_eq!(table.heads.len(), 1);
-        assert_eq!(
-            table.rows[6].1[0],
-            Figure {
-                text: "0".to_owned(),
-                value: "0".to_owned()
-            }
-        );
-        assert!(table.rows[0].1[0].is_missing());
+        assert_eq!(table.rows[6].1[0], "0");
+        assert_eq!(table.rows[0].1[0], MISSING);
     }
 
     #[test]

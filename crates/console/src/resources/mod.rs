@@ -1,6 +1,7 @@
 //! Descriptors of all resources.
 
 mod keys;
+mod memberships;
 mod organization;
 mod projects;
 mod sessions;
@@ -12,6 +13,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Resource> {
     [
         organization::RESOURCES,
         keys::RESOURCES,
+        memberships::RESOURCES,
         sessions::RESOURCES,
         projects::RESOURCES,
     ]

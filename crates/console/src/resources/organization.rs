@@ -104,6 +104,8 @@ pub(super) const RESOURCES: &[Resource] = &[
             ),
         ],
         children: &[
+            "/organization/users/{user_id}/projects",
+            "/organization/users/{user_id}/groups",
             "/organization/users/{user_id}/roles",
             "/organization/users/{user_id}/sessions",
         ],
@@ -115,6 +117,14 @@ pub(super) const RESOURCES: &[Resource] = &[
             "Service accounts stay, and so do usage, costs and the audit log.",
         ],
         affects: &[
+            (
+                "Projects that are left",
+                "/organization/users/{user_id}/projects",
+            ),
+            (
+                "Groups that are left",
+                "/organization/users/{user_id}/groups",
+            ),
             ("Roles that are lost", "/organization/users/{user_id}/roles"),
             (
                 "Browsers that are signed out",

@@ -25,6 +25,7 @@ struct AccountPage<'a> {
     id: &'a str,
     signed_in: Moment,
     zone: &'a str,
+    has_passwords: bool,
     projects: Vec<(String, Link)>,
     has_more_projects: bool,
     groups: Vec<String>,
@@ -56,6 +57,7 @@ pub(crate) async fn account(context: &Context<'_>) -> Outcome {
         id: &visitor.user_id,
         signed_in: Moment::new(visitor.authenticated_at, &context.preferences.zone),
         zone: context.preferences.zone.name(),
+        has_passwords: context.console.options.has_passwords,
         sections,
     };
     Ok(context.page("My account", &[], &page).into_response())

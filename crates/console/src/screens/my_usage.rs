@@ -12,7 +12,7 @@ use super::limits_now::amount;
 use crate::cell::text_of;
 use crate::client::Refusal;
 use crate::context::{Context, Outcome};
-use crate::form::humanized;
+use crate::report::kind::{Group, ReportKind, USAGE};
 
 /// Periods that can be chosen, in days. A page of a report has no more buckets.
 const PERIODS: [(&str, i64); 3] = [("7", 7), ("30", 30), ("1", 1)];
@@ -23,30 +23,12 @@ const MAX_KEYS: &str = "100";
 #[template(path = "my_usage.html")]
 struct MyUsagePage<'a> {
     path: &'a str,
-    period: Field,
+    fields: [Field; 2],
     total: String,
     costs: Vec<OwnCost>,
-    models: Vec<ModelUsage>,
-    others: Vec<OtherUsage>,
+    kind: &'static ReportKind,
+    rows: Vec<UsageRow>,
 }
-
-/// Usage of another kind: the sum of each of its quantities.
-struct OtherUsage {
-    kind: String,
-    quantities: Vec<String>,
-}
-
-/// Reports on the visitor's usage besides completions.
-const OTHERS: [&str; 8] = [
-    "/organization/me/usage/embeddings",
-    "/organization/me/usage/images",
-    "/organization/me/usage/moderations",
-    "/organization/me/usage/audio_speeches",
-    "/organization/me/usage/audio_transcriptions",
-    "/organization/me/usage/file_search_calls",
-    "/organization/me/usage/web_search_calls",
-    "/organization/me/usage/decisions",
-];
 
 /// Costs of a key in a project.
 struct OwnCost {
@@ -55,13 +37,10 @@ struct OwnCost {
     cost: String,
 }
 
-/// Requests to a model.
-#[derive(Default)]
-struct ModelUsage {
+/// Usage of a model, or of all models for a kind of usage that has none: a number for each metric of the kind.
+struct UsageRow {
     model: String,
-    requests: i64,
-    input: i64,
-    output: i64,
+    numbers: Vec<String>,
 }
 
 /// Answers the page of the visitor's usage.
@@ -85,18 +64,23 @@ pub(crate) async fn answer(context: &Context<'_>) -> Outcome {
         1 => "Today (UTC)".to_owned(),
         days => format!("The last {days} days"),
     };
-    let choice = |(word, own): &(&str, i64)| Choice::new(*word, label(*own)).chosen(*own == days);
+    let period = |(word, own): &(&str, i64)| Choice::new(*word, label(*own)).chosen(*own == days);
+    let periods = PERIODS.iter().map(period).collect();
+    let kind = kind_of(context);
+    let kinds = own_kinds().map(|own| {
+        let choice = Choice::new(own.name, own.title);
+        choice.chosen(own.name == kind.name)
+    });
     let page = MyUsagePage {
         path: &context.path,
-        period: Field::new(
-            "days",
-            "Period",
-            Control::Select(PERIODS.iter().map(choice).collect()),
-        ),
+        fields: [
+            Field::new("days", "Period", Control::Select(periods)),
+            Field::new("type", "Kind", Control::Select(kinds.collect())),
+        ],
         total: number::money(NanoDollars(total)),
         costs: costs.iter().map(shown).collect(),
-        models: models(context, &start).await?,
-        others: others(context, &start).await?,
+        kind,
+        rows: usage(context, kind, &start).await?,
     };
     let trail = [Crumb {
         label: "My account".to_owned(),
@@ -134,59 +118,61 @@ async fn costs(
     Ok(costs)
 }
 
-/// Returns requests and tokens by model, the most used first.
-async fn models(context: &Context<'_>, start: &str) -> Result<Vec<ModelUsage>, Refusal> {
-    let query = [
-        ("start_time", start),
-        ("bucket_width", "1d"),
-        ("limit", "31"),
-        ("group_by", "model"),
-    ];
-    let path = "/organization/me/usage/completions";
-    let page = context.get(path, &query).await?;
-    let mut models: BTreeMap<String, ModelUsage> = BTreeMap::new();
-    for result in results(&page) {
-        let count = |name: &str| result[name].as_i64().unwrap_or_default();
-        let model = text_of(&result["model"]);
-        let usage = models.entry(model).or_default();
-        usage.requests += count("num_model_requests");
-        usage.input += count("input_tokens");
-        usage.output += count("output_tokens");
-    }
-    let named = |(model, usage): (String, ModelUsage)| ModelUsage { model, ..usage };
-    let mut models: Vec<ModelUsage> = models.into_iter().map(named).collect();
-    models.sort_by_key(|usage| std::cmp::Reverse(usage.requests));
-    Ok(models)
+/// Returns the kinds of usage that have a user.
+fn own_kinds() -> impl Iterator<Item = &'static ReportKind> {
+    USAGE
+        .iter()
+        .filter(|kind| kind.groups.contains(&Group::User))
 }
 
-/// Returns the usage of other kinds, of which there is any.
-async fn others(context: &Context<'_>, start: &str) -> Result<Vec<OtherUsage>, Refusal> {
-    let query = [
+/// Returns the kind of usage that the query names; the first one without any.
+fn kind_of(context: &Context<'_>) -> &'static ReportKind {
+    let chosen = context.query.get("type").unwrap_or_default();
+    let found = own_kinds().find(|kind| kind.name == chosen);
+    found.unwrap_or(&USAGE[0])
+}
+
+/// Returns the usage of a kind by model, most used first.
+async fn usage(
+    context: &Context<'_>,
+    kind: &'static ReportKind,
+    start: &str,
+) -> Result<Vec<UsageRow>, Refusal> {
+    let mut query = vec![
         ("start_time", start),
         ("bucket_width", "1d"),
         ("limit", "31"),
     ];
-    let mut others = Vec::new();
-    for path in OTHERS {
-        let page = context.get(path, &query).await?;
-        let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
-        let fields = results(&page).filter_map(Json::as_object).flatten();
-        for (name, value) in fields {
-            *sums.entry(name).or_default() += value.as_i64().unwrap_or_default();
-        }
-        sums.retain(|_, sum| *sum > 0);
-        if !sums.is_empty() {
-            let shown = |(name, sum): (&&str, &i64)| {
-                let name = humanized(name.strip_prefix("num_").unwrap_or(name));
-                format!("{name} {}", number::whole(*sum))
-            };
-            others.push(OtherUsage {
-                kind: humanized(path.rsplit('/').next().unwrap_or_default()),
-                quantities: sums.iter().map(shown).collect(),
-            });
+    if kind.groups.contains(&Group::Model) {
+        query.push(("group_by", Group::Model.as_str()));
+    }
+    let path = Link::new(["organization", "me", "usage", kind.name]);
+    let page = context.get(path.path(), &query).await?;
+    let mut models: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for result in results(&page) {
+        let numbers = models.entry(text_of(&result["model"])).or_default();
+        numbers.resize(kind.metrics.len(), 0);
+        for (sum, metric) in numbers.iter_mut().zip(kind.metrics) {
+            let number = result[metric.name].as_i64().unwrap_or_default();
+            *sum = sum.saturating_add(number);
         }
     }
-    Ok(others)
+    let unnamed = if kind.groups.contains(&Group::Model) {
+        "No model"
+    } else {
+        "All"
+    };
+    let mut models: Vec<(String, Vec<i64>)> = models.into_iter().collect();
+    models.sort_by_key(|(_, numbers)| std::cmp::Reverse(numbers[0]));
+    let row = |(model, numbers): (String, Vec<i64>)| UsageRow {
+        model: if model.is_empty() {
+            unnamed.to_owned()
+        } else {
+            model
+        },
+        numbers: numbers.into_iter().map(number::whole).collect(),
+    };
+    Ok(models.into_iter().map(row).collect())
 }
 
 /// Names of the visitor's projects and keys, by id.

@@ -3,8 +3,9 @@
 use askama::Template;
 use base::NanoDollars;
 use pages::{Link, number};
+use serde_json::Value as Json;
 
-use super::spending::{MonthSpend, SpendBar, dollars, limit_cents};
+use super::spending::{MonthSpend, SpendBar, dollars, limit_cents, project_spend};
 use crate::context::{Context, Outcome};
 use crate::report::kind::Group;
 use crate::report::names::GroupNames;
@@ -19,7 +20,8 @@ const MAX_PROJECTS: usize = 25;
 pub(crate) async fn show(context: &Context<'_>) -> Outcome {
     let spend = MonthSpend::read(context).await?;
     let limit = limit_cents(context, "/organization/spend_limit").await;
-    let listed = &spend.projects[..spend.projects.len().min(MAX_PROJECTS)];
+    let all = project_spend(context).await?;
+    let listed = &all[..all.len().min(MAX_PROJECTS)];
     let values = listed
         .iter()
         .map(|(id, _)| (Group::Project, id.clone()))
@@ -28,12 +30,8 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
     let mut projects = Vec::new();
     let mut reserved_sum = NanoDollars::default();
     for (id, spent) in listed {
-        let path = Link::new(["organization", "projects", id, "limits_now"]);
-        let now = context.get(path.path(), &[]).await.unwrap_or_default();
-        let reserved = dollars(&now["spend"]["reserved"]);
+        let (reserved, limit) = project_limit(context, id).await;
         reserved_sum += reserved;
-        let limit_path = Link::new(["organization", "projects", id, "spend_limit"]);
-        let limit = limit_cents(context, limit_path.path()).await;
         projects.push(ProjectSpend {
             name: names.text(Group::Project, Some(id)),
             link: Link::new(["console", "projects", id, "spend_limit"]).to_string(),
@@ -50,10 +48,32 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
         bar: limit.map(|limit| SpendBar::new(spend.month, reserved_sum, limit)),
         month: number::money(spend.month),
         projected: number::money(spend.projected),
-        hidden: spend.projects.len().saturating_sub(MAX_PROJECTS),
+        hidden: all.len().saturating_sub(MAX_PROJECTS),
         projects,
     };
     Ok(context.page("Spend", &[], &content).into_response())
+}
+
+/// Returns what is set aside in a project, and its limit in cents.
+async fn project_limit(context: &Context<'_>, id: &str) -> (NanoDollars, Option<i64>) {
+    let at = |name: &str| Link::new(["organization", "projects", id, name]);
+    let now = context.get(at("limits_now").path(), &[]).await;
+    match now.as_ref().map(|now| &now["spend"]) {
+        Ok(spend) if spend.is_object() => {
+            let limit = &spend["limit"];
+            let limit = limit.is_object().then(|| cents(limit));
+            (dollars(&spend["reserved"]), limit)
+        }
+        _ => {
+            let limit = limit_cents(context, at("spend_limit").path()).await;
+            (NanoDollars::default(), limit)
+        }
+    }
+}
+
+/// Returns an amount of the API in cents, of which limits are whole numbers.
+fn cents(amount: &Json) -> i64 {
+    dollars(amount).0 / NanoDollars::from_cents(1).0
 }
 
 /// Content of the page.

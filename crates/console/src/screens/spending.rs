@@ -1,13 +1,16 @@
 //! Figures of spend: today, the month so far, and where the month will end.
 
+use std::collections::HashMap;
+
 use base::time::SECONDS_PER_DAY;
 use base::{NanoDollars, UnixTime};
+use bytes::Bytes;
 use pages::{Zone, number};
 use serde_json::Value as Json;
 
 use crate::client::Refusal;
 use crate::context::Context;
-use crate::report::page::ReportPage;
+use crate::report::page::{ReportPage, ReportRow};
 
 const COSTS: &str = "/organization/costs";
 /// Number of whole days whose average is taken for the days that are left.
@@ -23,8 +26,6 @@ pub(crate) struct MonthSpend {
     pub(crate) month: NanoDollars,
     /// Spend at the end of the month if the days that are left cost what the last days did.
     pub(crate) projected: NanoDollars,
-    /// Spend by project in the month, largest first.
-    pub(crate) projects: Vec<(String, NanoDollars)>,
 }
 
 /// A month in UTC: its first second, the second after its last, and the first second of today.
@@ -52,6 +53,16 @@ impl MonthDays {
             today: now.floor(SECONDS_PER_DAY),
         }
     }
+
+    /// Returns the first second of the days whose average is taken.
+    fn first_averaged(&self) -> UnixTime {
+        self.today.plus(-AVERAGED_DAYS_COUNT * SECONDS_PER_DAY)
+    }
+
+    /// Returns the first second that matters for the month.
+    fn first(&self) -> UnixTime {
+        self.start.min(self.first_averaged())
+    }
 }
 
 impl MonthSpend {
@@ -60,24 +71,9 @@ impl MonthSpend {
     /// # Errors
     /// The refusal of the operation.
     pub(crate) async fn read(context: &Context<'_>) -> Result<Self, Refusal> {
-        let now = context.now();
-        let days = MonthDays::at(now);
-        let start = days
-            .start
-            .min(days.today.plus(-AVERAGED_DAYS_COUNT * SECONDS_PER_DAY));
-        let (start, end) = (
-            start.0.to_string(),
-            days.today.plus(SECONDS_PER_DAY).0.to_string(),
-        );
-        let query = [
-            ("start_time", start.as_str()),
-            ("end_time", end.as_str()),
-            ("limit", "180"),
-            ("group_by", "project_id"),
-        ];
-        let bytes = context.client().bytes(COSTS, &query).await?;
-        let page: ReportPage<'_> = serde_json::from_slice(&bytes).map_err(|_| Refusal::broken())?;
-        Ok(Self::of(&page, &days))
+        let days = MonthDays::at(context.now());
+        let bytes = costs(context, days.first(), &days, &[]).await?;
+        Ok(Self::of(&report(&bytes)?, &days))
     }
 
     fn of(page: &ReportPage<'_>, days: &MonthDays) -> Self {
@@ -85,27 +81,16 @@ impl MonthSpend {
         let mut averaged = NanoDollars::default();
         for bucket in &page.data {
             let start = bucket.start();
-            for row in &bucket.results {
-                let amount = row.numbers.iter().find(|(name, _)| name == "amount");
-                let amount = NanoDollars(amount.map_or(0, |(_, nanos)| *nanos));
-                if start >= days.today {
-                    spend.today += amount;
-                } else if start >= days.today.plus(-AVERAGED_DAYS_COUNT * SECONDS_PER_DAY) {
-                    averaged += amount;
-                }
-                if start >= days.start {
-                    spend.month += amount;
-                    let project = row
-                        .groups
-                        .first()
-                        .map(|(_, project)| project.clone().into_owned());
-                    spend.add(project.unwrap_or_default(), amount);
-                }
+            let amount: NanoDollars = bucket.results.iter().map(amount).sum();
+            if start >= days.today {
+                spend.today += amount;
+            } else if start >= days.first_averaged() {
+                averaged += amount;
+            }
+            if start >= days.start {
+                spend.month += amount;
             }
         }
-        spend
-            .projects
-            .sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
         let left = (days.end.0 - days.today.0) / SECONDS_PER_DAY - 1;
         let average = NanoDollars(averaged.0 / AVERAGED_DAYS_COUNT);
         // Today counts as a whole day, of the average or of what was spent already.
@@ -114,13 +99,57 @@ impl MonthSpend {
         spend.projected = NanoDollars(spend.month.0.saturating_add(today).saturating_add(rest));
         spend
     }
+}
 
-    fn add(&mut self, project: String, amount: NanoDollars) {
-        match self.projects.iter_mut().find(|(own, _)| *own == project) {
-            Some((_, sum)) => *sum += amount,
-            None => self.projects.push((project, amount)),
-        }
+/// Returns the spend of each project in the current month (UTC), largest first.
+///
+/// # Errors
+/// The refusal of the operation.
+pub(crate) async fn project_spend(
+    context: &Context<'_>,
+) -> Result<Vec<(String, NanoDollars)>, Refusal> {
+    let days = MonthDays::at(context.now());
+    let bytes = costs(context, days.start, &days, &[("group_by", "project_id")]).await?;
+    Ok(by_project(&report(&bytes)?))
+}
+
+fn by_project(page: &ReportPage<'_>) -> Vec<(String, NanoDollars)> {
+    let mut sums: HashMap<&str, NanoDollars> = HashMap::new();
+    for row in page.data.iter().flat_map(|bucket| &bucket.results) {
+        let project = row.groups.first().map_or("", |(_, project)| &**project);
+        *sums.entry(project).or_default() += amount(row);
     }
+    let owned = |(project, spent): (&str, NanoDollars)| (project.to_owned(), spent);
+    let mut sums: Vec<_> = sums.into_iter().map(owned).collect();
+    sums.sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
+    sums
+}
+
+fn amount(row: &ReportRow<'_>) -> NanoDollars {
+    let amount = row.numbers.iter().find(|(name, _)| name == "amount");
+    NanoDollars(amount.map_or(0, |(_, nanos)| *nanos))
+}
+
+/// Reads the costs by day from a time to the end of today.
+async fn costs(
+    context: &Context<'_>,
+    start: UnixTime,
+    days: &MonthDays,
+    more: &[(&str, &str)],
+) -> Result<Bytes, Refusal> {
+    let start = start.0.to_string();
+    let end = days.today.plus(SECONDS_PER_DAY).0.to_string();
+    let query = [
+        ("start_time", start.as_str()),
+        ("end_time", end.as_str()),
+        ("limit", "180"),
+    ];
+    let query: Vec<_> = query.iter().chain(more).copied().collect();
+    context.client().bytes(COSTS, &query).await
+}
+
+fn report(bytes: &Bytes) -> Result<ReportPage<'_>, Refusal> {
+    serde_json::from_slice(bytes).map_err(|_| Refusal::broken())
 }
 
 /// A bar of what is spent and set aside, out of a limit.
@@ -190,7 +219,7 @@ mod tests {
     /// 2026-12-10T12:00:00Z.
     const NOW: UnixTime = UnixTime(1_796_904_000);
 
-    fn spend(days: &[(i64, &str, f64)]) -> MonthSpend {
+    fn spend(days: &[(i64, &str, f64)]) -> (MonthSpend, Vec<(String, NanoDollars)>) {
         let month = MonthDays::at(NOW);
         let buckets: Vec<String> = days
             .iter()
@@ -200,7 +229,8 @@ mod tests {
             })
             .collect();
         let text = format!(r#"{{"data":[{}],"next_page":null}}"#, buckets.join(","));
-        MonthSpend::of(&serde_json::from_str(&text).expect("a page"), &month)
+        let page = serde_json::from_str(&text).expect("a page");
+        (MonthSpend::of(&page, &month), by_project(&page))
     }
 
     #[test]
@@ -208,19 +238,16 @@ mod tests {
         // A dollar a day, from 1 to 9 December, and half a dollar today so far.
         let mut days: Vec<_> = (1..=9).map(|day| (day, "a", 1.0)).collect();
         days.push((10, "b", 0.5));
-        let spend = spend(&days);
+        let (spend, projects) = spend(&days);
         assert_eq!((spend.today.0, spend.month.0), (500_000_000, 9_500_000_000));
         assert_eq!(spend.projected.0, 31_000_000_000, "31 days of a dollar");
-        assert_eq!(spend.projects.len(), 2);
-        assert_eq!(
-            spend.projects[0],
-            ("a".to_owned(), NanoDollars(9_000_000_000))
-        );
+        assert_eq!(projects.len(), 2);
+        assert_eq!(projects[0], ("a".to_owned(), NanoDollars(9_000_000_000)));
     }
 
     #[test]
     fn days_of_the_month_before_count_for_the_average_only() {
-        let spend = spend(&[(-1, "a", 700.0), (3, "a", 7.0)]);
+        let (spend, _) = spend(&[(-1, "a", 700.0), (3, "a", 7.0)]);
         assert_eq!(spend.month.0, 7_000_000_000);
         assert_eq!(
             spend.projected.0,

@@ -4,6 +4,7 @@ mod forms;
 mod hostile_names;
 mod lists;
 mod own_things;
+mod page_bytes;
 mod registry;
 mod rights;
 mod roles;

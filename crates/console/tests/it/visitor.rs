@@ -3,7 +3,7 @@
 use axum::body::Body;
 use base::ids::UserId;
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use testkit::{Client, Server};
+use testkit::{Answer, Client, Server};
 
 /// A browser that is signed in.
 #[derive(Clone)]
@@ -88,6 +88,16 @@ impl Visitor {
         let mut all = vec![("cookie", cookie.as_str())];
         all.extend(headers);
         self.request(method, path, &all, body).await
+    }
+
+    /// Follows a link with these headers. The answer is as it is sent, which may be compressed.
+    pub async fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().uri(path).header("cookie", self.cookie());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        self.client.send(request).await
     }
 
     fn cookie(&self) -> String {

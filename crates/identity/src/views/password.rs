@@ -75,6 +75,15 @@ async fn has_password(visit: &Visit, signed_in: &SignedIn) -> Result<bool, Refus
     Ok(own.any(|account| account.password.is_some()))
 }
 
+/// Returns the hashes of the passwords that the user's address has in other organizations.
+async fn other_passwords(visit: &Visit, signed_in: &SignedIn) -> Result<Vec<String>, Refusal> {
+    let accounts = accounts(visit.services(), &signed_in.user.email).await?;
+    let others = accounts
+        .into_iter()
+        .filter(|account| account.user_id != signed_in.user.id);
+    Ok(others.filter_map(|account| account.password).collect())
+}
+
 pub(super) async fn show(visit: Visit) -> Answer {
     let signed_in = recent(&visit).await?;
     let has_password = has_password(&visit, &signed_in).await?;
@@ -102,7 +111,12 @@ pub(super) async fn submit(mut visit: Visit) -> Answer {
             return Err(Refusal::of(page.status(REFUSED_FORM)));
         }
     };
-    let hash = visit.parts.passwords.hash(password, &services.entropy);
-    passwords::set(services, &signed_in, hash.await?, client).await?;
+    let others = other_passwords(&visit, &signed_in).await?;
+    let hash = visit
+        .parts
+        .passwords
+        .hash(password, &others, &services.entropy);
+    let hash = hash.await?;
+    passwords::set(services, &signed_in, hash, client).await?;
     Ok(redirect(&Link::to_path(PATH).query("done", "set"), []))
 }

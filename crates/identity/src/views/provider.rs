@@ -1,7 +1,7 @@
 //! `/sign-in/provider/{id}` and `/sign-in/callback/{id}`: sign-in with an identity provider.
 
 use admin::credentials::identities;
-use admin::credentials::provider_sign_in::{self, ProviderSignIn};
+use admin::credentials::provider_sign_in::{self, ProviderRefusal, ProviderSignIn};
 use admin::invites::accept_with_provider;
 use admin::sessions::{self, SignInMethod, SignedIn, StartedSession};
 use axum::body::Body;
@@ -14,6 +14,7 @@ use openid::{
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, require_session, unknown_page};
+use crate::background::SignInJob;
 use crate::providers::ConfiguredProvider;
 use crate::refusal::{INVITE_TOKEN, PROVIDER, Refusal};
 use crate::{Target, Visit};
@@ -119,11 +120,49 @@ fn outward(address: &str, cookie: Option<HeaderValue>) -> Answer {
 /// Takes the browser back from the provider. The state in the cookie is used up, however the sign-in ends.
 pub(super) async fn finish(visit: Visit, id: &str) -> Answer {
     let answer = finish_trip(&visit, id).await;
-    let mut response = answer.unwrap_or_else(Refusal::into_response);
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(refusal) => {
+            let response = refusal.into_response();
+            let reason = response.extensions().get::<RefusalReason>().cloned();
+            if let Some(reason) = reason {
+                record(&visit, id, reason).await;
+            }
+            response
+        }
+    };
     if let Some(removal) = visit.parts.provider_cookie.removal().header() {
         response.headers_mut().append(header::SET_COOKIE, removal);
     }
     Ok(response)
+}
+
+/// The reason of a refusal, an extension of its response, from which the audit log has the reason.
+#[derive(Clone)]
+struct RefusalReason {
+    code: &'static str,
+    problem: &'static str,
+    email: Option<String>,
+}
+
+/// Has a refused sign-in recorded in the audit log of the organization whose users sign in at the provider.
+async fn record(visit: &Visit, id: &str, reason: RefusalReason) {
+    let Some(provider) = visit.parts.providers.find(id) else {
+        return;
+    };
+    let Ok(organization_id) = provider.organization(visit.services()).await else {
+        return;
+    };
+    let job = SignInJob::RecordRefusal(ProviderRefusal {
+        organization_id,
+        provider: id.to_owned(),
+        code: reason.code,
+        problem: reason.problem.to_owned(),
+        email: reason.email,
+        more: 0,
+    });
+    // The metric and the log have the refusal anyway.
+    let _ = visit.parts.jobs.queue(job, visit.client());
 }
 
 async fn finish_trip(visit: &Visit, id: &str) -> Answer {
@@ -184,8 +223,8 @@ async fn sign_in(
     match (signed_in, reason) {
         (ProviderSignIn::Started(started), _) => visit.finish(started, old, target).await,
         (ProviderSignIn::UnknownUser, Some(reason)) => Err(refusal(provider, &reason)),
-        (ProviderSignIn::UnknownUser, None) => Err(unknown_user(provider)),
-        (ProviderSignIn::OtherAccount, _) => Err(other_account(provider)),
+        (ProviderSignIn::UnknownUser, None) => Err(unknown_user(provider, identity)),
+        (ProviderSignIn::OtherAccount, _) => Err(other_account(provider, identity)),
     }
 }
 
@@ -289,7 +328,11 @@ pub(super) fn refusal(provider: &ConfiguredProvider, error: &OpenIdError) -> Ref
         Reason::ProviderUnavailable | Reason::ProviderTimeout => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     };
-    let refusal = Refusal::page(status, &title(provider), &message);
+    let refusal = Refusal::page(status, &title(provider), &message).with(RefusalReason {
+        code,
+        problem: reason.problem(),
+        email: None,
+    });
     match reason {
         // Only these may be guesses.
         Reason::State | Reason::Replay | Reason::Malformed | Reason::Issuer => {
@@ -303,14 +346,30 @@ fn title(provider: &ConfiguredProvider) -> String {
     format!("Sign-in with {} did not work", provider.name)
 }
 
-fn unknown_user(provider: &ConfiguredProvider) -> Refusal {
-    let message = "No user of the organization has this account. Ask an owner for an invitation, or sign in another way and \
-                   link the account on the page /account/providers. (Code: unknown_user)";
-    Refusal::page(StatusCode::FORBIDDEN, &title(provider), message)
+fn unknown_user(provider: &ConfiguredProvider, identity: &ProviderIdentity) -> Refusal {
+    let problem = "No user of the organization has this account.";
+    let advice = "Ask an owner for an invitation, or sign in another way and link the account on the page /account/providers.";
+    of_account(provider, identity, "unknown_user", (problem, advice))
 }
 
-fn other_account(provider: &ConfiguredProvider) -> Refusal {
-    let message = "The user with this mail address signs in with another account at the provider. Sign in with that account, or \
-                   sign in another way and link this account on the page /account/providers. (Code: other_account)";
-    Refusal::page(StatusCode::FORBIDDEN, &title(provider), message)
+fn other_account(provider: &ConfiguredProvider, identity: &ProviderIdentity) -> Refusal {
+    let problem = "The user with this mail address signs in with another account at the provider.";
+    let advice = "Sign in with that account, or sign in another way and link this account on the page /account/providers.";
+    of_account(provider, identity, "other_account", (problem, advice))
+}
+
+fn of_account(
+    provider: &ConfiguredProvider,
+    identity: &ProviderIdentity,
+    code: &'static str,
+    (problem, advice): (&'static str, &'static str),
+) -> Refusal {
+    let message = format!("{problem} {advice} (Code: {code})");
+    let email = identity.email.as_ref();
+    let reason = RefusalReason {
+        code,
+        problem,
+        email: email.map(|email| email.as_str().to_owned()),
+    };
+    Refusal::page(StatusCode::FORBIDDEN, &title(provider), &message).with(reason)
 }

@@ -110,24 +110,14 @@ pub(super) async fn check(
         Admission::Allowed(attempt) => attempt,
         Admission::Throttled { seconds } => return Ok(Checked::Throttled { seconds }),
     };
-    let with_password = accounts.iter().filter(|account| account.password.is_some());
-    let mut hashes: Vec<_> = with_password.map(|one| one.password.clone()).collect();
-    if hashes.is_empty() {
-        // The hash of nobody takes as long.
-        hashes.push(None);
-    }
-    let mut right = Vec::new();
-    for hash in hashes {
-        let is_right = visit.parts.passwords.verify(password, hash.clone()).await?;
-        if is_right {
-            right.extend(
-                accounts
-                    .iter()
-                    .filter(|account| account.password == hash)
-                    .cloned(),
-            );
-        }
-    }
+    let with_password = accounts.iter().filter(|one| one.password.is_some());
+    let with_password: Vec<&Account> = with_password.collect();
+    let hashes = with_password.iter();
+    let hashes = hashes.filter_map(|account| account.password.clone());
+    let verified = visit.parts.passwords.verify(password, hashes.collect());
+    let verified = verified.await?.into_iter().zip(with_password);
+    let right = verified.filter_map(|(is_right, account)| is_right.then(|| account.clone()));
+    let right: Vec<Account> = right.collect();
     if right.is_empty() {
         if !accounts.is_empty() {
             let job = SignInJob::RecordFailure(attempt, accounts);

@@ -162,12 +162,24 @@ async fn known_documents_are_used_while_the_provider_cannot_refresh_them() {
 }
 
 #[tokio::test]
-async fn check_reports_the_state_of_the_provider() {
+async fn check_reads_the_documents_anew_and_tells_what_is_wrong() {
     let pair = Pair::start().await;
-    assert_eq!(pair.provider.check().await, Ok(()));
-    let pair = Pair::start().await;
-    let failing = Behaviour::Answer(500, String::new());
-    pair.fake.state().behaviours.insert("keys", failing);
-    let error = pair.provider.check().await.expect_err("no keys");
-    assert_eq!(error.reason(), Reason::ProviderUnavailable);
+    let check = pair.provider.check().await;
+    assert_eq!(check.discovery, Ok(()));
+    assert_eq!(check.keys, Some(Ok(1)));
+    let failing = || Behaviour::Answer(500, String::new());
+    pair.fake.state().behaviours.insert("keys", failing());
+    let check = pair.provider.check().await;
+    let keys = check.keys.expect("an outcome").expect_err("no keys");
+    assert_eq!(keys.reason(), Reason::ProviderUnavailable);
+    let none = Behaviour::Answer(200, json!({"keys": []}).to_string());
+    pair.fake.state().behaviours.insert("keys", none);
+    let check = pair.provider.check().await;
+    let keys = check.keys.expect("an outcome").expect_err("no key");
+    assert_eq!(keys.reason(), Reason::Malformed);
+    pair.fake.state().behaviours.insert("discovery", failing());
+    let check = pair.provider.check().await;
+    let discovery = check.discovery.expect_err("no document");
+    assert_eq!(discovery.reason(), Reason::ProviderUnavailable);
+    assert_eq!(check.keys, None);
 }

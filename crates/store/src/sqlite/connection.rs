@@ -30,18 +30,24 @@ pub(super) fn open(path: &Path, flags: OpenFlags, synchronous: Synchronous) -> R
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -PAGE_CACHE_CAPACITY)?;
-    define_lower(&connection)?;
+    define_translate(&connection)?;
     Ok(connection)
 }
 
-/// Replaces the function `lower`, which knows only ASCII in SQLite, by one that knows Unicode like PostgreSQL's.
-fn define_lower(connection: &Connection) -> Result<()> {
+/// Adds the function `translate` of PostgreSQL, which replaces each character of the second argument by the one at the same
+/// place in the third.
+fn define_translate(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("lower", 1, flags, |context| {
+    connection.create_scalar_function("translate", 3, flags, |context| {
         let text: Option<String> = context.get(0)?;
-        Ok(text.map(|text| text.to_lowercase()))
+        let (from, to): (String, String) = (context.get(1)?, context.get(2)?);
+        let translated = |character: char| match from.chars().position(|other| other == character) {
+            Some(index) => to.chars().nth(index),
+            None => Some(character),
+        };
+        Ok(text.map(|text| text.chars().filter_map(translated).collect::<String>()))
     })?;
     Ok(())
 }
@@ -71,16 +77,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lower_knows_letters_beyond_ascii() {
+    fn translate_replaces_characters_as_in_postgresql() {
         let connection = in_memory(Synchronous::Normal);
-        for (text, expected) in [
-            (Some("ÄRZTE Über"), Some("ärzte über")),
-            (Some("50%"), Some("50%")),
-            (None, None),
+        for (text, from, to, expected) in [
+            (Some("ÄRZTE Über"), "ÄE", "äe", Some("äRZTe Über")),
+            (Some("12345"), "143", "ax", Some("a2x5")),
+            (Some("50%"), "", "", Some("50%")),
+            (None, "a", "b", None),
         ] {
-            let lower = connection.query_row("SELECT lower(?1)", [text], |row| row.get(0));
-            let lower: Option<String> = lower.expect("a row");
-            assert_eq!(lower.as_deref(), expected);
+            let sql = "SELECT translate(?1, ?2, ?3)";
+            let translated =
+                connection.query_row(sql, (text, from, to), |row| row.get::<_, Option<String>>(0));
+            assert_eq!(translated.expect("a row").as_deref(), expected);
         }
     }
 }

@@ -56,6 +56,7 @@ impl Ids {
                 ids.resources.insert(path.to_owned(), resource);
             }
         }
+        examples.add_memberships(&ids).await;
         // Settings answer 404 before they are made, or with a value that the contract lacks.
         for operation in settings(&examples.document) {
             let fill = examples.fills(&operation)[0];

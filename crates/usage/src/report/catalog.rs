@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use base::ids::OrganizationId;
 use store::{Connection, Result, Row};
 
+use super::query::SeriesGroup;
 use crate::ledger::read::number_of;
 use crate::series::{Series, SeriesKind, select};
 use crate::{Dimension, ItemName};
@@ -28,6 +29,10 @@ pub(crate) struct OrganizationSeries {
 #[derive(Default)]
 pub(crate) struct SeriesIndex {
     pub(crate) series: Vec<IndexedSeries>,
+    /// The indices of the series of each kind.
+    of_kind: HashMap<SeriesKind, Vec<usize>>,
+    /// The assignment of series of a report that excludes them all.
+    excluded: Vec<Option<SeriesGroup>>,
     /// The series of costs, by their values.
     costs: HashMap<Values, i64>,
     texts: Vec<Arc<str>>,
@@ -133,11 +138,28 @@ impl SeriesIndex {
         if series.kind == SeriesKind::Costs {
             self.costs.insert(values, id);
         }
+        let place = usize::try_from(id).unwrap_or_default();
+        self.excluded
+            .resize(self.excluded.len().max(place + 1), None);
+        self.excluded[place] = Some(SeriesGroup::Excluded);
+        let of_kind = self.of_kind.entry(series.kind).or_default();
+        of_kind.push(self.series.len());
         self.series.push(IndexedSeries {
             id,
             kind: series.kind,
             values,
         });
+    }
+
+    /// Returns the series of a kind.
+    pub(crate) fn of_kind(&self, kind: SeriesKind) -> impl Iterator<Item = &IndexedSeries> {
+        let indices = self.of_kind.get(&kind).into_iter().flatten();
+        indices.map(|index| &self.series[*index])
+    }
+
+    /// Returns the assignment of series of a report that excludes them all.
+    pub(crate) fn excluded(&self) -> Vec<Option<SeriesGroup>> {
+        self.excluded.clone()
     }
 
     fn intern(&mut self, text: &str) -> u32 {

@@ -62,16 +62,13 @@ impl ReportQuery {
             let passes = |(dimension, wanted): &(Dimension, Vec<u32>)| {
                 wanted.contains(&series.values[*dimension as usize])
             };
-            series.kind == self.kind && filters.iter().all(passes)
+            filters.iter().all(passes)
         };
-        let mut places = Vec::new();
+        let mut places = index.excluded();
         let mut groups: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut values = Vec::new();
         let mut key = Vec::with_capacity(self.group_by.len());
-        for series in &index.series {
-            let place = usize::try_from(series.id).unwrap_or_default();
-            places.resize(places.len().max(place + 1), None);
-            places[place] = Some(SeriesGroup::Excluded);
+        for series in index.of_kind(self.kind) {
             if counts(series) {
                 key.clear();
                 key.extend(self.group_by.iter().map(|by| series.values[*by as usize]));
@@ -82,6 +79,7 @@ impl ReportQuery {
                     groups.insert(key.clone(), group);
                     group
                 });
+                let place = usize::try_from(series.id).unwrap_or_default();
                 places[place] = Some(SeriesGroup::Group(group));
             }
         }

@@ -223,6 +223,11 @@ impl AuditActor {
             )
         };
         let (inner, (name, link), way) = match actor["type"].as_str() {
+            Some("session") if actor["session"]["user"].is_null() => {
+                let name = "Unknown person".to_owned();
+                let way = "at the sign-in".to_owned();
+                (&actor["session"], (name, String::new()), way)
+            }
             Some("session") => {
                 let session = &actor["session"];
                 (

@@ -1,6 +1,7 @@
 //! Several nodes on one PostgreSQL: processes that start at once, lose their way to the database, and share its connections.
 
 mod connections;
+mod failover;
 mod first_start;
 mod hang;
 mod listing;

@@ -1,7 +1,7 @@
 //! Properties of every page: headers, origins, targets, cookies.
 
 use serde_json::json;
-use testkit::Server;
+use testkit::{Server, ServerOptions};
 
 use super::browser::{Browser, Page, link};
 use super::{COOKIE, OWNER, PASSWORD, plain_server, set_password};
@@ -312,4 +312,25 @@ async fn console_leads_to_the_sign_in_and_back() {
     browser.post("/sign-in", &fields).await;
     server.clock.advance(3_600);
     assert_eq!(browser.get(PAGE).await.location(), to_sign_in);
+}
+
+#[tokio::test]
+async fn without_the_console_a_sign_in_leads_to_the_page_about_the_user() {
+    let options = ServerOptions {
+        has_console: false,
+        ..ServerOptions::default()
+    };
+    let server = Server::with(options).await;
+    let mut browser = Browser::new(&server);
+    let page = browser.get("/account").await;
+    assert_eq!(page.location(), "/sign-in?target=%2Faccount");
+    browser.sign_in(&server, OWNER).await;
+    let page = browser.get("/").await;
+    assert_eq!(page.location(), "/account");
+    let page = browser.get("/account").await;
+    page.says(200, "You are signed in");
+    page.says(200, OWNER);
+    page.says(200, "href=\"/account/password\"");
+    assert!(!page.text.contains("/account/providers"), "{}", page.text);
+    page.says(200, "action=\"/sign-out\"");
 }

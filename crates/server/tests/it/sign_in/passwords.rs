@@ -236,6 +236,11 @@ async fn without_passwords_there_is_no_page_that_takes_one() {
         .post("/account/password", &[("password", PASSWORD)])
         .await;
     assert_eq!(page.status, 404);
+    for path in ["/console/me", "/account"] {
+        let page = browser.get(path).await;
+        page.says(200, OWNER);
+        assert!(!page.text.contains("/account/password"), "{}", page.text);
+    }
 }
 
 #[tokio::test]
@@ -254,7 +259,10 @@ async fn address_of_several_organizations_chooses_among_those_with_the_password(
     assert_eq!(page.location(), "/account/password?done=set");
 
     let mut browser = Browser::new(&server);
+    let before = server.identity().password_checks();
     let page = try_password(&mut browser, OWNER, PASSWORD).await;
+    let checks = server.identity().password_checks() - before;
+    assert_eq!(checks, 1, "as for an address of one organization");
     page.says(200, "Choose an organization");
     assert!(page.text.contains("Acme") && page.text.contains("Other"));
     assert!(browser.cookie(COOKIE).is_none());

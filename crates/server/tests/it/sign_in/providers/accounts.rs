@@ -1,6 +1,7 @@
 //! New users, invitations, and the page of linked accounts.
 
 use super::super::browser::link_in;
+use super::fake_provider::Behaviour;
 use super::*;
 
 #[tokio::test]
@@ -152,6 +153,45 @@ async fn linked_accounts_are_shown_after_a_recent_proof_only() {
         .post("/account/providers", &[("link", "fake")])
         .await;
     assert_eq!(page.location(), again);
+}
+
+#[tokio::test]
+async fn the_console_tests_a_provider_and_says_what_is_wrong() {
+    let trial = Trial::start().await;
+    let mut browser = Browser::new(&trial.server);
+    browser.sign_in(&trial.server, OWNER).await;
+    let path = "/console/identity_providers";
+    let page = browser.get(path).await;
+    page.says(200, "Test Provider &#60;fake&#62;");
+    assert!(!page.text.contains("Discovery document"), "{}", page.text);
+    let test = [("provider", "fake")];
+    let page = browser.post(path, &test).await;
+    page.says(200, "Discovery document: found");
+    page.says(200, "can be used.");
+    let failing = || Behaviour::Answer(500, String::new());
+    trial.fake.state().behaviours.insert("keys", failing());
+    let page = browser.post(path, &test).await;
+    page.says(200, "Discovery document: found");
+    page.says(200, "(Code: provider_unavailable)");
+    let elsewhere = json!({ "issuer": "https://evil.example" });
+    trial.fake.state().metadata = elsewhere;
+    let page = browser.post(path, &test).await;
+    page.says(200, "must copy the issuer exactly");
+    // A provider of another organization, or none, is not tested.
+    let before = trial.fake.count("discovery");
+    let owner = link_in(&trial.server, "eve@other.example", None).await;
+    let mut stranger = Browser::at(&trial.server, "192.0.2.2");
+    stranger
+        .post("/sign-in/link", &[("token", &owner)])
+        .await
+        .location();
+    let page = stranger.post(path, &test).await;
+    page.says(200, "No identity provider");
+    browser
+        .post(path, &[("provider", "other")])
+        .await
+        .says(200, "Test");
+    assert_eq!(trial.fake.count("discovery"), before);
 }
 
 #[tokio::test]

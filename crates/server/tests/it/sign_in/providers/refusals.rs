@@ -25,6 +25,19 @@ async fn refused(spoil: impl FnOnce(&FakeProvider), status: u16, code: &str, adv
     );
     assert_eq!(trial.links().await, 0);
     assert_eq!(count(&trial.server, "login.succeeded").await, 0);
+    let event = failure(&trial).await;
+    assert_eq!(event["login.failed"]["error_code"], code);
+    assert_eq!(event["actor"]["session"]["ip_address"], "192.0.2.1");
+    assert_eq!(event["actor"]["session"]["user"], Value::Null);
+}
+
+/// Returns the first refusal in the audit log.
+pub(super) async fn failure(trial: &Trial) -> Value {
+    poll::until("the entry", async || {
+        count(&trial.server, "login.failed").await == 1
+    })
+    .await;
+    newest(&trial.server, "login.failed").await
 }
 
 #[tokio::test]

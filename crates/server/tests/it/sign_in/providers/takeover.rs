@@ -1,5 +1,6 @@
 //! Takeover of another account because of a mail address, which is impossible.
 
+use super::refusals::failure;
 use super::*;
 
 /// Address of this server that the second provider sends the browser back to.
@@ -39,6 +40,14 @@ async fn an_address_that_the_provider_has_given_to_somebody_else_signs_nobody_in
     page.says(403, "(Code: other_account)");
     assert!(!browser.is_signed_in().await);
     assert_eq!(trial.links().await, 1);
+    let event = failure(&trial).await;
+    assert_eq!(event["login.failed"]["error_code"], "other_account");
+    let message = event["login.failed"]["error_message"].as_str();
+    let message = message.expect("a message");
+    assert!(
+        message.contains("'fake'") && message.contains(OWNER),
+        "{message}"
+    );
 }
 
 #[tokio::test]
