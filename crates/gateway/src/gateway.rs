@@ -179,8 +179,7 @@ fn pipeline(
         facts: Arc::clone(&facts),
         upstreams: Arc::clone(&forwarder.upstreams),
     });
-    let repository = Arc::new(options.objects);
-    let is_enforced = forwarder.upstreams.has_storage();
+    let (repository, is_enforced) = (Arc::new(options.objects), forwarder.upstreams.has_storage());
     let budget = Arc::new(SpendBudget {
         spend: options.spend,
         prices: options.prices,

@@ -78,7 +78,7 @@ enum Reserved {
 }
 
 /// The money that a transaction has changed.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct CountedSpend<'a> {
     pub(crate) totals: &'a [SpendTotal],
     pub(crate) reserved: &'a [ReservedTotal],
