@@ -47,6 +47,11 @@ impl Search {
         }
         list.push(")");
     }
+
+    /// True if a name that no database has contains the text.
+    pub(crate) fn is_in(&self, name: &str) -> bool {
+        name.to_lowercase().contains(&self.0.trim().to_lowercase())
+    }
 }
 
 /// Returns the pattern of texts with small letters that contain `text`, in which `%` and `_` stand for themselves.

@@ -1,7 +1,7 @@
 //! Readings of the database's clock, and the bounds of its time that follow from them. All times are in microseconds.
 
 /// The divisor of a time by which two clocks may differ after it: they run alike within 2 × 10⁻⁴.
-const DRIFT_DIVISOR: i64 = 5_000;
+const MIN_DRIFT_DIVISOR: i64 = 5_000;
 
 /// Bounds of the time of the clock that all nodes share, in milliseconds since 1970: `lo ≤ now ≤ hi`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl TimeBounds {
     }
 }
 
-/// One reading of the database's clock, with the times of this machine's clock before and after it.
+/// A reading of the database's clock, with the times of this machine's clock before and after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClockReading {
     /// The time that was read.
@@ -74,14 +74,14 @@ impl ClockReading {
 }
 
 fn drift(since: i64) -> i64 {
-    since.saturating_abs() / DRIFT_DIVISOR + 1
+    since.saturating_abs() / MIN_DRIFT_DIVISOR + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SECOND: i64 = 1_000_000;
+    const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 
     fn reading(time: i64, asked: i64, answered: i64) -> ClockReading {
         ClockReading {
@@ -95,10 +95,17 @@ mod tests {
     fn bounds_hold_for_any_delay_of_question_and_answer_and_any_drift() {
         // The true time is that of this machine, plus 1,000 s; the database's clock runs fast or slow.
         for drift in [-2, 0, 2] {
-            let database = |at: i64| 1_000 * SECOND + at + at * drift / 10_000;
+            let database = |at: i64| 1_000 * MICROSECONDS_PER_SECOND + at + at * drift / 10_000;
             for (asked, read, answered) in [(0, 0, 0), (0, 0, 900), (0, 900, 900), (7, 300, 900)] {
                 let reading = reading(database(read), asked, answered);
-                for later in [0, 1, 500_000, SECOND, 8 * SECOND, 3_600 * SECOND] {
+                for later in [
+                    0,
+                    1,
+                    500_000,
+                    MICROSECONDS_PER_SECOND,
+                    8 * MICROSECONDS_PER_SECOND,
+                    3_600 * MICROSECONDS_PER_SECOND,
+                ] {
                     let at = answered + later;
                     let bounds = reading.bounds(at);
                     let now = u64::try_from(database(at)).expect("positive");
@@ -111,28 +118,49 @@ mod tests {
 
     #[test]
     fn bounds_are_close() {
-        let bounds = reading(50 * SECOND, 0, 800).bounds(8 * SECOND);
+        let bounds =
+            reading(50 * MICROSECONDS_PER_SECOND, 0, 800).bounds(8 * MICROSECONDS_PER_SECOND);
         assert!(bounds.hi - bounds.lo <= 6, "{bounds:?}");
     }
 
     #[test]
     fn a_clock_that_was_set_is_told_from_a_slow_answer() {
-        let first = reading(100 * SECOND, 0, 1_000);
-        let slow = reading(103 * SECOND, SECOND, 4 * SECOND);
+        let first = reading(100 * MICROSECONDS_PER_SECOND, 0, 1_000);
+        let slow = reading(
+            103 * MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND,
+            4 * MICROSECONDS_PER_SECOND,
+        );
         assert_eq!(slow.step_since(&first), 0);
-        let ahead = reading(111 * SECOND, SECOND, SECOND + 1_000);
+        let ahead = reading(
+            111 * MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND + 1_000,
+        );
         assert!((9_990_000..=10_000_000).contains(&ahead.step_since(&first)));
-        let behind = reading(91 * SECOND, SECOND, SECOND + 1_000);
+        let behind = reading(
+            91 * MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND + 1_000,
+        );
         assert!((-10_001_000..=-9_990_000).contains(&behind.step_since(&first)));
     }
 
     #[test]
     fn the_closer_reading_is_kept_until_the_clock_is_set() {
-        let close = reading(100 * SECOND, 0, 100);
-        let wide = reading(101 * SECOND, SECOND - 400_000, SECOND + 400_000);
+        let close = reading(100 * MICROSECONDS_PER_SECOND, 0, 100);
+        let wide = reading(
+            101 * MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND - 400_000,
+            MICROSECONDS_PER_SECOND + 400_000,
+        );
         assert_eq!(close.closer(wide), close);
         assert_eq!(wide.closer(close), close);
-        let set = reading(500 * SECOND, SECOND - 400_000, SECOND + 400_000);
+        let set = reading(
+            500 * MICROSECONDS_PER_SECOND,
+            MICROSECONDS_PER_SECOND - 400_000,
+            MICROSECONDS_PER_SECOND + 400_000,
+        );
         assert_eq!(close.closer(set), set);
     }
 }

@@ -34,7 +34,7 @@ struct LocalSession {
     announced: watch::Sender<u64>,
 }
 
-/// What the session's task and its users share.
+/// The state that the session's task and its users share.
 pub(crate) struct SharedSession {
     pub(crate) boot: BootClock,
     state: ArcSwap<SessionState>,

@@ -3,10 +3,10 @@
 use crate::clock_reading::{ClockReading, TimeBounds};
 
 /// The time for which a session is prolonged, in microseconds.
-pub(crate) const SESSION_TTL: i64 = 8_000_000;
+pub(crate) const SESSION_TIMEOUT: i64 = 8_000_000;
 /// The margin by which a session ends earlier on the node than in the database, since clocks run at slightly different
 /// speeds, in microseconds.
-const END_MARGIN: i64 = 4_000;
+const MAX_CLOCK_DRIFT: i64 = 4_000;
 /// The least step of the database's clock that begins a generation, in microseconds.
 pub(crate) const MIN_CLOCK_STEP: i64 = 250_000;
 
@@ -79,7 +79,7 @@ impl SessionState {
 
 /// The end is counted from before the question: the database counts from a later moment.
 fn end_after(asked: i64) -> i64 {
-    asked + SESSION_TTL - END_MARGIN
+    asked + SESSION_TIMEOUT - MAX_CLOCK_DRIFT
 }
 
 /// Returns the step of the database's clock since an earlier reading if it is large enough to begin a generation.
@@ -92,11 +92,11 @@ pub(crate) fn clock_step(earlier: Option<&ClockReading>, reading: &ClockReading)
 mod tests {
     use super::*;
 
-    const SECOND: i64 = 1_000_000;
+    const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 
     fn reading(asked: i64, answered: i64) -> ClockReading {
         ClockReading {
-            time: 1_000 * SECOND + i64::midpoint(asked, answered),
+            time: 1_000 * MICROSECONDS_PER_SECOND + i64::midpoint(asked, answered),
             asked,
             answered,
         }
@@ -111,34 +111,40 @@ mod tests {
 
     #[test]
     fn a_session_ends_before_the_database_ends_it_however_late_the_answer_came() {
-        let begun = reading(0, 3 * SECOND);
+        let begun = reading(0, 3 * MICROSECONDS_PER_SECOND);
         let state = SessionState::begun(7, begun, generation(1));
-        assert!(!state.is_over(7 * SECOND));
+        assert!(!state.is_over(7 * MICROSECONDS_PER_SECOND));
         // The database has counted from the time that was read, which is after the question.
-        assert!(state.is_over(8 * SECOND));
+        assert!(state.is_over(8 * MICROSECONDS_PER_SECOND));
     }
 
     #[test]
     fn prolongation_moves_the_end_and_keeps_the_epoch() {
         let state = SessionState::begun(7, reading(0, 1_000), generation(1));
-        let state = state.prolonged(reading(5 * SECOND, 5 * SECOND + 1_000), generation(1));
+        let state = state.prolonged(
+            reading(
+                5 * MICROSECONDS_PER_SECOND,
+                5 * MICROSECONDS_PER_SECOND + 1_000,
+            ),
+            generation(1),
+        );
         let state = state.expect("the session goes on");
         assert_eq!(state.epoch, 7);
-        assert!(!state.is_over(12 * SECOND));
-        assert!(state.is_over(13 * SECOND));
+        assert!(!state.is_over(12 * MICROSECONDS_PER_SECOND));
+        assert!(state.is_over(13 * MICROSECONDS_PER_SECOND));
     }
 
     #[test]
     fn a_session_that_was_over_when_the_answer_came_is_not_prolonged() {
         let state = SessionState::begun(7, reading(0, 1_000), generation(1));
-        let late = reading(7 * SECOND, 9 * SECOND);
+        let late = reading(7 * MICROSECONDS_PER_SECOND, 9 * MICROSECONDS_PER_SECOND);
         assert_eq!(state.prolonged(late, generation(1)), None);
     }
 
     #[test]
     fn the_answer_of_a_database_that_was_left_prolongs_nothing() {
         let state = SessionState::begun(7, reading(0, 1_000), generation(3));
-        let asked = reading(SECOND, SECOND + 1_000);
+        let asked = reading(MICROSECONDS_PER_SECOND, MICROSECONDS_PER_SECOND + 1_000);
         assert_eq!(state.prolonged(asked, generation(2)), None);
         assert!(state.prolonged(asked, generation(4)).is_some());
     }
@@ -152,7 +158,7 @@ mod tests {
             (-200_000, false),
             (300_000, true),
         ] {
-            let mut after = reading(SECOND, SECOND + 1_000);
+            let mut after = reading(MICROSECONDS_PER_SECOND, MICROSECONDS_PER_SECOND + 1_000);
             after.time += step;
             assert_eq!(
                 clock_step(Some(&before), &after).is_some(),

@@ -4,7 +4,7 @@ use base::BootClock;
 use store::{Channel, Error, Result, Row, sql};
 
 use crate::clock_reading::ClockReading;
-use crate::session_state::{Generation, SESSION_TTL};
+use crate::session_state::{Generation, SESSION_TIMEOUT};
 use crate::session_task::SessionOptions;
 
 /// The time for which the rows of ended sessions stay, in microseconds.
@@ -142,7 +142,7 @@ pub(crate) async fn begin(
         options.version,
         options.fingerprint.as_str(),
         i64::from(options.keep_bodies_days),
-        SESSION_TTL,
+        SESSION_TIMEOUT,
         revision
     );
     let read = |row: &Row<'_>| Ok((row.get("now")?, row.get("epoch")?));
@@ -156,7 +156,7 @@ pub(crate) async fn prolong(
     boot: &BootClock,
     (epoch, generation, revision): (i64, i64, i64),
 ) -> Result<Option<ClockReading>> {
-    let statement = sql!(PROLONG, epoch, SESSION_TTL, generation, revision);
+    let statement = sql!(PROLONG, epoch, SESSION_TIMEOUT, generation, revision);
     let read = |row: &Row<'_>| Ok((row.get("now")?, ()));
     let prolonged = timed(channel, boot, statement, read).await?;
     Ok(prolonged.map(|(reading, ())| reading))

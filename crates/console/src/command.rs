@@ -44,9 +44,8 @@ pub(crate) fn command_line(context: &Context<'_>, known: &KnownOperation, body: 
 /// Returns the command that runs an operation without a body.
 pub(crate) fn command_of(context: &Context<'_>, operation: &Operation) -> String {
     let parameters = operation.path_parameters();
-    let flags =
-        parameters.map(|name| format!(" {} {}", flag(name), quoted(context.parameter(name))));
-    let flags: String = flags.collect();
+    let flag = |name| format!(" \\\n  {} {}", flag(name), quoted(context.parameter(name)));
+    let flags: String = parameters.map(flag).collect();
     format!("orgplane admin:organization:{}{flags}", operation.command)
 }
 

@@ -214,7 +214,7 @@ impl Context<'_> {
         let person = Person {
             name: self.visitor.display_name().to_owned(),
             email: self.visitor.email.clone(),
-            role: self.visitor.role.clone(),
+            role: self.visitor.role_title(),
         };
         let is_archived = self
             .project

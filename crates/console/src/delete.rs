@@ -64,6 +64,8 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
     let known = known.ok_or_else(|| Refusal::not_found("page", &context.path))?;
     let title = if resource.is_setting() {
         format!("{} the {}", resource.delete_verb, resource.singular)
+    } else if resource.is_nameless() {
+        format!("{} this {}", resource.delete_verb, resource.singular)
     } else {
         format!("{} {}", resource.delete_verb, resource.name_of(&item))
     };

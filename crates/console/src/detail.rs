@@ -11,7 +11,7 @@ use crate::context::{Context, Outcome};
 use crate::list::{ListSection, section, section_of};
 use crate::picker::next_cursor;
 use crate::resource::{Column, ColumnForm, Extra, Resource, console_path};
-use crate::screens::{holders, reasons, role_permissions};
+use crate::screens::{holders, limits_now, reasons, refusals, role_permissions};
 use crate::table::{Button, row_buttons};
 
 /// The list of projects, which are above everything else in them.
@@ -28,6 +28,8 @@ struct DetailPage {
     facts: Vec<(&'static str, Cell)>,
     sections: Vec<ListSection>,
     extra: String,
+    /// Further content below the sections.
+    last: String,
 }
 
 /// Answers the page of an item.
@@ -57,11 +59,22 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
             sections.push(section(context, child).await);
         }
     }
+    let mut last = String::new();
     let extra = match resource.extra {
         Extra::None | Extra::LimitsNow | Extra::SpendNow => String::new(),
+        Extra::ProjectNow => {
+            let spend = limits_now::spend_section(context).await;
+            let refused = refusals::section(context).await;
+            if spend.is_empty() && refused.is_empty() {
+                String::new()
+            } else {
+                format!("<div class=\"panels\">{spend}{refused}</div>")
+            }
+        }
         Extra::Reasons => {
             sections.extend(keys_of(context, &resource.id_of(&item)).await);
-            reasons::section(context, &item).await
+            last = reasons::section(context, &item).await;
+            String::new()
         }
         Extra::RolePermissions => {
             let holders = holders::section(context, resource).await;
@@ -75,6 +88,7 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
         facts,
         sections,
         extra,
+        last,
         title: title.clone(),
     };
     let mut trail = trail(context, resource);

@@ -4,8 +4,9 @@ use askama::Template;
 use axum::body::Body;
 use http::{Method, Response, StatusCode};
 use pages::{Crumb, FormData, Link, Notice};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
+use crate::cell::text_of;
 use crate::client::Refusal;
 use crate::command::command_line;
 use crate::context::{Change, Context, Outcome, with_status};
@@ -14,11 +15,19 @@ use crate::detail::{item_of, trail};
 use crate::form::{Form, FormPart, ROWS_BUTTON, VISITOR, body_of, names_field, pairs_of, render};
 use crate::registry::KnownOperation;
 use crate::resource::{Action, Extra, Resource, console_path};
+use crate::sample;
 use crate::screens::limits_now;
 use crate::table::Button;
 
 /// Pointer to a secret that is a link, not a key.
 const LINK_POINTER: &str = "/url";
+/// Path of the invitations.
+const INVITES: &str = "/organization/invites";
+/// Path of the operation that makes a link to hand over.
+const INVITE_LINK: &str = "/organization/invites/{invite_id}/link";
+/// State of the form for an invitation on a server that sends no mail.
+const NO_MAIL: &str =
+    "No mail server is configured, so no mail is sent. You get a link to hand over yourself.";
 
 #[derive(Template)]
 #[template(path = "edit.html")]
@@ -95,10 +104,19 @@ pub(crate) async fn create(context: &Context<'_>, resource: &'static Resource) -
         cancel: list.clone(),
         done: list,
         item: None,
-        state: String::new(),
+        state: if is_handed_over(context, resource) {
+            NO_MAIL.to_owned()
+        } else {
+            String::new()
+        },
         buttons: Vec::new(),
     };
     page.answer(context).await
+}
+
+/// True if a new item of a resource is a link that the visitor hands over, since the server sends no mail.
+fn is_handed_over(context: &Context<'_>, resource: &Resource) -> bool {
+    resource.path == INVITES && !context.console.options.sends_mail
 }
 
 /// Answers the page that modifies an item.
@@ -193,6 +211,9 @@ pub(crate) async fn action(
         None
     };
     let title = match &item {
+        Some(item) if action.verb.starts_with("New") => {
+            format!("{} for {}", action.verb, resource.name_of(item))
+        }
         Some(item) => format!("{} {}", action.verb, resource.name_of(item)),
         None => format!("{} {}", action.verb, resource.title.to_lowercase()),
     };
@@ -249,7 +270,10 @@ impl FormPage<'_> {
         let method = &self.known.operation.method;
         let body = Some(&body).filter(|_| *method != Method::DELETE);
         match context.client().send(method, &path, body).await {
-            Ok(answer) => Ok(self.done(context, &answer)),
+            Ok(answer) => Ok(match self.link_to_hand_over(context, &answer).await {
+                Some(link) => self.secret_page(context, &link, LINK_POINTER),
+                None => self.done(context, &answer),
+            }),
             Err(refusal) if is_about_form(&refusal) => {
                 let page = self.show(context, &context.form, Some(&refusal));
                 Ok(page.await)
@@ -258,19 +282,46 @@ impl FormPage<'_> {
         }
     }
 
+    /// Returns the answer with the link of a new invitation, if the server sends no mail.
+    async fn link_to_hand_over(&self, context: &Context<'_>, answer: &Json) -> Option<Json> {
+        if self.change != Change::Created || !is_handed_over(context, self.resource) {
+            return None;
+        }
+        let id = self.resource.id_of(answer);
+        let path = context.fill(INVITE_LINK, &[&id]);
+        let client = context.client();
+        let body = json!({});
+        let link = client.send(&Method::POST, &path, Some(&body));
+        link.await.ok()
+    }
+
+    /// Shows the secret in an answer.
+    fn secret_page(
+        &self,
+        context: &Context<'_>,
+        answer: &Json,
+        pointer: &'static str,
+    ) -> Response<Body> {
+        let secret = answer.pointer(pointer).map(text_of).unwrap_or_default();
+        let page = SecretPage {
+            is_link: pointer == LINK_POINTER,
+            name: self.resource.name_of(answer),
+            sample: if secret.starts_with("sk-admin") {
+                sample::first_read(context, &secret)
+            } else {
+                sample::first_request(context, Some(&secret))
+            },
+            secret: &secret,
+            done: self.done.clone(),
+        };
+        let trail = trail(context, self.resource);
+        context.page(&self.title, &trail, &page).into_response()
+    }
+
     /// Shows the secret of a new item, or redirects to what was changed.
     fn done(&self, context: &Context<'_>, answer: &Json) -> Response<Body> {
-        let secret = answer.pointer(self.secret).and_then(Json::as_str);
-        if let Some(secret) = secret.filter(|_| !self.secret.is_empty()) {
-            let page = SecretPage {
-                secret,
-                is_link: self.secret == LINK_POINTER,
-                name: self.resource.name_of(answer),
-                sample: sample(context, secret),
-                done: self.done.clone(),
-            };
-            let trail = trail(context, self.resource);
-            return context.page(&self.title, &trail, &page).into_response();
+        if !self.secret.is_empty() && answer.pointer(self.secret).is_some_and(Json::is_string) {
+            return self.secret_page(context, answer, self.secret);
         }
         let id = self.resource.id_of(answer);
         let has_page = context
@@ -357,20 +408,4 @@ fn preset(context: &Context<'_>, form: &Form, pairs: FormData) -> FormData {
 /// True if a refusal is about the values of the form or the state of the item, so that the form can be sent again.
 fn is_about_form(refusal: &Refusal) -> bool {
     refusal.status == StatusCode::BAD_REQUEST || refusal.status == StatusCode::CONFLICT
-}
-
-/// Returns a command that tries a new key out.
-fn sample(context: &Context<'_>, secret: &str) -> String {
-    let url = context.console.options.public_url.trim_end_matches('/');
-    if secret.starts_with("sk-admin") {
-        format!("curl {url}/v1/organization/projects \\\n  -H 'Authorization: Bearer {secret}'")
-    } else {
-        let model = context.services().models.iter().next();
-        let model = model.map_or("MODEL", String::as_str);
-        format!(
-            "curl {url}/v1/chat/completions \\\n  -H 'Authorization: Bearer {secret}' \\\n  \
-             -H 'Content-Type: application/json' \\\n  \
-             -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
-        )
-    }
 }

@@ -27,6 +27,7 @@ mod resource;
 mod resources;
 mod rights;
 mod route;
+mod sample;
 mod schema;
 mod screens;
 mod table;

@@ -23,7 +23,7 @@ const FILE_PAGE_LIMIT: &str = "100";
 /// The most rows of a file.
 const MAX_FILE_ROWS_COUNT: usize = 50_000;
 /// Parameters that pages set themselves.
-const OWN_PARAMETERS: [&str; 5] = ["after", "before", "limit", "search", "format"];
+const OWN_PARAMETERS: [&str; 6] = ["after", "before", "limit", "order", "search", "format"];
 
 #[derive(Template)]
 #[template(path = "list.html")]
@@ -296,7 +296,10 @@ fn picker_of(parameter: &str) -> Option<PickerKind> {
 }
 
 fn filter_label(parameter: &str) -> String {
-    crate::form::humanized(parameter.strip_suffix("_id").unwrap_or(parameter))
+    match parameter {
+        "owner_project_access" => "State".to_owned(),
+        _ => crate::form::humanized(parameter.strip_suffix("_id").unwrap_or(parameter)),
+    }
 }
 
 fn filter_choice(words: &[crate::schema::Word], chosen: &str) -> Control {

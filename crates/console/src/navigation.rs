@@ -20,6 +20,9 @@ const fn entry(label: &'static str, path: &'static str, reads: &'static str) -> 
     Entry { label, path, reads }
 }
 
+/// Title of the group of a project's own page, until the name of the project takes its place.
+const OVERVIEW: &str = "Project";
+
 /// Screens of the organization, by group.
 pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
     (
@@ -33,10 +36,12 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
             ),
             entry("Costs", "costs", "/organization/costs"),
             entry("Spend", "spend", "/organization/spend_limit"),
+            entry(
+                "Refused requests",
+                "usage/refusals",
+                "/organization/usage/refusals",
+            ),
             entry("Audit log", "audit_logs", "/organization/audit_logs"),
-            entry("My account", "me", ""),
-            entry("My API keys", "me/api_keys", ""),
-            entry("My usage", "me/usage", ""),
         ],
     ),
     (
@@ -67,7 +72,7 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
         ],
     ),
     (
-        "Gateway",
+        "Models and limits",
         &[
             entry("Models and prices", "catalogue", ""),
             entry("Spend limit", "spend_limit", "/organization/spend_limit"),
@@ -79,14 +84,25 @@ pub(crate) const ORGANIZATION: &[(&str, &[Entry])] = &[
             ),
         ],
     ),
+    (
+        "Personal",
+        &[
+            entry("My account", "me", ""),
+            entry("My API keys", "me/api_keys", ""),
+            entry("My usage", "me/usage", ""),
+        ],
+    ),
 ];
 
-/// Screens of a project, by group.
+/// Screens of a project, by group. The first group, which has the project's name, has its reports, too.
 pub(crate) const PROJECT: &[(&str, &[Entry])] = &[
+    (
+        OVERVIEW,
+        &[entry("Overview", "", "/organization/projects/{project_id}")],
+    ),
     (
         "Access",
         &[
-            entry("Overview", "", "/organization/projects/{project_id}"),
             entry(
                 "People",
                 "users",
@@ -182,12 +198,46 @@ pub(crate) fn navigation(context: &Context<'_>) -> Vec<NavigationGroup> {
             is_current: false,
         }],
     };
-    let mut all = vec![back];
-    all.extend(groups(context, PROJECT, &base));
-    if let Some(first) = all.get_mut(1) {
-        first.title = project.name.clone();
+    let mut own = groups(context, PROJECT, &base);
+    if let Some(first) = own.iter_mut().find(|group| group.title == OVERVIEW) {
+        first.title.clone_from(&project.name);
+        first.items.extend(reports(context, &project.id));
     }
-    all
+    own.insert(0, back);
+    own
+}
+
+/// Returns links to the reports of the organization, restricted to a project.
+fn reports(context: &Context<'_>, project: &str) -> Vec<NavigationItem> {
+    let page = |segments: &[&str]| Link::new(["console"].iter().chain(segments));
+    let all = [
+        (
+            "Usage",
+            "/organization/usage/completions",
+            page(&["usage", "completions"]).query("project_ids", project),
+        ),
+        (
+            "Costs",
+            "/organization/costs",
+            page(&["costs"])
+                .query("project_ids", project)
+                .query("group", "line_item"),
+        ),
+        (
+            "Refused requests",
+            "/organization/usage/refusals",
+            page(&["usage", "refusals"]).query("project_id", project),
+        ),
+    ];
+    let readable = all
+        .into_iter()
+        .filter(|(_, reads, _)| context.missing(&Method::GET, reads).is_none());
+    let item = |(label, _, link): (&str, &str, Link)| NavigationItem {
+        label: label.to_owned(),
+        link,
+        is_current: false,
+    };
+    readable.map(item).collect()
 }
 
 fn groups(

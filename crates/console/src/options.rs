@@ -11,6 +11,8 @@ pub struct ConsoleOptions {
     pub has_passwords: bool,
     /// Identity providers of the configuration.
     pub identity_providers: Vec<IdentityProviderFacts>,
+    /// True if a mail server is configured, so that mails are sent.
+    pub sends_mail: bool,
 }
 
 /// An identity provider of the configuration, without its secrets.
@@ -35,6 +37,7 @@ impl Default for ConsoleOptions {
             recent_sign_in_seconds: 600,
             has_passwords: true,
             identity_providers: Vec::new(),
+            sends_mail: false,
         }
     }
 }

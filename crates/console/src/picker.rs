@@ -1,5 +1,7 @@
 //! Pickers: fields that choose something that exists, and search for it on the server.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
 use pages::{Choice, FormData, Link};
@@ -309,11 +311,20 @@ async fn my_projects(context: &Context<'_>, words: &str) -> Result<PickerOptions
 
 fn models(context: &Context<'_>, words: &str) -> PickerOptions {
     let words = words.trim().to_lowercase();
-    let names = context.services().models.iter();
-    let found = names.filter(|name| name.to_lowercase().contains(&words));
+    let upstreams = context.console.gateway.upstreams();
+    let served: BTreeSet<&String> = upstreams
+        .iter()
+        .flat_map(|upstream| &upstream.models)
+        .collect();
+    let others = context.services().models.iter();
+    let others = others.filter(|name| !served.contains(name));
+    // What can be called comes before what has only a price.
+    let served = served.iter().map(|name| (*name, ""));
+    let names = served.chain(others.map(|name| (name, "no upstream lists it")));
+    let found = names.filter(|(name, _)| name.to_lowercase().contains(&words));
     let mut choices: Vec<Choice> = found
         .take(MAX_OPTIONS_COUNT + 1)
-        .map(|name| Choice::new(name.clone(), name.clone()))
+        .map(|(name, detail)| Choice::new(name.clone(), name.clone()).detail(detail))
         .collect();
     let has_more = choices.len() > MAX_OPTIONS_COUNT;
     choices.truncate(MAX_OPTIONS_COUNT);

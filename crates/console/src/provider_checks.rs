@@ -14,7 +14,7 @@ pub trait ProviderChecks: Send + Sync {
 /// A step of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderStep {
-    /// What was read, such as "Discovery document".
+    /// Name of what was read, such as "Discovery document".
     pub name: &'static str,
     /// Sentence about the outcome: what is there, or what is wrong and what to do.
     pub outcome: Result<String, String>,

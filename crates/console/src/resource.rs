@@ -1,7 +1,9 @@
 //! Descriptors of resources: titles, columns, consequences. Pages are made from a descriptor and from the operations and
 //! schemas of the registry, so that a field of the API is a field of the page.
 
+use base::NanoDollars;
 use http::Method;
+use pages::number;
 use serde_json::Value as Json;
 
 use crate::cell::Cell;
@@ -30,6 +32,8 @@ pub(crate) struct Resource {
     pub(crate) children: &'static [&'static str],
     /// Changes besides creation, modification and deletion.
     pub(crate) actions: &'static [Action],
+    /// True if an item can be neither modified nor deleted.
+    pub(crate) is_fixed: fn(&Json) -> bool,
     /// Verb on the button that creates an item.
     pub(crate) create_verb: &'static str,
     /// Verb on the button that deletes an item.
@@ -73,6 +77,8 @@ pub(crate) enum Extra {
     LimitsNow,
     /// Spend of a project in this month.
     SpendNow,
+    /// Spend of a project in this month, and its refused requests.
+    ProjectNow,
 }
 
 impl Resource {
@@ -89,6 +95,7 @@ impl Resource {
         facts: &[],
         children: &[],
         actions: &[],
+        is_fixed: |_| false,
         create_verb: "Create",
         delete_verb: "Delete",
         consequences: &[],
@@ -105,10 +112,21 @@ impl Resource {
         self.item.is_empty()
     }
 
-    /// Returns the name of an item; its id if it has none.
+    /// True if items have no name that people know.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.name == self.id
+    }
+
+    /// Returns the name of an item, which may be an amount in US cents; its id if it has none.
     pub(crate) fn name_of(&self, item: &Json) -> String {
-        let name = item.pointer(self.name).and_then(Json::as_str);
-        name.map_or_else(|| self.id_of(item), str::to_owned)
+        match item.pointer(self.name) {
+            Some(Json::String(name)) => name.clone(),
+            Some(Json::Number(cents)) => {
+                let cents = cents.as_i64().unwrap_or_default();
+                number::money(NanoDollars::from_cents(cents))
+            }
+            _ => self.id_of(item),
+        }
     }
 
     /// Returns the id of an item.

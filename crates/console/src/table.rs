@@ -134,7 +134,8 @@ pub(crate) fn row_buttons(context: &Context<'_>, resource: &Resource, item: &Jso
     let name = resource.name_of(item);
     let base = console_path(&context.fill(resource.item, &[&id]));
     let mut buttons = Vec::new();
-    if context.operation(&Method::POST, resource.item).is_some() {
+    let is_fixed = (resource.is_fixed)(item);
+    if !is_fixed && context.operation(&Method::POST, resource.item).is_some() {
         let edit = Button::new(
             context,
             &Method::POST,
@@ -155,7 +156,7 @@ pub(crate) fn row_buttons(context: &Context<'_>, resource: &Resource, item: &Jso
             buttons.push(button.class("small quiet").about(&name));
         }
     }
-    if context.operation(&Method::DELETE, resource.item).is_some() {
+    if !is_fixed && context.operation(&Method::DELETE, resource.item).is_some() {
         let verb = resource.delete_verb;
         let delete = Button::new(
             context,

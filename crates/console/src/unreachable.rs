@@ -24,7 +24,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "/console/projects/{project_id}/roles/{role_id}",
     ),
     ("audit-logs verify", "/console/audit_logs"),
-    ("usage refusals", "/console"),
     ("usage unpriced", "/console/costs"),
     ("me retrieve", "/console/me"),
     ("me costs", "/console/me/usage"),

@@ -18,6 +18,8 @@ pub struct Visitor {
     pub role: String,
     /// Time at which the person proved their identity.
     pub authenticated_at: UnixTime,
+    /// True if the person signed in with a link, which works once.
+    pub came_by_link: bool,
 }
 
 impl Visitor {
@@ -28,5 +30,12 @@ impl Visitor {
         } else {
             &self.name
         }
+    }
+
+    /// Returns the name of the role with a capital letter.
+    pub(crate) fn role_title(&self) -> String {
+        let mut letters = self.role.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        first.chain(letters).collect()
     }
 }

@@ -1,8 +1,9 @@
 // Behaviour of pages: everything here is a convenience on top of links and forms that work without it.
 
-const status = (text) => {
+const status = (text, isQuiet = false) => {
   const region = document.getElementById("status");
   if (!region) return;
+  region.classList.toggle("quiet", isQuiet);
   region.textContent = text;
   clearTimeout(status.timer);
   status.timer = setTimeout(() => { region.textContent = ""; }, 4000);
@@ -159,7 +160,7 @@ const listbox = (input, list, choose) => {
     }
     open(true);
     mark(items.length ? 0 : -1);
-    status(items.length ? `${items.length} found` : "Nothing found");
+    status(items.length ? `${items.length} found` : "Nothing found", true);
   };
   return { open, show };
 };
@@ -316,4 +317,4 @@ for (const button of document.querySelectorAll("button[data-time-zone]")) {
 
 // What the server says about the outcome is said again where screen readers listen.
 const notice = document.querySelector(".notice.success");
-if (notice) setTimeout(() => status(notice.textContent.trim()), 200);
+if (notice) setTimeout(() => status(notice.textContent.trim(), true), 200);

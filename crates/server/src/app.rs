@@ -7,12 +7,9 @@ use std::time::Duration;
 use access::{Directory, DirectoryOptions};
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
-use admin::sessions::SessionLifetimes;
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
-use base::ids::IdGenerator;
-use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
 use cluster::NodeSession;
@@ -22,18 +19,19 @@ use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
     UpstreamConfig,
 };
-use identity::{Identity, SignInOptions};
+use identity::Identity;
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
     DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
-    Reports, Retention, RetentionPeriods, Spend, record_lost,
+    Reports, Retention, Spend, record_lost,
 };
 
+use crate::app_options::AppOptions;
 use crate::authentication::AuthenticationGuard;
-use crate::config::{Bounds, NodeOptions, SettleScope};
+use crate::config::SettleScope;
 use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
@@ -45,56 +43,6 @@ use crate::readiness::Readiness;
 use crate::reload::Reload;
 use crate::routes::Routes;
 use crate::shutdown::Shutdown;
-
-/// Dependencies and settings of an application.
-pub struct AppOptions {
-    /// Both databases.
-    pub store: Store,
-    /// Secret that keys are hashed with.
-    pub pepper: Pepper,
-    /// Wall clock.
-    pub clock: Clock,
-    /// Source of randomness.
-    pub entropy: Entropy,
-    /// Generator of ids.
-    pub ids: Arc<IdGenerator>,
-    /// Upstream model servers.
-    pub upstreams: Vec<UpstreamConfig>,
-    /// Price book used to charge requests.
-    pub prices: PriceBook,
-    /// Requests under a spend limit for models without a price.
-    pub unpriced: UnpricedModels,
-    /// Context windows and other facts about models.
-    pub facts: ModelFacts,
-    /// Durability of the ledger row at the end of a response.
-    pub durability: Durability,
-    /// Durability of a request before it is forwarded.
-    pub admission: Durability,
-    /// Base URL under which clients reach this server; used in mails.
-    pub public_url: String,
-    /// Lifetimes of sessions.
-    pub session_lifetimes: SessionLifetimes,
-    /// Ways to sign in.
-    pub sign_in: SignInOptions,
-    /// Mail server; without one, mails stay in the outbox.
-    pub smtp: Option<Smtp>,
-    /// Retention of request and response bodies, in days; 0 disables it.
-    pub keep_bodies_days: u32,
-    /// Retention of the ledger and its rollups.
-    pub keep_usage: RetentionPeriods,
-    /// Limits of concurrent requests and their memory.
-    pub bounds: Bounds,
-    /// This node among others on the same database.
-    pub node: NodeOptions,
-    /// Trace collector; without one, no spans are recorded.
-    pub tracing: Option<TracingOptions>,
-    /// Cross-origin policy for browsers.
-    pub cors: Cors,
-    /// True to serve the console.
-    pub has_console: bool,
-    /// True if metrics have their own listener, served by [`App::metrics_router`].
-    pub has_metrics_apart: bool,
-}
 
 /// A running application.
 pub struct App {
@@ -172,6 +120,7 @@ impl App {
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer, session.clone())?;
+        let sends_mail = options.smtp.is_some();
         let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
@@ -188,8 +137,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: (options.has_console)
-                .then(|| running_gateway(&gateway, options.prices, providers)),
+            console: options
+                .has_console
+                .then(|| running_gateway(&gateway, options.prices, (providers, sends_mail))),
             services,
             gateway,
             gateway_task,
@@ -403,9 +353,10 @@ async fn ledger(
 fn running_gateway(
     gateway: &Gateway,
     prices: PriceBook,
-    providers: Vec<IdentityProviderFacts>,
+    (providers, sends_mail): (Vec<IdentityProviderFacts>, bool),
 ) -> Arc<RunningGateway> {
-    Arc::new(RunningGateway::new(gateway.clone(), prices, providers))
+    let gateway = gateway.clone();
+    Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
 }
 
 /// Starts the task that sends mails, if there is a mail server.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use admin::Services;
-use admin::sessions::SignedIn;
+use admin::sessions::{SignInMethod, SignedIn};
 use axum::body::Body;
 use axum::response::Response;
 use base::UnixTime;
@@ -44,6 +44,7 @@ impl ConsoleService {
             recent_sign_in_seconds: RECENT_SECONDS,
             has_passwords: identity.has_passwords(),
             identity_providers: gateway.identity_providers.clone(),
+            sends_mail: gateway.sends_mail,
         };
         Self {
             identity: identity.clone(),
@@ -91,19 +92,22 @@ pub(crate) struct RunningGateway {
     gateway: Gateway,
     prices: PriceBook,
     identity_providers: Vec<IdentityProviderFacts>,
+    sends_mail: bool,
 }
 
 impl RunningGateway {
-    /// Creates the view of a gateway.
+    /// Creates the view of a gateway, of a server with these identity providers, and with a mail server or not.
     pub(crate) fn new(
         gateway: Gateway,
         prices: PriceBook,
         identity_providers: Vec<IdentityProviderFacts>,
+        sends_mail: bool,
     ) -> Self {
         Self {
             gateway,
             prices,
             identity_providers,
+            sends_mail,
         }
     }
 }
@@ -212,6 +216,7 @@ fn visitor(signed_in: SignedIn) -> Visitor {
         email: signed_in.user.email,
         role: signed_in.user.role.as_str().to_owned(),
         authenticated_at: signed_in.session.authenticated_at,
+        came_by_link: signed_in.session.method == SignInMethod::Link,
         caller: signed_in.caller,
     }
 }

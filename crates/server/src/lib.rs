@@ -2,6 +2,7 @@
 
 mod activity;
 mod app;
+mod app_options;
 mod authentication;
 mod client_address;
 pub mod commands;
@@ -32,7 +33,8 @@ mod text_file;
 mod tls;
 mod write_timeout;
 
-pub use app::{App, AppOptions};
+pub use app::App;
+pub use app_options::AppOptions;
 pub use cors::Cors;
 pub use first_start::{FirstStart, first_start};
 pub use http_service::HttpService;

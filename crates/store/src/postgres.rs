@@ -1,6 +1,7 @@
 //! PostgreSQL: a pool of connections, on each of which a statement is prepared once.
 
 mod address;
+mod array_rows;
 mod channel;
 mod client;
 mod connection_limit;

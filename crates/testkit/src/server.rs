@@ -269,6 +269,20 @@ impl Server {
         &self.stranger.project_id
     }
 
+    /// Signs the owner of the foreign organization in, and returns the token of the session.
+    pub async fn sign_in_stranger(&self) -> String {
+        let stranger = &self.stranger;
+        self.sign_in_to(&stranger.organization_id, &stranger.user_id)
+            .await
+    }
+
+    /// Lets a reader join the foreign organization, and returns the token of a session.
+    pub async fn sign_in_strange_reader(&self, email: &str) -> String {
+        let clients = (&self.stranger(), &self.anonymous());
+        let user = invitation::join(self.app.services(), clients, email, "reader").await;
+        self.sign_in_to(&self.stranger.organization_id, &user).await
+    }
+
     /// Returns the services of the application.
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {

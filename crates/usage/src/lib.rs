@@ -55,7 +55,7 @@ pub use price::{
 };
 pub use rebuild::rebuild;
 pub use recorder::{Durable, QueuePermit, Recorded, Recorder, RecorderTask};
-pub use refusals::{RefusalCount, Refusals, refusals};
+pub use refusals::{ProjectRefusals, RefusalCount, Refusals, refusals, refusals_by_project};
 pub use report::{
     Bucket, Buckets, CostDimension, CostQuery, CostResult, GroupSums, ReportPart, ReportStream,
     Reports, UsageQuery, UsageResult, costs, usage,

@@ -52,6 +52,17 @@ pub struct RefusalCount {
     pub requests: i64,
 }
 
+/// The refused requests of a project with one error code, in a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectRefusals {
+    /// The project.
+    pub project: String,
+    /// The error code.
+    pub code: String,
+    /// The number of requests.
+    pub requests: i64,
+}
+
 /// The task that writes pending counts, and once more when it is stopped.
 struct RefusalWriter {
     refusals: Refusals,
@@ -197,6 +208,40 @@ pub async fn refusals(
         })
     };
     connection.fetch_all(counts, read).await
+}
+
+/// Returns the refusals of an organization from the day of `start` to that of the second before `end`, by project and code:
+/// the `limit` largest sums.
+///
+/// # Errors
+/// The database failed.
+pub async fn refusals_by_project(
+    connection: &mut Connection,
+    organization: &OrganizationId,
+    project: Option<&str>,
+    (start, end): (UnixTime, UnixTime),
+    limit: i64,
+) -> Result<Vec<ProjectRefusals>> {
+    let mut sums = sql!(
+        "SELECT project_id, code, CAST(SUM(requests) AS BIGINT) AS requests FROM refusals \
+         WHERE organization_id = $1 AND day >= $2 AND day < $3",
+        organization,
+        start.floor(SECONDS_PER_DAY),
+        end
+    );
+    if let Some(project) = project {
+        sums.push(" AND project_id = ").bind(project);
+    }
+    sums.push(" GROUP BY project_id, code ORDER BY SUM(requests) DESC, project_id, code LIMIT ");
+    sums.bind(limit);
+    let read = |row: &Row<'_>| {
+        Ok(ProjectRefusals {
+            project: row.get("project_id")?,
+            code: row.get("code")?,
+            requests: row.get("requests")?,
+        })
+    };
+    connection.fetch_all(sums, read).await
 }
 
 /// Deletes the counts of days before `oldest`.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::usage::{
-    LedgerPage, LedgerQuery, ModelFacts, Recorder, RefusalCount, Reports, RetentionPeriods, Spend,
-    Unpriced, UnpricedKey, unpriced,
+    LedgerPage, LedgerQuery, ModelFacts, ProjectRefusals, Recorder, RefusalCount, Reports,
+    RetentionPeriods, Spend, Unpriced, UnpricedKey, unpriced,
 };
 use access::{Principal, Settings};
 use base::ids::{Id, OrganizationId, ProjectId, UserId};
@@ -163,6 +163,23 @@ impl Read {
         let mut connection = self.services.usage.read().await?;
         let organization = self.permit.organization();
         Ok(::usage::refusals(&mut connection, organization, project, start, end).await?)
+    }
+
+    /// Returns the refused requests of the organization, by project and error code: the `limit` largest sums.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn refusals_by_project(
+        &mut self,
+        project: Option<&str>,
+        period: (UnixTime, UnixTime),
+        limit: i64,
+    ) -> Result<Vec<ProjectRefusals>> {
+        let mut connection = self.services.usage.read().await?;
+        let organization = self.permit.organization();
+        let sums =
+            ::usage::refusals_by_project(&mut connection, organization, project, period, limit);
+        Ok(sums.await?)
     }
 
     /// Returns the number of days for which bodies are stored; 0 if none are.

@@ -19,6 +19,7 @@ use crate::list::{Item, List, page_of};
 use crate::operation::{
     Done, Event, EventType, Limit, Operation, Read, ScopedId, Write, read, write,
 };
+use crate::search::Search;
 use crate::{args, tenant_sql};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -128,6 +129,8 @@ struct ListRateLimits {
     after: Option<String>,
     /// Id of the first rate limit of the next page.
     before: Option<String>,
+    /// Only rate limits of models whose name contains this text, in any case.
+    search: Option<Search>,
 }
 
 async fn list(
@@ -139,7 +142,9 @@ async fn list(
     let changed = cx.fetch_all(all, RateLimits::read).await?.into_iter();
     let changed: BTreeMap<_, _> = changed.map(|row| (row.model, row.limits)).collect();
     let (known, facts) = (cx.models().iter(), cx.model_facts());
-    let items = known.map(|model| {
+    let search = &query.search;
+    let found = known.filter(|model| search.as_ref().is_none_or(|search| search.is_in(model)));
+    let items = found.map(|model| {
         let limits = ModelLimits::of(model, facts.configured_kind_of(model), changed.get(model));
         RateLimit::new(model, limits)
     });

@@ -30,11 +30,11 @@ struct RefusalReport {
     object: RefusalsObject,
     start_time: UnixTime,
     end_time: UnixTime,
-    /// Days (UTC) on which requests were refused, oldest first.
+    /// Days (UTC) on which requests were refused, oldest first; by project, the whole period.
     data: Vec<RefusalDay>,
 }
 
-/// A day on which requests were refused.
+/// A day, or a period, in which requests were refused.
 #[derive(Serialize, JsonSchema)]
 struct RefusalDay {
     start_time: UnixTime,
@@ -49,10 +49,15 @@ struct RefusedRequests {
     code: String,
     /// Number of requests.
     num_requests: i64,
+    /// Id of the project, in a report by project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
 }
 
 /// Maximum length of the period, in days.
 const MAX_DAYS: i64 = 366;
+/// Maximum number of sums of a report by project.
+const MAX_PROJECT_SUMS: i64 = 100;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -65,10 +70,31 @@ struct ListRefusals {
     end_time: Option<i64>,
     /// Only requests of this project.
     project_id: Option<String>,
+    /// True for the sums of the whole period by project and code instead of days: the 100 largest ones, largest first.
+    by_project: Option<bool>,
 }
 
 async fn report(mut cx: Read, _: Organization, query: ListRefusals) -> Result<RefusalReport> {
     let (start, end) = period(&query, cx.now())?;
+    let data = if query.by_project == Some(true) {
+        by_project(&mut cx, &query, start, end).await?
+    } else {
+        by_day(&mut cx, &query, start, end).await?
+    };
+    Ok(RefusalReport {
+        object: RefusalsObject,
+        start_time: start,
+        end_time: end,
+        data,
+    })
+}
+
+async fn by_day(
+    cx: &mut Read,
+    query: &ListRefusals,
+    start: UnixTime,
+    end: UnixTime,
+) -> Result<Vec<RefusalDay>> {
     let counts = cx.refusals(query.project_id.as_deref(), start, end).await?;
     let mut days: Vec<RefusalDay> = Vec::new();
     for count in counts {
@@ -82,16 +108,41 @@ async fn report(mut cx: Read, _: Organization, query: ListRefusals) -> Result<Re
         let requests = RefusedRequests {
             code: count.code,
             num_requests: count.requests,
+            project_id: None,
         };
         if let Some(day) = days.last_mut() {
             day.results.push(requests);
         }
     }
-    Ok(RefusalReport {
-        object: RefusalsObject,
+    Ok(days)
+}
+
+async fn by_project(
+    cx: &mut Read,
+    query: &ListRefusals,
+    start: UnixTime,
+    end: UnixTime,
+) -> Result<Vec<RefusalDay>> {
+    let project = query.project_id.as_deref();
+    let sums = cx.refusals_by_project(project, (start, end), MAX_PROJECT_SUMS);
+    let results: Vec<RefusedRequests> = sums
+        .await?
+        .into_iter()
+        .map(|sum| RefusedRequests {
+            code: sum.code,
+            num_requests: sum.requests,
+            project_id: Some(sum.project),
+        })
+        .collect();
+    let period = RefusalDay {
         start_time: start,
         end_time: end,
-        data: days,
+        results,
+    };
+    Ok(if period.results.is_empty() {
+        Vec::new()
+    } else {
+        vec![period]
     })
 }
 

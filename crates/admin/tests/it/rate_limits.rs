@@ -66,6 +66,23 @@ async fn every_known_model_has_a_rate_limit() {
 }
 
 #[tokio::test]
+async fn rate_limits_are_found_by_a_part_of_the_model() {
+    let (server, path) = start().await;
+    for (search, expected) in [
+        ("AL", &["rl-dall-e-3"][..]),
+        ("%20whisper%20", &["rl-lab/whisper-1"]),
+        ("a", &["rl-chat", "rl-dall-e-3", "rl-lab/whisper-1"]),
+        ("%25", &[]),
+    ] {
+        let list = server.admin().get(&format!("{path}?search={search}")).await;
+        assert_eq!(ids(&list.ok()), expected, "{search}");
+    }
+    let page = format!("{path}?search=a&limit=1&after=rl-chat");
+    let list = server.admin().get(&page).await.ok();
+    assert_eq!(ids(&list), ["rl-dall-e-3"]);
+}
+
+#[tokio::test]
 async fn rate_limits_can_be_paged_in_both_directions() {
     let (server, path) = start().await;
     let cases = [

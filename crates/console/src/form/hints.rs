@@ -97,7 +97,7 @@ const HINTS: &[Hint] = &[
         command: "invites",
         field: "email",
         label: "E-mail address",
-        help: Some("The invitation is sent there. It can be accepted once, within 7 days."),
+        help: Some("Of the person. The invitation can be accepted once, within 7 days."),
         ..NONE
     },
     Hint {

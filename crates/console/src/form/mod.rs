@@ -224,7 +224,10 @@ pub(crate) fn label_of(field: &str) -> String {
 
 /// Returns the words of a name in the API: `max_tokens` is "Max tokens".
 pub(crate) fn humanized(name: &str) -> String {
-    let words = name.replace('_', " ");
+    let words = match name {
+        "mcp" => "MCP".to_owned(),
+        name => name.replace('_', " "),
+    };
     let mut letters = words.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),

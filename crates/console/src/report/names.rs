@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use http::Method;
-use pages::Link;
+use pages::{Crumb, Link};
 use serde_json::Value as Json;
 
 use super::kind::Group;
@@ -52,6 +52,28 @@ impl GroupNames {
         let known = value.and_then(|value| self.0.get(&(group, value.to_owned())));
         let link = known.and_then(|name| name.link.as_ref());
         link.map(Link::to_string).unwrap_or_default()
+    }
+
+    /// Returns the trail to a project; empty if the visitor may not read the project.
+    pub(crate) fn project_trail(&self, id: &str) -> Vec<Crumb> {
+        let known = self.0.get(&(Group::Project, id.to_owned()));
+        let Some(ValueName {
+            text,
+            link: Some(link),
+        }) = known
+        else {
+            return Vec::new();
+        };
+        vec![
+            Crumb {
+                label: "Projects".to_owned(),
+                link: Link::new(["console", "projects"]),
+            },
+            Crumb {
+                label: text.clone(),
+                link: link.clone(),
+            },
+        ]
     }
 
     /// Looks up the names of values. A name that the visitor may not read, or of what was deleted, stays unknown.

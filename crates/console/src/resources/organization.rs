@@ -23,8 +23,16 @@ fn is_active_project(item: &Json) -> bool {
     item["status"] == "active"
 }
 
+fn is_accepted(item: &Json) -> bool {
+    item["status"] == "accepted"
+}
+
 fn is_not_accepted(item: &Json) -> bool {
-    item["status"] != "accepted"
+    !is_accepted(item)
+}
+
+pub(super) fn is_predefined_role(item: &Json) -> bool {
+    item["predefined_role"] == true
 }
 
 fn is_inactive(item: &Json) -> bool {
@@ -80,6 +88,7 @@ pub(super) const RESOURCES: &[Resource] = &[
             "/organization/projects/{project_id}/users",
         ],
         empty: "Create the first project, then a key in it.",
+        extra: Extra::ProjectNow,
         ..Resource::EMPTY
     },
     Resource {
@@ -157,7 +166,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         item: "/organization/invites/{invite_id}",
         title: "Invitations",
         singular: "invitation",
-        about: "A person joins by accepting the invitation that was sent by mail.",
+        about: "A person joins by opening the link of the invitation, once, within 7 days.",
         name: "/email",
         columns: &[
             column("E-mail", "/email", Name),
@@ -165,7 +174,7 @@ pub(super) const RESOURCES: &[Resource] = &[
             column("State", "/status", Badge(INVITE_WORDS)),
             column("Projects", "/projects", Count),
             column("Sent", "/created_at", Since),
-            column("Expires", "/expires_at", Expiry),
+            column("Expires", "/expires_at", Date),
         ],
         facts: &[column("Accepted", "/accepted_at", Time)],
         actions: &[Action {
@@ -180,6 +189,7 @@ pub(super) const RESOURCES: &[Resource] = &[
             applies: is_not_accepted,
             ..Action::EMPTY
         }],
+        is_fixed: is_accepted,
         create_verb: "Send",
         delete_verb: "Withdraw",
         consequences: &["The link in the mail does not work any more."],
@@ -258,6 +268,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "role",
         about: "A role is a list of permissions. Roles of the organization hold in each of its projects, too.",
         columns: ROLE_COLUMNS,
+        is_fixed: is_predefined_role,
         consequences: &[
             "Everyone who has the role, alone or by a group, loses what only it allows, within a second.",
         ],
@@ -362,7 +373,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         title: "Spend alerts",
         singular: "alert",
         about: "A mail is sent once a month when the spend of the organization reaches the amount.",
-        name: "/id",
+        name: "/threshold_amount",
         columns: ALERT_COLUMNS,
         consequences: &["No mail is sent any more when the amount is reached."],
         empty: "No alert: nobody is told about spend.",

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::organization::{ALERT_COLUMNS, ASSIGNED_ROLE_COLUMNS, ROLE_COLUMNS};
+use super::organization::{ALERT_COLUMNS, ASSIGNED_ROLE_COLUMNS, ROLE_COLUMNS, is_predefined_role};
 use crate::cell::Cell;
 use crate::resource::ColumnForm::{
     Badge, Computed, Date, Expiry, Flag, Name, NameWith, Number, Since, Text,
@@ -137,6 +137,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         singular: "role",
         about: "Roles that can be given in this project: the predefined ones, and the project's own.",
         columns: ROLE_COLUMNS,
+        is_fixed: is_predefined_role,
         consequences: &[
             "Everyone who has the role here, alone or by a group, loses what only it allows, within a second.",
         ],
@@ -300,7 +301,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         title: "Spend alerts",
         singular: "alert",
         about: "A mail is sent once a month when the spend of the project reaches the amount.",
-        name: "/id",
+        name: "/threshold_amount",
         columns: ALERT_COLUMNS,
         consequences: &["No mail is sent any more when the amount is reached."],
         empty: "No alert: nobody is told about the spend of the project.",

@@ -7,8 +7,10 @@ use pages::{Link, Moment, number};
 use serde_json::Value as Json;
 
 use super::audit_logs::{AuditFilter, AuditLine, LOGS, follow_links};
+use super::refusals;
 use super::spending::{MonthSpend, SpendBar, limit_cents};
 use crate::context::{Context, Outcome};
+use crate::sample;
 
 /// Number of days before an expiry in which a key is listed.
 const MAX_EXPIRY_DAYS: i64 = 14;
@@ -55,7 +57,14 @@ pub(crate) async fn show(context: &Context<'_>) -> Outcome {
         refused: refused(context).await,
         changes: changes(context).await,
         steps: steps(context, spend.as_ref(), limit).await,
-        sample: sample(context),
+        own_projects: match spend {
+            Some(_) => None,
+            None => own_projects(context).await,
+        },
+        needs_password: context.visitor.came_by_link
+            && context.console.options.has_passwords
+            && context.console.options.identity_providers.is_empty(),
+        sample: sample::first_request(context, None),
     };
     Ok(context.page("Home", &[], &content).into_response())
 }
@@ -76,6 +85,10 @@ struct HomeContent {
     changes: Option<Vec<AuditLine>>,
     steps: Vec<FirstStep>,
     sample: String,
+    /// True if the visitor may have no way to sign in again.
+    needs_password: bool,
+    /// Names and pages of the projects in which the visitor has a role; `None` for who sees the figures of all.
+    own_projects: Option<Vec<(String, String)>>,
 }
 
 /// A key that needs attention.
@@ -115,6 +128,17 @@ fn spend_tiles(spend: &MonthSpend) -> Vec<(&'static str, String, String)> {
             "if it goes on like the last 7 days".to_owned(),
         ),
     ]
+}
+
+/// Returns the names and the pages of the projects in which the visitor has a role.
+async fn own_projects(context: &Context<'_>) -> Option<Vec<(String, String)>> {
+    let me = context.get("/organization/me", &[]).await.ok()?;
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let project = |project: &Json| {
+        let page = Link::new(["console", "projects", &text(&project["id"])]);
+        (text(&project["name"]), page.to_string())
+    };
+    Some(me["projects"].as_array()?.iter().map(project).collect())
 }
 
 /// Lists keys of all projects that a filter selects; `None` if the visitor may not list them.
@@ -195,25 +219,13 @@ async fn refused(context: &Context<'_>) -> Option<Vec<(String, String)>> {
     let shown = sums.into_iter().take(MAX_LISTED_REASONS);
     Some(
         shown
-            .map(|(code, count)| (reason(&code), number::whole(count)))
+            .map(|(code, count)| (refusals::title(&code), number::whole(count)))
             .collect(),
     )
 }
 
 fn results(day: &Json) -> impl Iterator<Item = &Json> {
     day["results"].as_array().into_iter().flatten()
-}
-
-/// Returns the reason of a refusal in words.
-fn reason(code: &str) -> String {
-    match code {
-        "rate_limit_exceeded" => "Rate limit exceeded".to_owned(),
-        "insufficient_quota" => "Spend limit reached".to_owned(),
-        "insufficient_permissions" => "Permission missing".to_owned(),
-        "model_not_found" => "Model not found or not allowed".to_owned(),
-        "invalid_api_key" => "Key invalid or expired".to_owned(),
-        other => other.replace('_', " "),
-    }
 }
 
 /// Lists the latest changes; `None` if the visitor may not read the audit log.
@@ -281,17 +293,4 @@ async fn has_usage(context: &Context<'_>) -> bool {
             .as_array()
             .is_some_and(|rows| !rows.is_empty())
     })
-}
-
-/// Returns the command that sends a first request.
-fn sample(context: &Context<'_>) -> String {
-    let services = context.services();
-    let model = services.models.iter().next();
-    let model = model.map_or("MODEL", String::as_str);
-    let body =
-        serde_json::json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}]});
-    format!(
-        "curl {}/v1/chat/completions \\\n  -H \"Authorization: Bearer $API_KEY\" \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'",
-        services.public_url
-    )
 }

@@ -253,6 +253,12 @@ impl LedgerLine {
 
 /// Returns a name of the API in words.
 fn words(name: &str) -> String {
+    match name {
+        "input_cached_tokens" => return "cached input tokens".to_owned(),
+        "input_uncached_tokens" => return "uncached input tokens".to_owned(),
+        "num_model_requests" => return "requests".to_owned(),
+        _ => {}
+    }
     name.strip_prefix("num_").unwrap_or(name).replace('_', " ")
 }
 

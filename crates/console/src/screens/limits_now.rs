@@ -1,17 +1,25 @@
 //! The use of a project's limits at this moment: rate limits by model, and spend of the month.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
+use base::ids::{Id, RateLimitId};
 use base::{NanoDollars, UnixTime};
+use http::Method;
 use pages::{Moment, number};
 use serde_json::Value as Json;
 
 use crate::cell::text_of;
 use crate::context::Context;
 use crate::form::label_of;
+use crate::resource::console_path;
 
 const LIMITS_NOW: &str = "/organization/projects/{project_id}/limits_now";
+const RATE_LIMIT: &str = "/organization/projects/{project_id}/rate_limits/{rate_limit_id}";
 /// Share of a limit from which on its bar is a warning, in percent.
 const MIN_WARNING_PERCENT: i64 = 80;
+/// Maximum number of models that are offered beside the list.
+const MAX_SERVED_MODELS: usize = 20;
 
 #[derive(Template)]
 #[template(path = "limits_now.html")]
@@ -19,6 +27,8 @@ struct LimitsSection {
     path: String,
     as_of: Moment,
     limits: Vec<UsedLimit>,
+    /// Models that upstreams serve, with the pages where their limits are changed.
+    served: Vec<(String, String)>,
 }
 
 /// A limit of which something is used.
@@ -78,8 +88,31 @@ pub(crate) async fn section(context: &Context<'_>) -> String {
             &context.preferences.zone,
         ),
         limits: limits.collect(),
+        served: served(context),
     };
     section.to_string()
+}
+
+/// Returns the models that upstreams serve, with the pages where their limits are changed; none for who may not change them.
+fn served(context: &Context<'_>) -> Vec<(String, String)> {
+    if context.missing(&Method::POST, RATE_LIMIT).is_some() {
+        return Vec::new();
+    }
+    let upstreams = context.console.gateway.upstreams();
+    let models: BTreeSet<String> = upstreams
+        .into_iter()
+        .flat_map(|upstream| upstream.models)
+        .collect();
+    let link = |model: String| {
+        let id = format!("{}{model}", RateLimitId::PREFIX);
+        let page = console_path(&context.fill(RATE_LIMIT, &[&id]));
+        (model, format!("{page}/edit"))
+    };
+    models
+        .into_iter()
+        .take(MAX_SERVED_MODELS)
+        .map(link)
+        .collect()
 }
 
 fn used_limits(context: &Context<'_>, model: &Json) -> Vec<UsedLimit> {

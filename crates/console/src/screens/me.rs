@@ -21,7 +21,7 @@ const OWN: [&str; 2] = ["/organization/me/api_keys", "/organization/me/sessions"
 struct AccountPage<'a> {
     name: &'a str,
     email: &'a str,
-    role: &'a str,
+    role: String,
     id: &'a str,
     signed_in: Moment,
     zone: &'a str,
@@ -53,7 +53,7 @@ pub(crate) async fn account(context: &Context<'_>) -> Outcome {
             .collect(),
         name: visitor.display_name(),
         email: &visitor.email,
-        role: &visitor.role,
+        role: visitor.role_title(),
         id: &visitor.user_id,
         signed_in: Moment::new(visitor.authenticated_at, &context.preferences.zone),
         zone: context.preferences.zone.name(),

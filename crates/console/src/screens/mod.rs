@@ -10,6 +10,7 @@ pub(crate) mod limits_now;
 pub(crate) mod me;
 pub(crate) mod my_usage;
 pub(crate) mod reasons;
+pub(crate) mod refusals;
 pub(crate) mod report;
 pub(crate) mod role_permissions;
 pub(crate) mod search;
@@ -35,6 +36,9 @@ pub(crate) const SCREENS: &[(&str, Screen)] = &[
     ("/console/spend", |context| Box::pin(spend::show(context))),
     ("/console/usage/events", |context| {
         Box::pin(ledger_rows::show(context))
+    }),
+    ("/console/usage/refusals", |context| {
+        Box::pin(refusals::show(context))
     }),
     ("/console/usage/{report}", |context| {
         Box::pin(report::usage(context))

@@ -151,7 +151,7 @@ async fn deletion_is_confirmed_with_what_dies() {
     page.says("Delete Crew")
         .says("People who lose the roles of the group: 1 Rita");
     page.says(&format!(
-        "orgplane admin:organization:groups delete --group-id {id}"
+        "orgplane admin:organization:groups delete \\ --group-id {id}"
     ));
     let deleted = owner
         .post(&format!("/console/groups/{id}/delete"), &[])

@@ -141,3 +141,33 @@ async fn keys_of_all_projects_are_listed_by_what_needs_attention() {
         .ok();
     member.says("Keys of projects").says("Endless");
 }
+
+#[tokio::test]
+async fn what_can_be_neither_changed_nor_deleted_has_no_button() {
+    let server = Server::start().await;
+    server.join("mia@acme.example", "reader").await;
+    let custom = json!({"role_name": "Auditor", "permissions": []});
+    server
+        .admin()
+        .post("/organization/roles", custom)
+        .await
+        .ok();
+    let waiting = json!({"email": "new@acme.example", "role": "reader"});
+    server
+        .admin()
+        .post("/organization/invites", waiting)
+        .await
+        .ok();
+    let owner = Visitor::owner(&server).await;
+    let ends = async |list: &str| {
+        let page = owner.get(list).await.ok();
+        let links = page.links().into_iter();
+        links.filter(|link| link.ends_with("/delete")).count()
+    };
+    assert_eq!(ends("/console/roles").await, 1, "the predefined roles stay");
+    assert_eq!(
+        ends("/console/invites").await,
+        1,
+        "an accepted invitation stays"
+    );
+}

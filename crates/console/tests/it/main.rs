@@ -5,6 +5,7 @@ mod hostile_names;
 mod lists;
 mod own_things;
 mod page_bytes;
+mod refusals;
 mod registry;
 mod rights;
 mod roles;

@@ -95,9 +95,10 @@ async fn role_is_made_from_the_list_of_permissions() {
 async fn link_of_an_invitation_is_handed_over_by_hand() {
     let server = Server::start().await;
     let owner = Visitor::owner(&server).await;
-    let fields = [("email", "new@acme.example"), ("role", "reader")];
-    let sent = owner.post("/console/invites/new", &fields).await;
-    let page = owner.follow(sent).await.ok();
+    let invite = json!({"email": "new@acme.example", "role": "reader"});
+    let invite = server.admin().post("/organization/invites", invite).await;
+    let id = invite.ok()["id"].as_str().expect("an id").to_owned();
+    let page = owner.get(&format!("/console/invites/{id}")).await.ok();
     let mailed = server.token("new@acme.example").await;
     let link = page.link("/link");
     owner
@@ -121,4 +122,23 @@ async fn link_of_an_invitation_is_handed_over_by_hand() {
     let page = owner.post(&link, &[]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.says("was accepted already");
+}
+
+#[tokio::test]
+async fn invitation_of_a_server_without_mail_shows_its_link_at_once() {
+    let server = Server::start().await;
+    let owner = Visitor::owner(&server).await;
+    let form = owner.get("/console/invites/new").await.ok();
+    form.says("no mail is sent");
+    let fields = [("email", "new@acme.example"), ("role", "reader")];
+    let page = owner.post("/console/invites/new", &fields).await.ok();
+    page.says("Copy the link now");
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert!(server.waiting().await.is_empty(), "no mail waits");
+    let (_, token) = page.html.split_once("/invites/accept#").expect("a link");
+    let token = token.split('<').next().expect("a token");
+    let accept = json!({"token": token, "name": "New"});
+    let anonymous = server.anonymous();
+    let accepted = anonymous.post("/organization/invites/accept", accept);
+    assert_eq!(accepted.await.status, StatusCode::OK);
 }

@@ -85,6 +85,52 @@ async fn refused_requests_are_counted_by_day_project_and_code() {
     assert_eq!(refused(&admin, &end).await, [forbidden, missing(4)]);
 }
 
+/// Returns the sums of the period by project and code.
+async fn refused_by_project(client: &Client, query: &str) -> Value {
+    let path = format!(
+        "/organization/usage/refusals?start_time={DAY_START_SECONDS}&by_project=true{query}"
+    );
+    client.get(&path).await.ok()["data"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_requests_are_added_up_by_project_the_largest_sums_first() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let mut projects = Vec::new();
+    for (name, requests) in [("Few", 1), ("Many", 3)] {
+        let project = json!({"name": name});
+        let project = admin.post("/organization/projects", project).await.ok();
+        let project = project["id"].as_str().expect("an id").to_owned();
+        let path = format!("/organization/projects/{project}/service_accounts");
+        let account = admin.post(&path, json!({"name": "a"})).await.ok();
+        let key = account["api_key"]["value"].as_str().expect("a key");
+        let client = server.with_key(key);
+        for _ in 0..requests {
+            let unknown = json!({"model": "unknown", "messages": []});
+            let answer = client.post("/chat/completions", unknown).await;
+            assert_eq!(answer.status, 404, "{}", answer.json);
+        }
+        projects.push(
+            json!({"project_id": project, "code": "model_not_found", "num_requests": requests}),
+        );
+    }
+    let period = |results: &[Value]| {
+        let end = DAY_START_SECONDS + SECONDS_PER_DAY;
+        json!([{"start_time": DAY_START_SECONDS, "end_time": end, "results": results}])
+    };
+    let expected = period(&[projects[1].clone(), projects[0].clone()]);
+    poll::until("the refusals are counted", async || {
+        refused_by_project(&admin, "").await == expected
+    })
+    .await;
+    let few = projects[0]["project_id"].as_str().expect("an id");
+    let of_one = refused_by_project(&admin, &format!("&project_id={few}")).await;
+    assert_eq!(of_one, period(&projects[..1]));
+    let stranger = server.stranger();
+    assert_eq!(refused_by_project(&stranger, "").await, json!([]));
+}
+
 #[tokio::test]
 async fn period_of_refusals_is_bounded() {
     let server = Server::start().await;

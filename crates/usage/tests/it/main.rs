@@ -7,6 +7,7 @@ mod fixture;
 mod last_used;
 mod ledger;
 mod lost;
+mod many_series;
 mod message_prices;
 mod nodes;
 mod panics;

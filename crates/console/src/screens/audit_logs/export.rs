@@ -108,9 +108,15 @@ fn csv(entries: &[Json]) -> Result<Vec<u8>, Refusal> {
         let kind = text(&entry["type"]);
         let actor = AuditActor::of(entry);
         let Sentence {
-            deed, target, rest, ..
+            deed,
+            target,
+            joint,
+            other,
+            ..
         } = Sentence::of(entry);
-        let sentence = [deed, target, rest].join(" ");
+        let parts = [deed, target, joint, other];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        let sentence = parts.collect::<Vec<_>>().join(" ");
         let row = [
             text(&entry["id"]),
             entry["effective_at"].to_string(),
@@ -120,7 +126,7 @@ fn csv(entries: &[Json]) -> Result<Vec<u8>, Refusal> {
             actor.address,
             text(&entry["project"]["id"]),
             text(&entry["project"]["name"]),
-            sentence.trim().to_owned(),
+            sentence,
             entry[kind.as_str()].to_string(),
         ];
         written = written.and_then(|()| write(row.map(guarded)));

@@ -30,7 +30,7 @@ pub(crate) struct AuditFilter {
 const VALUES: [(&str, &str, &str); 4] = [
     ("project_ids", "Project", "proj_…"),
     ("actor_ids", "Actor", "user-…, svc_acct_… or key_…"),
-    ("actor_emails", "Actor's e-mail", "ada@acme.example"),
+    ("actor_emails", "Actor's e-mail", "name@example.com"),
     ("resource_ids", "Target", "any id"),
 ];
 

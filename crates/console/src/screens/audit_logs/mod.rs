@@ -8,8 +8,8 @@ mod sentence;
 use std::collections::HashMap;
 
 use askama::Template;
-use base::UnixTime;
-use pages::{Field, Link, Moment};
+use base::{NanoDollars, UnixTime};
+use pages::{Field, Link, Moment, number};
 use serde_json::Value as Json;
 
 use crate::context::{Context, Outcome};
@@ -172,19 +172,42 @@ impl AuditLine {
 pub(crate) async fn follow_links(context: &Context<'_>, lines: &mut [AuditLine]) {
     let mut known: HashMap<String, Option<FoundPage>> = HashMap::new();
     for line in lines {
-        for link in [&line.sentence.link, &line.actor.link] {
+        let sentence = &line.sentence;
+        let actor = &line.actor;
+        for link in [
+            &sentence.link,
+            &sentence.other_link,
+            &actor.link,
+            &actor.key_link,
+        ] {
             if !link.is_empty() && !known.contains_key(link) {
                 known.insert(link.clone(), FoundPage::look_up(context, link).await);
             }
         }
         let found = |link: &str| known.get(link).and_then(Option::as_ref);
-        if let Some(FoundPage { name, .. }) = found(&line.sentence.link)
-            && line.sentence.link.ends_with(&line.sentence.target)
-            && !name.is_empty()
-        {
-            line.sentence.target.clone_from(name);
+        let sentence = &mut line.sentence;
+        for (name, link) in [
+            (&mut sentence.target, &sentence.link),
+            (&mut sentence.other, &sentence.other_link),
+            (&mut line.actor.name, &line.actor.link),
+        ] {
+            if let Some(page) = found(link)
+                && link.ends_with(name.as_str())
+                && !page.name.is_empty()
+            {
+                name.clone_from(&page.name);
+            }
         }
-        for link in [&mut line.sentence.link, &mut line.actor.link] {
+        if let Some(key) = found(&line.actor.key_link)
+            && !key.name.is_empty()
+        {
+            line.actor.way = format!("with {}", key.name);
+        }
+        for link in [
+            &mut sentence.link,
+            &mut sentence.other_link,
+            &mut line.actor.link,
+        ] {
             *link = found(link)
                 .map(|page| page.link.clone())
                 .unwrap_or_default();
@@ -213,11 +236,16 @@ impl FoundPage {
             .into_iter()
             .flatten()
         {
-            let path = link.replacen("/console", "/organization", 1);
+            let is_project_role =
+                link.starts_with("/console/projects/") && link.contains("/roles/");
+            let root = if is_project_role { "" } else { "/organization" };
+            let path = link.replacen("/console", root, 1);
             if let Ok(found) = context.get(&path, &[]).await {
                 let text = |name: &str| found[name].as_str().filter(|text| !text.trim().is_empty());
-                let name = text("name").or_else(|| text("email")).unwrap_or_default();
-                let name = name.to_owned();
+                let name = text("name").or_else(|| text("email")).map(str::to_owned);
+                let amount = || found["threshold_amount"].as_i64();
+                let amount = || amount().map(|cents| number::money(NanoDollars::from_cents(cents)));
+                let name = name.or_else(amount).unwrap_or_default();
                 return Some(Self { link, name });
             }
         }
@@ -254,8 +282,8 @@ impl Proof {
         };
         Some(Self {
             is_intact: found["intact"] == true,
-            count: pages::number::whole(number("last_sequence") - number("first_sequence") + 1),
-            entries: pages::number::whole(number("entries")),
+            count: number::whole(number("last_sequence") - number("first_sequence") + 1),
+            entries: number::whole(number("entries")),
             hash: found["hash"].as_str().unwrap_or_default().to_owned(),
             fault,
         })

@@ -1,8 +1,11 @@
 //! Sentences of audit events: who did what to what.
 
 use base::EventType;
+use base::ids::{Id, RoleAssignmentId};
 use pages::Link;
 use serde_json::Value as Json;
+
+use crate::cell::text_of;
 
 /// The sentence of an event, in parts: "created a project", a name with a link, and an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +16,12 @@ pub(crate) struct Sentence {
     pub(crate) target: String,
     /// Page of the target; empty if there is none.
     pub(crate) link: String,
-    /// End of the sentence, such as "to the group"; empty if there is none.
-    pub(crate) rest: String,
+    /// Words before the other thing, such as "to the group", or the end of the sentence; empty if there is none.
+    pub(crate) joint: String,
+    /// Name or id of the other thing that the event is about; empty if there is none.
+    pub(crate) other: String,
+    /// Page of the other thing; empty if there is none.
+    pub(crate) other_link: String,
 }
 
 /// Verbs by the last part of a type.
@@ -43,17 +50,17 @@ fn named_deed(kind: EventType) -> Option<&'static str> {
         EventType::ApiKeyDeleted => "deleted the API key",
         EventType::InviteSent => "sent an invitation to",
         EventType::InviteAccepted => "accepted the invitation",
-        EventType::InviteDeleted => "revoked the invitation",
+        EventType::InviteDeleted => "withdrew the invitation",
         EventType::LoginFailed => "failed to authenticate",
         EventType::LoginSucceeded => "signed in",
         EventType::LogoutSucceeded => "signed out",
-        EventType::RoleAssignmentCreated => "assigned a role",
-        EventType::RoleAssignmentDeleted => "took back a role",
+        EventType::RoleAssignmentCreated => "gave the role",
+        EventType::RoleAssignmentDeleted => "took back the role",
         EventType::BodiesRead => "read stored bodies of",
-        EventType::GroupUserAdded => "added a member to the group",
-        EventType::GroupUserRemoved => "removed a member from the group",
-        EventType::ProjectGroupAdded => "added a group to the project",
-        EventType::ProjectGroupRemoved => "removed a group from the project",
+        EventType::GroupUserAdded => "added the person",
+        EventType::GroupUserRemoved => "removed the person",
+        EventType::ProjectGroupAdded => "added the group",
+        EventType::ProjectGroupRemoved => "removed the group",
         _ => return None,
     })
 }
@@ -65,6 +72,9 @@ const SETTINGS: &[&str] = &[
     "model permissions",
     "service tier settings",
 ];
+
+/// Beginnings of ids that say nothing to people: of the organization, links and sessions.
+const UNNAMED: &[&str] = &["org-", "link_", "sess_"];
 
 /// Pointers to the name of the target in the details of an event.
 const NAMES: &[&str] = &[
@@ -86,16 +96,26 @@ impl Sentence {
         let kind = entry["type"].as_str().unwrap_or_default();
         let details = &entry[kind];
         let id = details["id"].as_str().unwrap_or_default();
+        let project = entry["project"]["id"].as_str();
+        let deed = deed(kind);
+        if let Some((target, joint, other)) = pair(kind, id, details) {
+            return Self {
+                link: page(target, project),
+                target: target.to_owned(),
+                other_link: page(other, project),
+                other: other.to_owned(),
+                joint: joint.to_owned(),
+                deed,
+            };
+        }
         let named = NAMES
             .iter()
             .find_map(|pointer| details.pointer(pointer)?.as_str());
         let named = named.filter(|name| !name.trim().is_empty());
-        let project = entry["project"]["id"].as_str();
-        let deed = deed(kind);
         let is_setting = SETTINGS.iter().any(|setting| deed.ends_with(setting));
         let target = match named {
             Some(name) => name.to_owned(),
-            None if id.starts_with("org-") => String::new(),
+            None if UNNAMED.iter().any(|prefix| id.starts_with(prefix)) => String::new(),
             None if id.starts_with("proj_") && project == Some(id) => {
                 entry["project"]["name"].as_str().unwrap_or(id).to_owned()
             }
@@ -108,11 +128,12 @@ impl Sentence {
                 page(id, project)
             },
             target,
-            rest: if is_setting && project.is_some() {
-                String::new()
-            } else {
-                rest(kind, details)
+            joint: match EventType::parse(kind) {
+                Some(EventType::LoginFailed) => text_of(&details["error_message"]),
+                _ => String::new(),
             },
+            other: String::new(),
+            other_link: String::new(),
             deed: if is_setting && project.is_some() {
                 format!("{deed} of the project")
             } else {
@@ -120,6 +141,31 @@ impl Sentence {
             },
         }
     }
+}
+
+/// Returns the ids of the two things that an event joins or parts, with the words between them; `None` for other events.
+fn pair<'a>(
+    kind: &str,
+    id: &'a str,
+    details: &'a Json,
+) -> Option<(&'a str, &'static str, &'a str)> {
+    let text = |name: &str| details[name].as_str();
+    Some(match EventType::parse(kind)? {
+        EventType::GroupUserAdded => (text("user_id")?, "to the group", id),
+        EventType::GroupUserRemoved => (text("user_id")?, "from the group", id),
+        EventType::ProjectGroupAdded => (text("group_id")?, "to the project", id),
+        EventType::ProjectGroupRemoved => (text("group_id")?, "from the project", id),
+        EventType::RoleAssignmentCreated => (role_of(id, details)?, "to", text("principal_id")?),
+        EventType::RoleAssignmentDeleted => (role_of(id, details)?, "from", text("principal_id")?),
+        _ => return None,
+    })
+}
+
+/// Returns the role of an assignment, whose id is composed of the ids of the role and of the principal.
+fn role_of<'a>(id: &'a str, details: &Json) -> Option<&'a str> {
+    let principal = details["principal_id"].as_str()?;
+    let role = id.strip_prefix(RoleAssignmentId::PREFIX)?;
+    role.strip_suffix(principal)?.strip_suffix('_')
 }
 
 /// Returns verb and noun of a type.
@@ -131,7 +177,10 @@ fn deed(kind: &str) -> String {
     let (noun, verb) = words.rsplit_once('.').unwrap_or((words, ""));
     let known = VERBS.iter().find(|(own, _)| *own == verb);
     let verb = known.map_or(verb, |(_, verb)| verb);
-    let noun = noun.replace(['.', '_'], " ").replace("api key", "API key");
+    let noun = noun
+        .replace(['.', '_'], " ")
+        .replace("api key", "API key")
+        .replace("sign in", "sign-in");
     if SETTINGS.contains(&noun.as_str()) || noun.ends_with('s') {
         format!("{verb} {noun}")
     } else if verb == "created" || verb == "added" {
@@ -140,27 +189,6 @@ fn deed(kind: &str) -> String {
         format!("{verb} {article} {noun}")
     } else {
         format!("{verb} the {noun}")
-    }
-}
-
-/// Returns the end of a sentence that a second id completes.
-fn rest(kind: &str, details: &Json) -> String {
-    let text = |name: &str| details[name].as_str().unwrap_or_default();
-    match EventType::parse(kind) {
-        Some(EventType::GroupUserAdded | EventType::GroupUserRemoved) => text("user_id").to_owned(),
-        Some(EventType::ProjectGroupAdded | EventType::ProjectGroupRemoved) => {
-            text("group_id").to_owned()
-        }
-        Some(EventType::RoleAssignmentCreated | EventType::RoleAssignmentDeleted) => {
-            let principal = text("principal_id");
-            if principal.is_empty() {
-                String::new()
-            } else {
-                format!("for {principal}")
-            }
-        }
-        Some(EventType::LoginFailed) => text("error_message").to_owned(),
-        _ => String::new(),
     }
 }
 
@@ -180,8 +208,10 @@ pub(crate) fn page(id: &str, project: Option<&str>) -> String {
         of_project("service_accounts").unwrap_or_default()
     } else if has("key_") {
         of_project("api_keys").unwrap_or_else(|| own("admin_api_keys"))
-    } else if has("role_") && !has("role_assignment_") {
-        own("roles")
+    } else if has(RoleAssignmentId::PREFIX) {
+        String::new()
+    } else if has("role_") || has("role-") {
+        of_project("roles").unwrap_or_else(|| own("roles"))
     } else if has("group_") {
         own("groups")
     } else if has("invite-") {
@@ -204,6 +234,8 @@ pub(crate) struct AuditActor {
     pub(crate) link: String,
     /// Way in which the actor came: by a session or a key.
     pub(crate) way: String,
+    /// Page of the key that the actor came with; empty for other ways.
+    pub(crate) key_link: String,
     /// Address of the client; empty if it is not known.
     pub(crate) address: String,
 }
@@ -222,6 +254,7 @@ impl AuditActor {
                 page(&id, project),
             )
         };
+        let mut key_link = String::new();
         let (inner, (name, link), way) = match actor["type"].as_str() {
             Some("session") if actor["session"]["user"].is_null() => {
                 let name = "Unknown person".to_owned();
@@ -239,6 +272,7 @@ impl AuditActor {
             Some("api_key") => {
                 let key = &actor["api_key"];
                 let way = format!("with {}", text(&key["id"]));
+                key_link = page(&text(&key["id"]), project);
                 let account = &key["service_account"];
                 if account.is_object() {
                     let id = text(&account["id"]);
@@ -268,6 +302,7 @@ impl AuditActor {
             name,
             link,
             way,
+            key_link,
             address,
         }
     }
@@ -292,7 +327,9 @@ mod tests {
             assert!(!deed.contains(['_', '.']) && !deed.contains("x "), "{deed}");
             let verb = deed.split(' ').next().unwrap_or_default();
             assert!(
-                verb.ends_with("ed") || ["read", "sent", "took", "set", "signed"].contains(&verb),
+                verb.ends_with("ed")
+                    || ["read", "sent", "took", "set", "signed", "gave", "withdrew"]
+                        .contains(&verb),
                 "{deed}"
             );
         }
@@ -303,9 +340,16 @@ mod tests {
             deed,
             target,
             link,
-            rest,
+            joint,
+            other,
+            other_link,
         } = Sentence::of(entry);
-        format!("{deed}|{target}|{link}|{rest}")
+        let shown = format!("{deed}|{target}|{link}|{joint}");
+        if other.is_empty() {
+            shown
+        } else {
+            format!("{shown}|{other}|{other_link}")
+        }
     }
 
     #[test]
@@ -367,7 +411,14 @@ mod tests {
                     "x.group.user.added",
                     &json!({"id": "group_1", "user_id": "user-1"}),
                 ),
-                "added a member to the group|group_1|/console/groups/group_1|user-1",
+                "added the person|user-1|/console/users/user-1|to the group|group_1|/console/groups/group_1",
+            ),
+            (
+                entry(
+                    "role.assignment.created",
+                    &json!({"id": "role_assignment_role_1_user-1", "principal_id": "user-1"}),
+                ),
+                "gave the role|role_1|/console/roles/role_1|to|user-1|/console/users/user-1",
             ),
             (
                 entry(

@@ -27,7 +27,7 @@ pub(super) fn fields(state: &ReportState) -> Vec<Field> {
     fields.push(time("from", "From", &zone.field_value(start)));
     fields.push(time("to", "To", &zone.field_value(end)));
     if !state.kind.is_cost() {
-        let mut widths = vec![("", "Fitting")];
+        let mut widths = vec![("", "Automatic")];
         widths.extend(
             Bucket::ALL
                 .iter()

@@ -87,9 +87,21 @@ async fn show(context: &Context<'_>, kind: &'static ReportKind, page: Link) -> O
         state: &state,
         matrix: &matrix,
     };
-    let trail: &[Crumb] = &[];
-    let page = context.page_with(kind.title, trail, CHART_ASSETS, &content);
+    let trail = trail(&state, &names);
+    let page = context.page_with(kind.title, &trail, CHART_ASSETS, &content);
     Ok(page.into_response())
+}
+
+/// Returns the trail to the project that the report is restricted to; empty if there is not one alone.
+fn trail(state: &ReportState, names: &GroupNames) -> Vec<Crumb> {
+    let projects = state
+        .filters
+        .iter()
+        .find(|(group, _)| *group == Group::Project);
+    match projects {
+        Some((_, projects)) if projects.len() == 1 => names.project_trail(&projects[0]),
+        _ => Vec::new(),
+    }
 }
 
 /// Content of a report's page.

@@ -37,3 +37,30 @@ async fn every_page_of_a_project_member_is_accessible_and_has_own_keys_and_usage
     });
     site.run("every_page", &member, expected).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_of_another_organization_find_nothing_at_any_address_of_the_first() {
+    let site = Site::start().await;
+    site.member("max@acme.example").await;
+    let owner = site.owner().await;
+    let people = json!({
+        "owner": site.stranger().await,
+        "reader": site.strange_reader().await,
+    });
+    let names = json!([
+        "Acme",
+        "Search and answers",
+        "ada@",
+        "max@",
+        "rita@",
+        "acme.example"
+    ]);
+    let report = site.run(
+        "stranger",
+        &owner,
+        json!({"others": people, "names": names}),
+    );
+    let report = report.await;
+    let tried = report.iter().find_map(|line| line["tried"].as_u64());
+    assert!(tried.is_some_and(|tried| tried > 100), "{tried:?}");
+}

@@ -3,6 +3,7 @@
 mod changes;
 mod charts;
 mod every_page;
+mod new_administrator;
 mod providers;
 mod reports;
 mod scenario;

@@ -163,6 +163,17 @@ impl Site {
         self.server.sign_in(&user).await
     }
 
+    /// Signs the owner of another organization in.
+    pub async fn stranger(&self) -> String {
+        self.server.sign_in_stranger().await
+    }
+
+    /// Signs a reader of another organization in.
+    pub async fn strange_reader(&self) -> String {
+        let email = "olga@other.example";
+        self.server.sign_in_strange_reader(email).await
+    }
+
     /// Returns the id of a project of another organization.
     pub fn foreign_project_id(&self) -> String {
         self.server.stranger_project_id().to_string()
