@@ -193,8 +193,7 @@ fn pipeline(
         facts: Arc::clone(&facts),
         upstreams: Arc::clone(&forwarder.upstreams),
     });
-    let repository = Arc::new(options.objects);
-    let is_enforced = forwarder.upstreams.has_storage();
+    let (repository, is_enforced) = (Arc::new(options.objects), forwarder.upstreams.has_storage());
     let budget = Arc::new(SpendBudget {
         spend: options.spend,
         prices: options.prices,
@@ -233,6 +232,7 @@ fn pipeline(
         budget,
         rate_limits,
         recorder: options.recorder,
+        admission: options.admission,
         metrics,
         tracer: options.tracer,
         models,

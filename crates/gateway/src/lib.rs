@@ -29,6 +29,7 @@ mod generated_docs;
 mod headers;
 mod in_flight;
 mod limits;
+mod lost_request;
 mod message_models;
 mod messages_api;
 mod metered_answer;

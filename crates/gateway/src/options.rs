@@ -63,6 +63,8 @@ pub struct GatewayOptions {
     pub clock: Clock,
     /// Condition under which the end of a response is sent.
     pub durability: Durability,
+    /// Condition under which a request is forwarded: if strict, the database has it.
+    pub admission: Durability,
     /// Models known to the deployment beside those that an upstream lists; metrics name no others.
     pub models: BTreeSet<String>,
     /// Tracer of requests.

@@ -26,7 +26,7 @@ use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
     DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
-    Reports, Retention, Spend,
+    Reports, Retention, Spend, record_lost,
 };
 
 use crate::app_options::AppOptions;
@@ -37,7 +37,7 @@ use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
-use crate::node_session::{NodeFacts, start_session};
+use crate::node_session::{NodeFacts, ledger_node, start_session};
 use crate::public_url::PublicOrigin;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
@@ -95,10 +95,9 @@ impl App {
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let store = options.store.for_requests();
         let (tracer, tracer_task) = start_tracer(options.tracing.clone(), &options.entropy)?;
-        let (spend, recorder, recorder_task) =
-            ledger(&options.store, options.prices.clone(), &options.clock).await?;
-        let (last_used, last_used_task) = LastUsed::start(store.clone(), options.clock.clone());
         let (session, session_task) = start_session(NodeFacts::of(&options)).await?;
+        let (spend, recorder, recorder_task) = ledger(&options, &store, &session).await?;
+        let (last_used, last_used_task) = LastUsed::start(store.clone(), options.clock.clone());
         let (directory, following) = start_directory(&store, &options, session.clone()).await?;
         let shared = SharedParts {
             store,
@@ -118,6 +117,7 @@ impl App {
             unpriced: options.unpriced,
             upstreams: options.upstreams,
             durability: options.durability,
+            admission: options.admission,
             bodies,
             limit_windows,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
@@ -326,19 +326,30 @@ fn services(options: &AppOptions, shared: SharedParts) -> Services {
     }
 }
 
-/// Loads the spend counters and starts the recorder.
+/// Loads the spend counters and starts the recorder. `requests` is the store of handlers.
 async fn ledger(
-    store: &Store,
-    prices: PriceBook,
-    clock: &Clock,
+    options: &AppOptions,
+    requests: &Store,
+    session: &NodeSession,
 ) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
-    let clock = clock.clone();
-    let spend = Spend::load(store.usage(), clock.clone())
+    let (usage, clock) = (options.store.usage(), options.clock.clone());
+    let prices = Arc::new(options.prices.clone());
+    if usage.is_local() {
+        // Before the spend is loaded, so that no request is admitted for what they have cost.
+        record_lost(usage, Arc::clone(&prices), clock.clone())
+            .await
+            .context("the requests that the last process left could not be recorded")?;
+    }
+    let spend = Spend::load(usage, clock.clone())
         .await
         .context("what has been spent could not be loaded")?;
-    let database = store.usage().for_background();
-    let (recorder, task) = Recorder::start(database, Arc::new(prices), clock, spend.clone())
-        .context("the ledger's writer could not be started")?;
+    let node = ledger_node(options, session);
+    if let Some(node) = node.clone() {
+        spend.share(requests.usage().clone(), node);
+    }
+    let database = usage.for_background();
+    let recorder = Recorder::start_on_node(database, prices, clock, spend.clone(), node);
+    let (recorder, task) = recorder.context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
 }
 
@@ -409,6 +420,7 @@ fn gateway_options(
         ids: Arc::clone(&services.ids),
         clock: services.clock.clone(),
         durability: Durability::default(),
+        admission: Durability::default(),
         models: services.models.clone(),
         tracer: tracer.clone(),
         flow,

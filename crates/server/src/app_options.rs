@@ -38,6 +38,8 @@ pub struct AppOptions {
     pub facts: ModelFacts,
     /// Durability of the ledger row at the end of a response.
     pub durability: Durability,
+    /// Durability of a request before it is forwarded.
+    pub admission: Durability,
     /// Base URL under which clients reach this server; used in mails.
     pub public_url: String,
     /// Lifetimes of sessions.

@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
 use cluster::ClusterTable;
-pub use cluster::{NodeOptions, SettleScope};
+pub use cluster::{LostSlices, NodeOptions, SettleScope};
 use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
@@ -93,6 +93,8 @@ pub struct Config {
     pub models: Vec<ModelFact>,
     /// Durability of the ledger row at the end of a response.
     pub durability: Durability,
+    /// Durability of a request before it is forwarded.
+    pub admission: Durability,
     /// Mail server.
     pub smtp: Option<SmtpServer>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -220,6 +222,7 @@ impl Config {
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: file.metering.durability(),
+            admission: file.metering.admission(),
             stop_timeout: file.server.stop_timeout()?,
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
@@ -300,7 +303,7 @@ impl Config {
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
             trusted_proxies: &self.trusted_proxies,
-            metering: MeteringTable::shown(self.durability),
+            metering: MeteringTable::shown(self.durability, self.admission),
             spend: SpendTable::shown(self.unpriced),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),

@@ -1,5 +1,9 @@
 //! The session of this process among the nodes on its database.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::usage::LedgerNode;
 use anyhow::Context;
 use base::{BootClock, Clock};
 use cluster::{Fingerprint, NodeSession, SessionOptions};
@@ -7,10 +11,40 @@ use store::Store;
 use tasks::TaskHandle;
 
 use crate::AppOptions;
-use crate::config::{NodeOptions, SettleScope};
+use crate::config::{LostSlices, NodeOptions, SettleScope};
 
 /// The name of a node without a configured one.
 const DEFAULT_NAME: &str = "orgplane";
+
+/// The time in which a request is settled after the timeout of its upstream.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The session as the ledger knows it.
+struct LedgerSession(NodeSession);
+
+impl ::usage::NodeSession for LedgerSession {
+    fn epoch(&self) -> i64 {
+        self.0.epoch()
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}
+
+/// Returns this node as the ledger knows it; `None` if no other node can share the database.
+pub(crate) fn ledger_node(options: &AppOptions, session: &NodeSession) -> Option<LedgerNode> {
+    if options.store.usage().is_local() {
+        return None;
+    }
+    let timeouts = options.upstreams.iter().map(|of| of.timeout_seconds);
+    let longest = Duration::from_secs(timeouts.max().unwrap_or_default());
+    Some(LedgerNode {
+        session: Arc::new(LedgerSession(session.clone())),
+        lost_after: longest + SETTLE_TIMEOUT,
+        keeps_lost: options.node.lost == LostSlices::Keep,
+    })
+}
 
 /// Facts about this node that others see.
 pub(crate) struct NodeFacts<'a> {

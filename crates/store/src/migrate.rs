@@ -75,7 +75,8 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0022_sign_in": Administration, ".sql" for Both;
     "0026_refusals": Usage, ".sql" for Both;
     "0027_nodes": Administration expands "0026_refusals", ".postgres.sql" for Postgres;
-    "0029_limit_windows": Usage expands "0026_refusals", ".sql" for Both;
+    "0028_spend_slices": Usage, ".sql" for Both;
+    "0029_limit_windows": Usage expands "0028_spend_slices", ".sql" for Both;
 };
 
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary

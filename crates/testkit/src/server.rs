@@ -120,6 +120,7 @@ impl Parts {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
+            admission: Durability::Batched,
             public_url: self.public_url.clone(),
             sign_in: self.sign_in.clone(),
             session_lifetimes: SessionLifetimes::default(),

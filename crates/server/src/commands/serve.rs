@@ -58,6 +58,7 @@ pub(super) async fn serve(overrides: Overrides) -> anyhow::Result<ExitCode> {
         unpriced: config.unpriced,
         facts: ::usage::ModelFacts::with(config.models.clone()),
         durability: config.durability,
+        admission: config.admission,
         public_url: config.public_url_at(server.address()),
         session_lifetimes: config.session_lifetimes,
         sign_in: config.resolve_sign_in()?,

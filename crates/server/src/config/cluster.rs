@@ -24,6 +24,20 @@ pub(super) struct ClusterTable {
     /// `own`: an administrative change is answered when this node acts on it, and other nodes follow within a second; `all`: it is
     /// answered when all nodes act on it, or after a second.
     settle: SettleScope,
+    /// What becomes of the money that a node which has died had reserved within spend limits: `release`: it is free once the
+    /// requests of the node have rows in the ledger; `keep`: it stays reserved until the month ends.
+    lost: LostSlices,
+}
+
+/// The end of what a lost node has reserved within spend limits.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LostSlices {
+    /// It is free once the requests of the node have rows.
+    #[default]
+    Release,
+    /// It stays reserved until the month ends.
+    Keep,
 }
 
 /// Nodes that must act on an administrative change before it is answered.
@@ -44,6 +58,8 @@ pub struct NodeOptions {
     pub name: Option<String>,
     /// Nodes that must act on an administrative change before it is answered.
     pub settle: SettleScope,
+    /// The end of what a lost node has reserved within spend limits.
+    pub lost: LostSlices,
 }
 
 impl ClusterTable {
@@ -72,6 +88,7 @@ impl ClusterTable {
         Ok(NodeOptions {
             name: self.name.clone(),
             settle: self.settle,
+            lost: self.lost,
         })
     }
 
@@ -81,6 +98,7 @@ impl ClusterTable {
             name: node.name.clone(),
             stale_keys_seconds: Some(bounds.stale_keys.map_or(0, |age| age.as_secs())),
             settle: node.settle,
+            lost: node.lost,
         }
     }
 }
@@ -91,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_shown() {
-        let text = "[cluster]\nname = 'a'\nstale_keys_seconds = 3\nsettle = 'all'\n";
+        let text = "[cluster]\nname = 'a'\nstale_keys_seconds = 3\nsettle = 'all'\nlost = 'keep'\n";
         let shown = load(text).expect("loaded").show().expect("TOML");
         assert!(shown.contains(&text.replace('\'', "\"")), "{shown}");
     }

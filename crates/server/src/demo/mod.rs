@@ -168,6 +168,7 @@ impl DemoDeployment {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(Vec::new()),
             durability: Durability::Batched,
+            admission: Durability::Batched,
             public_url: self.public_url.clone(),
             session_lifetimes: SessionLifetimes::default(),
             sign_in: SignInOptions::default(),

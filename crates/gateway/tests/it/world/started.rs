@@ -154,6 +154,7 @@ pub async fn start(
         ids: Arc::new(ids),
         clock: clock.clone(),
         durability,
+        admission: Durability::Batched,
         flow: bounds.flow,
         body_memory: bounds.body_memory,
     };

@@ -9,6 +9,7 @@ mod listing;
 mod proxy;
 mod revocation;
 mod sessions;
+mod spend;
 mod upgrade;
 
 use std::process::Command;
