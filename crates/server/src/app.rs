@@ -1,6 +1,5 @@
 //! The application: store, ledger recorder, Administration API and gateway.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
     Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, LimitWindows, ObjectRepository,
-    UnpricedModels, UpstreamConfig,
+    UnpricedModels,
 };
 use identity::Identity;
 use store::Store;
@@ -143,7 +142,7 @@ impl App {
             cors: options.cors,
             console: options
                 .has_console
-                .then(|| running_gateway(&gateway, options.prices, (providers, sends_mail))),
+                .then(|| running_gateway(gateway.clone(), options.prices, (providers, sends_mail))),
             services,
             gateway,
             gateway_task,
@@ -311,7 +310,7 @@ fn services(options: &AppOptions, shared: SharedParts) -> Services {
         keep_usage: options.keep_usage,
         store,
         directory,
-        models: known_models(&options.upstreams, &options.prices),
+        models: options.known_models(),
         facts: options.facts.clone(),
         recorder,
         spend,
@@ -355,11 +354,10 @@ async fn ledger(
 
 /// Returns what the console shows of the gateway.
 fn running_gateway(
-    gateway: &Gateway,
+    gateway: Gateway,
     prices: PriceBook,
     (providers, sends_mail): (Vec<IdentityProviderFacts>, bool),
 ) -> Arc<RunningGateway> {
-    let gateway = gateway.clone();
     Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
 }
 
@@ -470,32 +468,4 @@ fn start_tracer(
     };
     let (tracer, task) = Tracer::start(&tracing, entropy.clone())?;
     Ok((tracer, Some(task)))
-}
-
-/// Returns the names that have an upstream, aliases among them, or a price: each of them can have rate limits.
-fn known_models(upstreams: &[UpstreamConfig], prices: &PriceBook) -> BTreeSet<String> {
-    let served = upstreams
-        .iter()
-        .flat_map(|upstream| upstream.models.iter().chain(upstream.aliases.keys()));
-    let served = served.map(String::as_str).filter(|model| *model != "*");
-    served.chain(prices.models()).map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_clients_can_ask_for_and_models_with_a_price_are_known() {
-        let upstream = UpstreamConfig {
-            models: vec!["llama".to_owned(), "*".to_owned()],
-            aliases: std::iter::once(("nick".to_owned(), "llama".to_owned())).collect(),
-            ..UpstreamConfig::new("u", "http://127.0.0.1:1/v1")
-        };
-        let prices = "[[price]]\nmodel = 'gpt-5'\neffective = '2026-01-01'\ninput = '1'\n";
-        let prices = PriceBook::parse(prices).expect("a price book");
-        let known = known_models(&[upstream], &prices);
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        assert_eq!(known, ["gpt-5", "llama", "nick"]);
-    }
 }

@@ -1,5 +1,6 @@
 //! Dependencies and settings of an application.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use admin::mail::Smtp;
@@ -64,4 +65,38 @@ pub struct AppOptions {
     pub has_console: bool,
     /// True if metrics have their own listener, served by [`App::metrics_router`].
     pub has_metrics_apart: bool,
+}
+
+impl AppOptions {
+    /// Returns the names that have an upstream, aliases among them, or a price: each of them can have rate limits.
+    pub(crate) fn known_models(&self) -> BTreeSet<String> {
+        known_models(&self.upstreams, &self.prices)
+    }
+}
+
+fn known_models(upstreams: &[UpstreamConfig], prices: &PriceBook) -> BTreeSet<String> {
+    let served = upstreams
+        .iter()
+        .flat_map(|upstream| upstream.models.iter().chain(upstream.aliases.keys()));
+    let served = served.map(String::as_str).filter(|model| *model != "*");
+    served.chain(prices.models()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_clients_can_ask_for_and_models_with_a_price_are_known() {
+        let upstream = UpstreamConfig {
+            models: vec!["llama".to_owned(), "*".to_owned()],
+            aliases: std::iter::once(("nick".to_owned(), "llama".to_owned())).collect(),
+            ..UpstreamConfig::new("u", "http://127.0.0.1:1/v1")
+        };
+        let prices = "[[price]]\nmodel = 'gpt-5'\neffective = '2026-01-01'\ninput = '1'\n";
+        let prices = PriceBook::parse(prices).expect("a price book");
+        let known = known_models(&[upstream], &prices);
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        assert_eq!(known, ["gpt-5", "llama", "nick"]);
+    }
 }
