@@ -95,7 +95,7 @@ impl From<Amounts> for RequestedAmounts {
 }
 
 /// The most times that a request waits for slices.
-const MAX_WAITS: usize = 4;
+const MAX_WAITS: usize = 8;
 
 /// The counters of all projects and models.
 type Counters = Limiter<FIELD_COUNT>;

@@ -18,7 +18,7 @@ const QUIET_INTERVAL: u64 = 50;
 /// The milliseconds for which requests of the only node do not wait for a store that did not answer.
 const ALONE_QUIET_INTERVAL: u64 = 3_000;
 /// The most swaps of a flight that find another version.
-const MAX_TRIES: u8 = 8;
+const MAX_TRIES: u8 = 16;
 /// The milliseconds that a date in the store may be ahead of this node.
 const MAX_AHEAD: u64 = 12_000;
 
@@ -75,6 +75,10 @@ pub(crate) enum Quiet<const N: usize> {
 #[derive(Clone, Copy, Debug)]
 struct Proposal<const N: usize> {
     grants: [i64; N],
+    /// True if the generation was open.
+    is_open: bool,
+    /// True for quantities of which less is left than requests wait for.
+    is_short: [bool; N],
     limits: [Option<i64>; N],
     until: u64,
 }
@@ -281,6 +285,7 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
         }
         parts.expire(windows, lo);
         let mut mine = NodePart::new(session.epoch);
+        let mut is_short = [false; N];
         mine.until = time.hi + SLICE_TIMEOUT;
         for (quantity, counter) in own.iter_mut().enumerate() {
             let used = counter.sum(windows[quantity], lo);
@@ -294,6 +299,8 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
                 let holders = 1 + parts.0.iter().filter(is_holder).count();
                 mine.slice[quantity] = self.grant(quantity, left, holders);
             }
+            is_short[quantity] = self.limits[quantity].is_some()
+                && mine.slice[quantity] < self.flying_need[quantity];
         }
         let (grants, until) = (mine.slice, mine.until);
         parts.0.push(mine);
@@ -301,6 +308,8 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
         if blob.is_some() {
             self.proposal = Some(Proposal {
                 grants,
+                is_open: session.is_open,
+                is_short,
                 limits: self.limits,
                 until,
             });
@@ -411,17 +420,13 @@ impl<const N: usize, S: Safeguards> Lease<N, S> {
         };
         self.must_push = false;
         self.demand = self.demand.map(|demand| demand / 2);
-        let is_short: [bool; N] = std::array::from_fn(|quantity| {
-            let is_limited = proposal.limits[quantity].is_some();
-            is_limited && proposal.grants[quantity] < self.flying_need[quantity]
-        });
-        let quiet = if session.is_open {
-            Quiet::Exceeded(is_short)
+        let quiet = if proposal.is_open {
+            Quiet::Exceeded(proposal.is_short)
         } else {
             Quiet::Unavailable
         };
         let until = time.hi + self.quiet_time(own, windows, time);
-        self.quiet = is_short.contains(&true).then_some((until, quiet));
+        self.quiet = proposal.is_short.contains(&true).then_some((until, quiet));
         self.land()
     }
 

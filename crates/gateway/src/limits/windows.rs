@@ -10,7 +10,7 @@ use cluster::NodeSession;
 const PAGE_LIMIT: i64 = 1_000;
 
 /// Replaces blobs whose versions are those that the calls name. The rows are locked in their order, so that nodes whose calls
-/// name the same do not wait for one another in a circle. A row begins with a version that it has never had.
+/// name the same do not wait for one another in a circle, and are read as they are once they are locked. A row begins with a version that it has never had.
 const SWAP: &str = "\
     WITH calls AS MATERIALIZED ( \
         SELECT call.n, call.project, call.model, call.version, call.expires_at, decode(call.parts, 'hex') AS parts \
@@ -22,7 +22,7 @@ const SWAP: &str = "\
             (SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) || '/' \
             || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)), \
     locked AS MATERIALIZED ( \
-        SELECT own.project, own.model FROM limit_windows AS own \
+        SELECT own.project, own.model, own.version, own.parts FROM limit_windows AS own \
         JOIN calls ON own.project = calls.project AND own.model = calls.model \
         ORDER BY own.project, own.model FOR UPDATE OF own), \
     updated AS ( \
@@ -30,7 +30,7 @@ const SWAP: &str = "\
         SET version = own.version + 1, parts = calls.parts, expires_at = calls.expires_at \
         FROM calls, current, locked \
         WHERE own.project = calls.project AND own.model = calls.model AND locked.project = own.project \
-            AND locked.model = own.model AND own.version = calls.version AND calls.parts IS NOT NULL \
+            AND locked.model = own.model AND locked.version = calls.version AND calls.parts IS NOT NULL \
         RETURNING calls.n, own.version), \
     inserted AS ( \
         INSERT INTO limit_windows (project, model, version, parts, expires_at) \
@@ -40,11 +40,11 @@ const SWAP: &str = "\
         ORDER BY calls.project, calls.model \
         ON CONFLICT (project, model) DO NOTHING RETURNING project, model, version) \
     SELECT calls.n, EXISTS (SELECT 1 FROM current) AS is_current, \
-        COALESCE(updated.version, inserted.version) AS swapped, own.version AS present, own.parts \
+        COALESCE(updated.version, inserted.version) AS swapped, locked.version AS present, locked.parts \
     FROM calls \
     LEFT JOIN updated ON updated.n = calls.n \
     LEFT JOIN inserted ON inserted.project = calls.project AND inserted.model = calls.model \
-    LEFT JOIN limit_windows AS own ON own.project = calls.project AND own.model = calls.model";
+    LEFT JOIN locked ON locked.project = calls.project AND locked.model = calls.model";
 
 /// The windows of rate limits that last longer than the process, if any do.
 pub struct LimitWindows(pub(crate) WindowStore);
