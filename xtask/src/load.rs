@@ -6,7 +6,9 @@ mod builds;
 mod compare;
 mod console;
 mod dice;
+mod disorder;
 mod document;
+mod engine;
 mod events;
 mod figures;
 mod gateway;
@@ -22,10 +24,13 @@ mod options;
 mod portkey;
 mod process;
 mod sending;
+mod series;
 mod server;
+mod shuffle;
 mod soak;
 mod wrk;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -35,8 +40,12 @@ use clap::{Args, ValueEnum};
 use crate::environment::root;
 use crate::step::say;
 use bench::Bench;
+use engine::EngineName;
 use goal::Section;
 use options::BenchOptions;
+
+/// Goal of the time that a report takes on PostgreSQL, as a ratio to that on SQLite.
+const MAX_POSTGRES_RATIO: f64 = 2.0;
 
 /// Options of `cargo xtask load`.
 #[derive(Args)]
@@ -57,7 +66,7 @@ pub struct LoadOptions {
     write: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 enum Part {
     /// Requests through the gateway, beside the bare upstream, nginx as a plain proxy and another gateway.
     Gateway,
@@ -71,6 +80,10 @@ enum Part {
     Console,
     /// Usage events taken in.
     Ingest,
+    /// Usage events taken in in any order, beside the same events in order.
+    Disorder,
+    /// An organization with many series: events taken in, and the first reports after a start.
+    Series,
     /// A year of usage taken in, and reports of usage and costs, beside ClickHouse.
     #[value(alias = "usage")]
     History,
@@ -83,6 +96,8 @@ impl Part {
         Self::Admin,
         Self::Lists,
         Self::Ingest,
+        Self::Disorder,
+        Self::Series,
         Self::History,
     ];
 
@@ -94,6 +109,8 @@ impl Part {
             Self::Lists => lists::measure(bench),
             Self::Console => console::measure(bench),
             Self::Ingest => ingest::measure(bench),
+            Self::Disorder => disorder::measure(bench),
+            Self::Series => series::measure(bench),
             Self::History => history::measure(bench),
         }
     }
@@ -110,17 +127,33 @@ pub fn run(options: &LoadOptions) -> Result<()> {
             "--write is for all parts at once: figures of different runs do not belong in one block"
         );
     }
+    if parts.contains(&Part::Console) && options.bench.database != [EngineName::Sqlite] {
+        bail!("the console is measured on SQLite");
+    }
     let root = root()?;
     if let Some(file) = &options.write {
         document::check(file)?;
     }
-    let bench = Bench::prepare(&root, &options.bench)?;
+    let mut bench = Bench::prepare(&root, &options.bench)?;
     let mut sections = vec![machine::describe(&bench)?];
     let mut goals = Vec::new();
-    for part in parts {
-        let section = part.measure(&bench)?;
-        sections.push(section.text);
-        goals.extend(section.goals);
+    let mut of_sqlite: HashMap<Part, Section> = HashMap::new();
+    for name in &options.bench.database {
+        bench.set_engine(*name)?;
+        for part in parts {
+            let mut section = part.measure(&bench)?;
+            if *name == EngineName::Postgres {
+                section = section.on_postgres();
+                let sqlite = of_sqlite.get(part);
+                let compared = sqlite.map(|sqlite| section.compare(sqlite, MAX_POSTGRES_RATIO));
+                goals.extend(compared.unwrap_or_default());
+            }
+            sections.push(std::mem::take(&mut section.text));
+            goals.append(&mut section.goals);
+            if *name == EngineName::Sqlite {
+                of_sqlite.insert(*part, section);
+            }
+        }
     }
     if options.build {
         sections.push(builds::measure(&bench, options.dist)?);

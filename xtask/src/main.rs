@@ -18,6 +18,7 @@ mod load;
 mod postgres;
 mod prices;
 mod record_upgrade;
+mod slices;
 mod step;
 mod test;
 mod third_party;
@@ -60,6 +61,8 @@ enum Command {
     ThirdParty(third_party::ThirdPartyOptions),
     /// Kill the server at random moments, and look whether everything is there once.
     Kill(kill::KillOptions),
+    /// Run many nodes that share limits against a database that fails in every way.
+    Slices(slices::SlicesOptions),
     /// Compare our OpenAPI document with the published one.
     Contract(contract::ContractOptions),
     /// Check the rules of the repository alone.
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::FuzzParsers(options) => fuzz_parsers::run(&options),
         Command::ThirdParty(options) => third_party::run(&options),
         Command::Kill(options) => kill::run(&options),
+        Command::Slices(options) => slices::run(&options),
         Command::Contract(options) => contract::run(&options),
         Command::Tidy => tidy::run(),
         Command::FreezeMigrations => tidy::migrations::freeze(),

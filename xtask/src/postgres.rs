@@ -1,4 +1,4 @@
-//! A PostgreSQL server for one run of the tests, removed after the run however it ends.
+//! A PostgreSQL server for one run of the tests or of a measurement, removed after the run however it ends.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,11 +13,14 @@ use anyhow::{Context, Result};
 use crate::environment::{install, is_root, program, workshop};
 use crate::step::{output, say, succeeds};
 
-/// Lines of `postgresql.conf`. No data outlives the run, so no write waits for the disk; TCP on the loopback address
-/// instead of a socket, whose path could be too long.
-const SETTINGS: &str = "
+/// Lines of `postgresql.conf`: TCP on the loopback address instead of a socket, whose path could be too long.
+const ADDRESS: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
+";
+
+/// Settings of tests. No data outlives the run, so no write waits for the disk.
+const TEST_SETTINGS: &str = "
 max_connections = 400
 shared_buffers = '128MB'
 fsync = off
@@ -25,6 +28,12 @@ synchronous_commit = off
 full_page_writes = off
 max_wal_size = '256MB'
 min_wal_size = '32MB'
+";
+
+/// Settings of measurements: every commit waits for the disk, as it does by default.
+const DURABLE_SETTINGS: &str = "
+shared_buffers = '1GB'
+max_wal_size = '4GB'
 ";
 
 /// Folder in memory that most Linux systems have. Making and dropping the files of a database takes a tenth of the time there.
@@ -45,36 +54,82 @@ rm -rf "${folder:?}"
 
 /// A running server. Dropping it stops the server.
 pub struct Postgres {
-    url: String,
+    password: String,
+    port: u16,
+    folder: PathBuf,
+    psql: PathBuf,
     keeper: Child,
 }
 
 impl Postgres {
-    /// Makes a cluster and starts it on a free port of the loopback address.
+    /// Makes a cluster for tests and starts it on a free port of the loopback address.
     pub fn start(root: &Path, programs: &Path) -> Result<Self> {
         let owner = Owner::find();
-        let folder = owner.folder(root)?;
-        let keeper = keeper(&owner, programs, &folder)?;
-        let password = password()?;
+        let folder = owner.folder(root, has_memory())?;
+        Self::make(&owner, programs, folder, TEST_SETTINGS)
+    }
+
+    /// Makes a cluster on the disk whose commits are durable, and starts it on a free port of the loopback address.
+    pub fn start_durable(root: &Path, programs: &Path) -> Result<Self> {
+        let owner = Owner::find();
+        let folder = owner.folder(root, false)?;
+        Self::make(&owner, programs, folder, DURABLE_SETTINGS)
+    }
+
+    fn make(owner: &Owner, programs: &Path, folder: PathBuf, settings: &str) -> Result<Self> {
         let mut server = Self {
-            url: String::new(),
-            keeper,
+            password: password()?,
+            port: 0,
+            keeper: keeper(owner, programs, &folder)?,
+            folder,
+            psql: psql(programs),
         };
-        fs::write(folder.join("password"), &password)?;
-        owner.take(&folder)?;
-        initialise(&owner, programs, &folder)?;
-        let port = listen(&owner, programs, &folder)?;
-        server.url = format!("postgres://orgplane:{password}@127.0.0.1:{port}/postgres");
+        let folder = &server.folder;
+        fs::write(folder.join("password"), &server.password)?;
+        owner.take(folder)?;
+        initialise(owner, programs, folder, settings)?;
+        server.port = listen(owner, programs, folder)?;
         say(&format!(
-            "PostgreSQL listens on 127.0.0.1:{port}, its files are in {}",
+            "PostgreSQL listens on 127.0.0.1:{}, its files are in {}",
+            server.port,
             folder.display()
         ));
         Ok(server)
     }
 
     /// Returns the URL of a user that may create databases.
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// Returns the URL of a database.
+    pub fn url_of(&self, database: &str) -> String {
+        let Self { password, port, .. } = self;
+        format!("postgres://orgplane:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// Runs a statement in a database; returns the values of its rows, a line each.
+    pub fn run(&self, database: &str, statement: &str) -> Result<String> {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
+        psql.args([
+            "--host=127.0.0.1",
+            "--username=orgplane",
+            "--set=ON_ERROR_STOP=1",
+        ]);
+        psql.arg(format!("--port={}", self.port));
+        psql.args([&format!("--dbname={database}"), "--command", statement]);
+        output(psql.env("PGPASSWORD", &self.password))
+    }
+
+    /// Returns the id of the server's first process, the parent of all others.
+    pub fn process(&self) -> Result<u32> {
+        let text = fs::read_to_string(self.folder.join("data/postmaster.pid"))?;
+        let id = text
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok());
+        id.context("postmaster.pid has no process id")
     }
 }
 
@@ -111,6 +166,15 @@ fn find() -> Option<PathBuf> {
     on_path
         .filter(complete)
         .or_else(|| packaged().into_iter().rev().find(complete))
+}
+
+/// Returns the client, which packages may keep apart from the server.
+fn psql(programs: &Path) -> PathBuf {
+    let beside = programs.join("psql");
+    if beside.is_file() {
+        return beside;
+    }
+    program("psql").unwrap_or(beside)
 }
 
 /// Returns the folders in which Debian keeps the programs of each version, oldest first.
@@ -170,13 +234,13 @@ impl Owner {
         command
     }
 
-    /// Creates an empty folder that the owner can reach: in memory if there is enough, else in the checkout if possible,
-    /// else among the temporary files.
-    fn folder(&self, root: &Path) -> Result<PathBuf> {
+    /// Creates an empty folder that the owner can reach: in memory if wanted, else in the checkout if possible, else among
+    /// the temporary files.
+    fn folder(&self, root: &Path, is_in_memory: bool) -> Result<PathBuf> {
         let shop = workshop(root);
         fs::create_dir_all(&shop)?;
         let is_reachable = succeeds(self.command(Path::new("test")).arg("-x").arg(&shop));
-        let (place, name) = if has_memory() {
+        let (place, name) = if is_in_memory {
             (PathBuf::from(MEMORY_FOLDER), "orgplane-postgres")
         } else if is_reachable {
             (shop, "postgres")
@@ -237,7 +301,7 @@ fn keeper(owner: &Owner, programs: &Path, folder: &Path) -> Result<Child> {
     command.spawn().context("cannot start a shell")
 }
 
-fn initialise(owner: &Owner, programs: &Path, folder: &Path) -> Result<()> {
+fn initialise(owner: &Owner, programs: &Path, folder: &Path, settings: &str) -> Result<()> {
     let mut command = owner.command(&programs.join("initdb"));
     command
         .arg("-D")
@@ -252,7 +316,9 @@ fn initialise(owner: &Owner, programs: &Path, folder: &Path) -> Result<()> {
         "--no-sync",
     ]);
     output(&mut command)?;
-    append(&folder.join("data/postgresql.conf"), SETTINGS)
+    let file = folder.join("data/postgresql.conf");
+    append(&file, ADDRESS)?;
+    append(&file, settings)
 }
 
 /// Starts the server; another process may take the free port first, so it is tried more than once.

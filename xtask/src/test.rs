@@ -66,7 +66,7 @@ pub fn run_with(database: Database, words: &[String], variables: &[(&str, String
     let set = |command: &mut Command, system: System| {
         let url = url.filter(|_| system == System::Postgres);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
-        set_environment(command, &environment, url.map(Postgres::url));
+        set_environment(command, &environment, url.map(Postgres::url).as_deref());
     };
     if selects_whole_packages(words) {
         let has_doc_tests = scope(words).is_some() && systems.contains(&System::Sqlite);
@@ -114,7 +114,7 @@ fn loom(root: &Path) -> Result<()> {
         .args([
             "test",
             "--package",
-            "limiter",
+            "slices",
             "--test",
             "loom",
             "--target-dir",

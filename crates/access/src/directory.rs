@@ -1,16 +1,19 @@
 //! The directory: a snapshot of keys, sessions, their permissions and the settings, which follows the database.
 //!
 //! The Administration API and the gateway identify callers by the snapshot, so a request needs no query for that. A
-//! commit of this process settles once the snapshot includes it; commits of other processes are found by polling every
-//! [`POLL_INTERVAL`].
+//! commit of this process settles once the snapshot includes it. Other processes announce theirs; those whose announcement
+//! is lost are found by polling every [`POLL_INTERVAL`].
 
+mod age;
 mod invalidation;
 mod key;
 mod load_keys;
 mod load_settings;
+mod options;
 mod refresh;
 mod rehash;
 mod revoked;
+mod unknown;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,24 +21,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base::Error;
 use base::ids::OrganizationId;
 use base::secret::KeyHash;
 use base::time::Stopwatch;
+use cluster::NodeSession;
 use settings::Settings;
 use store::{Connection, Follower, Read, Result, Store, sql};
 use tasks::{Task, TaskHandle};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use invalidation::{Invalidation, KeySelection, SettingsSelection};
 pub use key::{Key, Organization, Owner, Project};
 pub use load_keys::committed_key;
 use load_keys::load_keys;
 use load_settings::load_settings;
+pub use options::DirectoryOptions;
 use refresh::RefreshQueue;
 pub use rehash::KeyHashes;
 use rehash::PendingRehashes;
 use revoked::RevokedKeys;
+use unknown::UnknownKeys;
 
 /// Interval of the polls for other processes' commits.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,8 +48,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The age up to which a snapshot is trusted unless configured otherwise.
 pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(30);
-/// `retry-after` of a request that is refused because the snapshot is too old.
-const STALE_RETRY_SECONDS: u64 = 5;
 /// Number of shards of the key map. A change copies one shard.
 const SHARD_COUNT: usize = 64;
 
@@ -64,15 +67,20 @@ pub struct Directory {
     refreshes: RefreshQueue,
     shards: Vec<ArcSwap<Shard>>,
     revoked: RevokedKeys,
+    unknown: UnknownKeys,
     settings: ArcSwap<SettingsMap>,
     settings_changed: watch::Sender<()>,
     rehashes: PendingRehashes,
-    is_fresh: AtomicBool,
+    has_loaded: AtomicBool,
     clock: Stopwatch,
     /// The last time at which the snapshot was known to match the database, in milliseconds on `clock`.
     verified_at: AtomicU64,
     /// The age up to which the snapshot is trusted; `None` for any age.
     max_age: Option<Duration>,
+    session: NodeSession,
+    settles_everywhere: bool,
+    revision: watch::Sender<i64>,
+    revision_waits: Semaphore,
 }
 
 fn shard_index(hash: &KeyHash) -> usize {
@@ -85,6 +93,18 @@ struct Revisions {
     organizations: HashMap<OrganizationId, i64>,
     /// The sum that [`REVISION`] selects.
     sum: i64,
+    /// The generation of the database that the revisions are of: another one may have lost commits.
+    generation: i64,
+}
+
+impl Revisions {
+    /// Revisions by which everything is reloaded.
+    fn unknown() -> Self {
+        Self {
+            sum: i64::MIN,
+            ..Self::default()
+        }
+    }
 }
 
 /// The task that keeps a directory up to date.
@@ -106,10 +126,7 @@ impl Task for DirectoryFollower {
 
     /// Forgets all revisions so that everything is reloaded: a change may have been applied by half.
     fn recover(&mut self) {
-        self.revisions = Revisions {
-            organizations: HashMap::new(),
-            sum: i64::MIN,
-        };
+        self.revisions = Revisions::unknown();
     }
 }
 
@@ -132,6 +149,21 @@ impl Directory {
         store: Store,
         max_age: Option<Duration>,
     ) -> Result<(Arc<Self>, TaskHandle)> {
+        let options = DirectoryOptions {
+            max_age,
+            ..DirectoryOptions::default()
+        };
+        Self::start_with(store, options).await
+    }
+
+    /// Loads the snapshot like [`Self::start`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn start_with(
+        store: Store,
+        options: DirectoryOptions,
+    ) -> Result<(Arc<Self>, TaskHandle)> {
         let mut follower = store.revision().follow();
         let directory = Arc::new(Self {
             polled: store.for_polls(),
@@ -139,13 +171,18 @@ impl Directory {
             refreshes: RefreshQueue::default(),
             shards: (0..SHARD_COUNT).map(|_| ArcSwap::default()).collect(),
             revoked: RevokedKeys::default(),
+            unknown: UnknownKeys::default(),
             settings: ArcSwap::default(),
             settings_changed: watch::Sender::new(()),
             rehashes: PendingRehashes::default(),
-            is_fresh: AtomicBool::new(true),
+            has_loaded: AtomicBool::new(true),
             clock: Stopwatch::start(),
             verified_at: AtomicU64::new(0),
-            max_age,
+            max_age: options.max_age,
+            session: options.session,
+            settles_everywhere: options.settles_everywhere,
+            revision: watch::Sender::new(0),
+            revision_waits: Semaphore::new(age::MAX_REVISION_WAITS),
         });
         let mut revisions = Revisions::default();
         directory.reload(&mut revisions, &mut follower).await?;
@@ -185,45 +222,6 @@ impl Directory {
         self.settings_changed.subscribe()
     }
 
-    /// Returns true if the last attempt to load changes succeeded.
-    #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.is_fresh.load(Ordering::Relaxed)
-    }
-
-    /// Returns the age of the snapshot: the time since it was last known to match the database.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        let verified_at = Duration::from_millis(self.verified_at.load(Ordering::Relaxed));
-        self.clock.elapsed().saturating_sub(verified_at)
-    }
-
-    /// Returns true if the snapshot is not too old to be trusted.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        self.max_age.is_none_or(|max_age| self.age() <= max_age)
-    }
-
-    /// Refuses requests while the snapshot is too old: a key may have been revoked since.
-    ///
-    /// # Errors
-    /// 503 with `retry-after`.
-    pub fn check_age(&self) -> Result<(), Error> {
-        if self.is_current() {
-            return Ok(());
-        }
-        Err(Error::overloaded(
-            "The database with the API keys has been out of reach for too long to know which of them are still good. Try again \
-             in a few seconds.",
-            STALE_RETRY_SECONDS,
-        ))
-    }
-
-    fn set_verified(&self) {
-        let now = self.clock.milliseconds();
-        self.verified_at.store(now, Ordering::Relaxed);
-    }
-
     /// Returns every key in the snapshot, in no order.
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<Key>> {
@@ -241,6 +239,7 @@ impl Directory {
         let mut poll = tokio::time::interval(POLL_INTERVAL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut requests = self.refreshes.requests();
+        let mut announcements = self.session.announcements();
         loop {
             // A rehash that fails is queued again by the next use of the key.
             if let Err(error) = self.store_rehashes().await {
@@ -250,6 +249,8 @@ impl Directory {
                 () = follower.changed() => true,
                 _ = poll.tick() => false,
                 () = requests.next() => false,
+                // The session, which sends announcements, lives as long as this value.
+                Ok(()) = announcements.changed() => false,
             };
             // Requests up to here are answered by reads from here on.
             let mut answered = requests.begin();
@@ -260,7 +261,7 @@ impl Directory {
             };
             let mut failed = outcome.err();
             while let Some(error) = failed {
-                if self.is_fresh.swap(false, Ordering::Relaxed) {
+                if self.has_loaded.swap(false, Ordering::Relaxed) {
                     tracing::error!(%error, "directory load failed; the snapshot in memory stays in use");
                 }
                 tokio::time::sleep(RETRY_DELAY).await;
@@ -268,7 +269,7 @@ impl Directory {
                 failed = self.retry(revisions, follower).await.err();
             }
             self.set_verified();
-            if !self.is_fresh.swap(true, Ordering::Relaxed) {
+            if !self.has_loaded.swap(true, Ordering::Relaxed) {
                 tracing::info!("directory load succeeded again");
             }
             self.refreshes.complete(answered);
@@ -277,7 +278,9 @@ impl Directory {
 
     /// Applies commits of other processes, if there are any.
     async fn poll(&self, revisions: &mut Revisions, follower: &mut Follower) -> Result<()> {
-        if self.revision().await? == revisions.sum {
+        if self.session.generation().number != revisions.generation {
+            *revisions = Revisions::unknown();
+        } else if self.stored_revision().await? == revisions.sum {
             return Ok(());
         }
         self.reload(revisions, follower).await
@@ -285,12 +288,12 @@ impl Directory {
 
     /// Applies all changes. The revision is read first because its query fails sooner than a load.
     async fn retry(&self, revisions: &mut Revisions, follower: &mut Follower) -> Result<()> {
-        self.revision().await?;
+        self.stored_revision().await?;
         self.reload(revisions, follower).await
     }
 
     /// Returns the sum of all organizations' revisions.
-    async fn revision(&self) -> Result<i64> {
+    async fn stored_revision(&self) -> Result<i64> {
         let mut read = self.polled.read().await?;
         read.fetch_one(sql!(REVISION), |row| row.get("revision"))
             .await
@@ -301,6 +304,7 @@ impl Directory {
     /// Revisions are read before keys: a commit in between makes the keys newer than the revision says, never older.
     async fn reload(&self, known: &mut Revisions, follower: &mut Follower) -> Result<()> {
         let seen = follower.seen();
+        known.generation = self.session.generation().number;
         let mut read = self.store.read().await?;
         let revision = |row: &store::Row<'_>| Ok((row.id("id")?, row.get("revision")?));
         let revisions: Vec<(OrganizationId, i64)> =
@@ -314,6 +318,8 @@ impl Directory {
             }
         }
         known.sum = sum;
+        self.unknown.clear();
+        self.set_revision(sum);
         follower.applied(seen);
         Ok(())
     }

@@ -15,7 +15,8 @@ use base::secret::KeyHash;
 use store::{Connection, Read, Result, Row, sql};
 
 pub use directory::{
-    DEFAULT_MAX_AGE, Directory, Key, KeyHashes, Organization, Owner, Project, committed_key,
+    DEFAULT_MAX_AGE, Directory, DirectoryOptions, Key, KeyHashes, Organization, Owner, Project,
+    committed_key,
 };
 pub use settings::{
     Authority, DefaultTier, HostedTool, HostedTools, LimitField, ModelLimits, ModelPolicy,

@@ -254,6 +254,13 @@ impl Error {
         Self::unavailable("overloaded", message, seconds)
     }
 
+    /// Returns 503: the store of the rate limits that nodes share cannot be reached.
+    #[must_use]
+    pub fn limits_unavailable() -> Self {
+        let message = "Rate limits cannot be checked at this moment. Try again later.";
+        Self::unavailable("limits_unavailable", message, 1)
+    }
+
     fn unavailable(
         code: &'static str,
         message: impl Into<Cow<'static, str>>,

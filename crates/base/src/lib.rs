@@ -37,4 +37,4 @@ pub use path_pattern::is_at_or_below;
 pub use permission::{Permission, PermissionSet};
 pub use shown::shown;
 pub use text_mark::{BYTE_ORDER_MARK, text_without_mark, utf_8, without_mark};
-pub use time::{Clock, UnixTime};
+pub use time::{BootClock, Clock, UnixTime};

@@ -107,6 +107,55 @@ impl Clock {
     }
 }
 
+/// The clock of the time since this machine started, its sleep included. Unlike [`Stopwatch`] it goes on while the machine
+/// or the process is suspended. A test sets it ahead.
+#[derive(Clone, Debug)]
+pub struct BootClock {
+    /// The microseconds by which the clock was set ahead; `None` for the system's clock.
+    ahead: Option<Arc<AtomicI64>>,
+}
+
+impl BootClock {
+    /// Returns the system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { ahead: None }
+    }
+
+    /// Returns a clock that goes as the system's does, and that [`BootClock::advance`] sets ahead.
+    #[must_use]
+    pub fn adjustable() -> Self {
+        Self {
+            ahead: Some(Arc::default()),
+        }
+    }
+
+    /// Returns the microseconds since the start of this machine.
+    #[must_use]
+    pub fn microseconds(&self) -> i64 {
+        let time = rustix::time::clock_gettime(BOOT_CLOCK);
+        let ahead = self.ahead.as_ref();
+        let ahead = ahead.map_or(0, |ahead| ahead.load(Ordering::SeqCst));
+        (time.tv_sec.saturating_mul(1_000_000))
+            .saturating_add(time.tv_nsec / 1_000)
+            .saturating_add(ahead)
+    }
+
+    /// Sets an adjustable clock ahead. Has no effect on the system's clock.
+    pub fn advance(&self, time: Duration) {
+        if let Some(ahead) = &self.ahead {
+            let time = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+            ahead.fetch_add(time, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+/// Goes on during sleep on macOS.
+#[cfg(not(target_os = "linux"))]
+const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
 /// A stopwatch on the monotonic clock, which tests drive.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
@@ -164,6 +213,17 @@ mod tests {
         let clock = Clock::fake(UnixTime(100));
         clock.advance(5);
         assert_eq!(clock.now(), UnixTime(105));
+    }
+
+    #[test]
+    fn a_boot_clock_goes_on_and_can_be_set_ahead() {
+        let (clock, ahead) = (BootClock::system(), BootClock::adjustable());
+        let first = clock.microseconds();
+        assert!(first > 0 && clock.microseconds() >= first);
+        clock.advance(Duration::from_hours(1));
+        assert!(clock.microseconds() < first + 3_600_000_000);
+        ahead.advance(Duration::from_hours(1));
+        assert!(ahead.microseconds() >= first + 3_600_000_000);
     }
 
     #[tokio::test(start_paused = true)]

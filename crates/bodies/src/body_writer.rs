@@ -41,7 +41,7 @@ pub struct BodyWriterOptions {
     /// The clock.
     pub clock: Clock,
     /// The number of days for which bodies are kept, at most [`MAX_KEEP_DAYS`]. With 0 none are captured, and existing
-    /// ones are deleted.
+    /// ones are deleted. None is deleted that another node keeps.
     pub days: u32,
 }
 
@@ -242,9 +242,7 @@ impl BodyWriter {
         if now < self.expiry_at {
             return;
         }
-        let age = i64::from(self.options.days) * SECONDS_PER_DAY;
-        let deleted = table::delete_until(self.options.store.usage(), now.plus(-age)).await;
-        self.expiry_at = match deleted {
+        self.expiry_at = match self.delete_expired(now).await {
             Ok(bodies) => {
                 tracing::debug!(bodies, "expired bodies deleted");
                 now.plus(SECONDS_PER_HOUR)
@@ -254,6 +252,16 @@ impl BodyWriter {
                 now.plus(SECONDS_PER_MINUTE)
             }
         };
+    }
+
+    /// Deletes bodies that no node keeps any more. Returns their number.
+    async fn delete_expired(&self, now: UnixTime) -> Result<u64> {
+        let store = &self.options.store;
+        let living = cluster::living_nodes(store).await?;
+        let others = living.iter().map(|node| node.keep_bodies_days);
+        let own = i64::from(self.options.days);
+        let days = others.fold(own, i64::max).min(i64::from(MAX_KEEP_DAYS));
+        table::delete_until(store.usage(), now.plus(-days * SECONDS_PER_DAY)).await
     }
 
     async fn delete_forbidden(&self) -> Result<()> {

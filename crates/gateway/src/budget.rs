@@ -36,7 +36,8 @@ impl SpendBudget {
     ///
     /// # Errors
     /// 429: the organization, or the project, has less left. 400: the maximum cost is unknown. 403: a model has no price.
-    pub(crate) fn reserve(
+    /// 503: limits are shared with other nodes, and the database does not respond.
+    pub(crate) async fn reserve(
         &self,
         caller: &Caller,
         dialect: &Dialect,
@@ -48,7 +49,8 @@ impl SpendBudget {
             return Ok(None);
         }
         let max_cost = self.max_cost(dialect, call, plan, at)?;
-        self.spend.reserve(&caller.spend_request(at, max_cost))
+        let request = caller.spend_request(at, max_cost);
+        self.spend.reserve(&request).await
     }
 
     /// Returns the maximum cost of a request at the most expensive model and upstream of its plan.
@@ -139,7 +141,7 @@ impl SpendBudget {
         if is_reached(of_organization, None) || is_reached(of_project, Some(&caller.project.id)) {
             // The error names the limit.
             let ask = caller.spend_request(self.clock.now(), NanoDollars::default());
-            self.spend.reserve(&ask)?;
+            self.spend.reserve_locally(&ask)?;
         }
         Ok(())
     }

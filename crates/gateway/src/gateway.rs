@@ -15,7 +15,7 @@ use crate::budget::SpendBudget;
 use crate::drain::Drains;
 use crate::flow::FlowControl;
 use crate::forward::Forwarder;
-use crate::limits::{RateLimitCounters, RateLimiter};
+use crate::limits::{LimitWindows, RateLimitCounters, RateLimiter};
 use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::ModelCatalog;
@@ -35,6 +35,9 @@ use crate::watchdog::Watchdog;
 /// The longest time for which a stop waits for the writer of stored answers.
 const STATE_WRITER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest time for which a stop waits for the last windows of rate limits.
+const LIMITS_STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The gateway. Clones share the same gateway.
 #[derive(Clone)]
 pub struct Gateway(Arc<Pipeline>);
@@ -44,7 +47,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The configuration of an upstream is invalid.
-    pub fn start(options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
+    pub fn start(mut options: GatewayOptions) -> Result<(Self, GatewayTask), StartError> {
         let upstreams = Arc::new(upstreams::build(&options.upstreams)?);
         let metrics = Arc::new(GatewayMetrics::new(
             &options.upstreams,
@@ -64,7 +67,16 @@ impl Gateway {
         let (queue, records) = mpsc::channel(STATE_QUEUE_CAPACITY);
         let clock = options.clock.clone();
         let recorder = StateRecorder { queue, clock };
-        let pipeline = pipeline(options, forwarder, metrics, watchdog.clone(), recorder);
+        let windows = std::mem::replace(&mut options.limit_windows, LimitWindows::memory());
+        let limiter = RateLimiter::new(&windows);
+        let limits = limiter.start(windows);
+        let pipeline = pipeline(
+            options,
+            forwarder,
+            metrics,
+            watchdog.clone(),
+            (recorder, limiter),
+        );
         let poller = PollerTask(Arc::clone(&pipeline.objects));
         let writer = |stop| StateWriterTask {
             objects: Arc::clone(&pipeline.objects),
@@ -77,6 +89,7 @@ impl Gateway {
             poller: tasks::start("stored objects", |_| poller),
             state_writer: tasks::start("stored answers", writer),
             watchdog: tasks::start("flights", |_| watchdog),
+            limits,
         };
         Ok((Self(Arc::new(pipeline)), task))
     }
@@ -157,6 +170,7 @@ pub struct GatewayTask {
     poller: TaskHandle,
     state_writer: TaskHandle,
     watchdog: TaskHandle,
+    limits: Option<TaskHandle>,
 }
 
 /// Builds the pipeline.
@@ -165,7 +179,7 @@ fn pipeline(
     forwarder: Forwarder,
     metrics: Arc<GatewayMetrics>,
     watchdog: Watchdog,
-    state_recorder: StateRecorder,
+    (state_recorder, limiter): (StateRecorder, RateLimiter),
 ) -> Pipeline {
     let (clock, facts) = (options.clock, Arc::new(options.facts));
     let models = ModelCatalog {
@@ -175,12 +189,11 @@ fn pipeline(
         clock: clock.clone(),
     };
     let rate_limits = Arc::new(RateLimits {
-        limiter: RateLimiter::new(),
+        limiter,
         facts: Arc::clone(&facts),
         upstreams: Arc::clone(&forwarder.upstreams),
     });
-    let repository = Arc::new(options.objects);
-    let is_enforced = forwarder.upstreams.has_storage();
+    let (repository, is_enforced) = (Arc::new(options.objects), forwarder.upstreams.has_storage());
     let budget = Arc::new(SpendBudget {
         spend: options.spend,
         prices: options.prices,
@@ -219,6 +232,7 @@ fn pipeline(
         budget,
         rate_limits,
         recorder: options.recorder,
+        admission: options.admission,
         metrics,
         tracer: options.tracer,
         models,
@@ -235,7 +249,10 @@ impl GatewayTask {
     pub fn healths(&self) -> Vec<Health> {
         let own = [&self.poller, &self.state_writer, &self.watchdog];
         let own = own.into_iter().map(|task| task.health().clone());
-        own.chain(self.upstream_tasks.healths()).collect()
+        let limits = self.limits.iter().map(|task| task.health().clone());
+        own.chain(limits)
+            .chain(self.upstream_tasks.healths())
+            .collect()
     }
 
     /// Waits until all answers are drained; those left after `deadline` are settled by an estimate. Must be called when no more
@@ -250,5 +267,8 @@ impl GatewayTask {
         self.drains.stop(deadline).await;
         // The last answers are in its queue by now.
         let _ = tokio::time::timeout(STATE_WRITER_STOP_TIMEOUT, self.state_writer.stop()).await;
+        if let Some(limits) = self.limits {
+            let _ = tokio::time::timeout(LIMITS_STOP_TIMEOUT, limits.stop()).await;
+        }
     }
 }

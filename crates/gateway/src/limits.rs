@@ -1,18 +1,32 @@
 //! Rate limits: the amounts of each model that a project may take during a minute, or a day.
 //!
 //! A request reserves what it may consume under every name of its model at once, and settles the reservation with what it did
-//! consume. The counters are those of the crate `limiter`.
+//! consume. The counters are those of the crate `slices`; on PostgreSQL the nodes share them, on SQLite they are saved.
 
+mod saving;
+mod sharing;
 mod status;
+mod windows;
 
 use std::sync::Arc;
 
 use access::{LimitField, ModelLimits, Project};
 use base::ids::{Id, ProjectId};
 use base::time::Stopwatch;
-use limiter::{Category, Descriptor, Limiter, Quantity, Request, Reservation, Window};
+use cluster::NodeSession;
+use slices::{
+    Category, Denial, Descriptor, Limiter, Quantity, Request, Reservation, Status, TimeBounds,
+    Window,
+};
+use tasks::TaskHandle;
 
-pub use limiter::WindowUsage;
+pub use slices::WindowUsage;
+
+pub use windows::LimitWindows;
+
+use saving::SavingTask;
+use sharing::{SharingTask, SliceWaiters, bounds};
+use windows::WindowStore;
 
 pub(crate) use status::{RateLimitRefusal, RateLimitStatus};
 
@@ -31,12 +45,12 @@ pub(crate) fn limited_model<'a>(name: &'a str, limits: &ModelLimits) -> LimitedM
 
 /// Amounts of the things that are limited; some may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amounts(limiter::Amounts<FIELD_COUNT>);
+pub(crate) struct Amounts(slices::Amounts<FIELD_COUNT>);
 
 impl Amounts {
     /// Returns zero of everything.
     pub(crate) fn zero() -> Self {
-        Self(limiter::Amounts::zero())
+        Self(slices::Amounts::zero())
     }
 
     #[cfg(test)]
@@ -80,24 +94,102 @@ impl From<Amounts> for RequestedAmounts {
     }
 }
 
+/// The most times that a request waits for slices.
+const MAX_WAITS: usize = 4;
+
+/// The counters of all projects and models.
+type Counters = Limiter<FIELD_COUNT>;
+
+/// The time by which limits are counted.
+#[derive(Clone)]
+enum LimitClock {
+    /// The time of this process, which began at a time of the wall clock.
+    Own(Stopwatch, u64),
+    /// The time of the clock that nodes share.
+    Shared(NodeSession),
+}
+
+impl LimitClock {
+    fn now(&self) -> TimeBounds {
+        match self {
+            Self::Own(start, started_at) => TimeBounds::exact(started_at + start.milliseconds()),
+            Self::Shared(session) => bounds(session),
+        }
+    }
+}
+
 /// The limiter of all projects and models. Clones share the counters.
 #[derive(Clone)]
 pub(crate) struct RateLimiter {
-    limiter: Arc<Limiter<FIELD_COUNT>>,
-    clock: Stopwatch,
+    limiter: Arc<Counters>,
+    clock: LimitClock,
+    waiters: Arc<SliceWaiters>,
 }
 
 impl RateLimiter {
-    pub(crate) fn new() -> Self {
+    /// Returns a limiter whose windows begin with those that were saved.
+    pub(crate) fn new(windows: &LimitWindows) -> Self {
         let quantities = std::array::from_fn(|index| quantity(LimitField::ALL[index]));
+        let (limiter, clock) = match &windows.0 {
+            WindowStore::Memory => (
+                Limiter::new(quantities),
+                LimitClock::Own(Stopwatch::start(), 0),
+            ),
+            WindowStore::Own { started_at, .. } => (
+                Limiter::new(quantities),
+                LimitClock::Own(Stopwatch::start(), *started_at),
+            ),
+            WindowStore::Shared { session, .. } => (
+                Limiter::shared(quantities),
+                LimitClock::Shared(session.clone()),
+            ),
+        };
+        if let WindowStore::Own { saved, .. } = &windows.0 {
+            for row in saved {
+                let now = clock.now();
+                if !limiter.restore(now, &row.project, &row.model, &row.parts) {
+                    tracing::warn!(
+                        project = row.project,
+                        model = row.model,
+                        "saved rate limit windows not restored"
+                    );
+                }
+            }
+        }
         Self {
-            limiter: Limiter::new(quantities),
-            clock: Stopwatch::start(),
+            limiter,
+            clock,
+            waiters: Arc::new(SliceWaiters::new()),
         }
     }
 
-    /// Reserves the requested amounts under all models, or under none, and returns the status of the limits after that.
-    pub(crate) fn reserve(
+    /// Starts the task that saves or shares the windows, if they last longer than the process.
+    pub(crate) fn start(&self, windows: LimitWindows) -> Option<TaskHandle> {
+        let counters = Arc::clone(&self.limiter);
+        match windows.0 {
+            WindowStore::Memory => None,
+            WindowStore::Own { database, .. } => {
+                let clock = self.clock.clone();
+                Some(tasks::start("rate limits", |stop| SavingTask {
+                    counters,
+                    clock,
+                    database,
+                    stop,
+                    saving: Vec::new(),
+                }))
+            }
+            WindowStore::Shared { store, session } => {
+                let waiters = Arc::clone(&self.waiters);
+                Some(tasks::start("rate limits", |stop| {
+                    SharingTask::new(counters, waiters, session, store, stop)
+                }))
+            }
+        }
+    }
+
+    /// Reserves the requested amounts under all models, or under none, and returns the status of the limits after that. Waits
+    /// for the database where the slice of this node does not suffice.
+    pub(crate) async fn reserve(
         &self,
         project: &Project,
         models: &[LimitedModel<'_>],
@@ -108,17 +200,37 @@ impl RateLimiter {
     ) {
         let mut request = Request::from(requested.amounts.0);
         request.optional[LimitField::TokensPerMinute as usize] = requested.estimated_output_tokens;
-        let now = self.clock.milliseconds();
-        let (reservation, status) =
-            self.limiter
-                .reserve(now, project.id.as_str(), models, &request);
-        let reservation = reservation.map_err(RateLimitRefusal);
-        let status = RateLimitStatus::new(status, reservation.as_ref().err());
-        let clock = self.clock;
-        let reservation =
-            reservation.map(|reservation| RateLimitReservation { reservation, clock });
-        (reservation, status)
+        let tenant = project.id.as_str();
+        for _ in 0..MAX_WAITS {
+            let now = self.clock.now();
+            let (reservation, status) = self.limiter.reserve(now, tenant, models, &request);
+            let waiting = match reservation {
+                Ok(reservation) => {
+                    let clock = self.clock.clone();
+                    let reservation = RateLimitReservation { reservation, clock };
+                    return (Ok(reservation), RateLimitStatus::new(status, None));
+                }
+                Err(Denial::Waiting(waiting)) => waiting,
+                Err(denial) => return refused(denial, status),
+            };
+            if !self.waiters.wait(&self.limiter, tenant, &waiting).await {
+                return refused(Denial::Unavailable, status);
+            }
+        }
+        refused(Denial::Unavailable, Status::default())
     }
+}
+
+fn refused(
+    denial: Denial,
+    status: Status,
+) -> (
+    Result<RateLimitReservation, RateLimitRefusal>,
+    RateLimitStatus,
+) {
+    let refusal = RateLimitRefusal(denial);
+    let status = RateLimitStatus::new(status, Some(&refusal));
+    (Err(refusal), status)
 }
 
 /// A view of the counters of rate limits, which changes nothing. Clones share the counters.
@@ -137,8 +249,8 @@ impl RateLimitCounters {
     /// left out.
     #[must_use]
     pub fn usage(&self, project: &ProjectId) -> Vec<(Arc<str>, ModelWindows)> {
-        let RateLimiter { limiter, clock } = &self.0;
-        let models = limiter.usage(clock.milliseconds(), project.as_str());
+        let RateLimiter { limiter, clock, .. } = &self.0;
+        let models = limiter.usage(clock.now(), project.as_str());
         let fields = |windows: [WindowUsage; FIELD_COUNT]| {
             let fields = LimitField::ALL.iter().copied();
             fields.zip(windows).collect()
@@ -167,14 +279,13 @@ fn quantity(field: LimitField) -> Quantity {
 #[must_use]
 pub(crate) struct RateLimitReservation {
     reservation: Reservation<FIELD_COUNT>,
-    clock: Stopwatch,
+    clock: LimitClock,
 }
 
 impl RateLimitReservation {
     /// Replaces the reserved amounts by the consumed ones, as far as they are known.
     pub(crate) fn settle(self, consumed: &Amounts) {
-        self.reservation
-            .settle(self.clock.milliseconds(), &consumed.0);
+        self.reservation.settle(self.clock.now(), &consumed.0);
     }
 
     /// Leaves the reservation charged, for a request whose consumption will never be known.

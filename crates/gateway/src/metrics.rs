@@ -65,7 +65,11 @@ impl RequestEnd {
             Self::Metered(Outcome::UpstreamFailed) => 1,
             Self::Metered(Outcome::TimedOut) => 2,
             Self::Metered(
-                Outcome::ClientGone | Outcome::Reported | Outcome::Repriced | Outcome::Corrected,
+                Outcome::ClientGone
+                | Outcome::NodeLost
+                | Outcome::Reported
+                | Outcome::Repriced
+                | Outcome::Corrected,
             ) => 3,
             Self::Refused => 4,
             Self::Abandoned => 5,

@@ -14,6 +14,7 @@ use usage::{DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, Refu
 
 use crate::budget::UnpricedModels;
 use crate::flow::FlowLimits;
+use crate::limits::LimitWindows;
 use crate::objects::ObjectRepository;
 
 /// The condition under which the end of a response is sent.
@@ -42,6 +43,8 @@ pub struct GatewayOptions {
     pub unpriced: UnpricedModels,
     /// Context windows and output limits of models.
     pub facts: ModelFacts,
+    /// Windows of rate limits that last longer than the process.
+    pub limit_windows: LimitWindows,
     /// Durable reservations of money for what outlives a request.
     pub reservations: DurableReservations,
     /// Counter of refused requests by project.
@@ -60,6 +63,8 @@ pub struct GatewayOptions {
     pub clock: Clock,
     /// Condition under which the end of a response is sent.
     pub durability: Durability,
+    /// Condition under which a request is forwarded: if strict, the database has it.
+    pub admission: Durability,
     /// Models known to the deployment beside those that an upstream lists; metrics name no others.
     pub models: BTreeSet<String>,
     /// Tracer of requests.

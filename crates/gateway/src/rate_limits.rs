@@ -67,13 +67,13 @@ impl RateLimits {
     }
 
     /// Reserves the requested amounts under all names, or none of them. The status of the limits is returned in both cases.
-    pub(crate) fn reserve(
+    pub(crate) async fn reserve(
         &self,
         project: &Arc<Project>,
         names: &[LimitedModel<'_>],
         requested: &RequestedAmounts,
     ) -> (Result<RateLimitReservation>, RateLimitStatus) {
-        let (reserved, status) = self.limiter.reserve(project, names, requested);
+        let (reserved, status) = self.limiter.reserve(project, names, requested).await;
         (reserved.map_err(|refusal| refusal.error(project)), status)
     }
 
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::caller::tests::caller;
-    use crate::limits::Amounts;
+    use crate::limits::{Amounts, LimitWindows};
     use crate::upstreams;
 
     #[tokio::test]
@@ -128,7 +128,7 @@ mod tests {
         };
         let upstreams = Arc::new(upstreams::build(&[config]).expect("upstreams"));
         let stage = RateLimits {
-            limiter: RateLimiter::new(),
+            limiter: RateLimiter::new(&LimitWindows::memory()),
             facts: Arc::default(),
             upstreams: Arc::clone(&upstreams),
         };
@@ -139,7 +139,8 @@ mod tests {
             let names = stage.names(&caller, model, &plan);
             assert_eq!(names.as_slice().len(), count, "{model}");
             let requested = RequestedAmounts::from(Amounts::zero().with_requests(1));
-            let (reserved, _) = stage.reserve(&caller.project, names.as_slice(), &requested);
+            let reserving = stage.reserve(&caller.project, names.as_slice(), &requested);
+            let (reserved, _) = reserving.await;
             assert!(reserved.is_ok(), "{model}");
         }
     }

@@ -24,16 +24,15 @@ pub(crate) struct MeteredRequest {
 }
 
 impl MeteredRequest {
-    /// Returns the event of the request, and those of the hosted tools that the request used.
-    pub(crate) fn events(
+    /// Returns the event of the request, without those of hosted tools.
+    pub(crate) fn event(
         self,
         dialect: &Dialect,
         outcome: Outcome,
         spent: MeasuredUsage,
-    ) -> Vec<UsageEvent> {
+    ) -> UsageEvent {
         let has_tier = dialect.kind.dimensions().contains(&Dimension::ServiceTier);
-        let billing = self.billing;
-        let event = UsageEvent {
+        UsageEvent {
             id: self.id,
             timestamp: self.admitted_at,
             organization_id: self.organization,
@@ -49,15 +48,26 @@ impl MeteredRequest {
             vector_store_id: None,
             context_level: None,
             api_source: ApiSource::Unlabeled,
-            quantities: with_billing(spent.quantities, billing, spent.cost),
+            quantities: with_billing(spent.quantities, self.billing, spent.cost),
             estimated: spent.estimated,
             outcome,
-        };
+        }
+    }
+
+    /// Returns the event of the request, and those of the hosted tools that the request used.
+    pub(crate) fn events(
+        self,
+        dialect: &Dialect,
+        outcome: Outcome,
+        mut spent: MeasuredUsage,
+    ) -> Vec<UsageEvent> {
+        let billing = self.billing;
+        let (level, memory) = (spent.context_level.take(), spent.container_memory.take());
         let tools = spent.hosted_tools.reports();
+        let event = self.event(dialect, outcome, spent);
         let tools = tools.map(|(kind, metric, count)| {
             let quantities = Quantities::default().with(metric, count);
             let quantities = with_billing(quantities, billing, None);
-            let (level, memory) = (&spent.context_level, &spent.container_memory);
             UsageEvent {
                 context_level: level.clone().filter(|_| kind == UsageKind::WebSearchCalls),
                 size: memory

@@ -9,7 +9,7 @@ use tiktoken::CoreBpe;
 use tiktoken::encoding::{cl100k_base, o200k_base};
 
 /// The usual bytes of a token, for a text whose encoding is unknown.
-const BYTES_PER_TOKEN: usize = 4;
+pub(crate) const BYTES_PER_TOKEN: usize = 4;
 /// The most bytes of a text that are tokenized, at up to a third of a microsecond each. The tokens of the rest are
 /// extrapolated.
 const MAX_TOKENIZED_BYTES: usize = 16 * 1024;

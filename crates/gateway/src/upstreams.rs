@@ -43,9 +43,11 @@ pub(crate) fn response_end(outcome: Outcome) -> ResponseEnd {
         Outcome::Succeeded => ResponseEnd::Complete,
         Outcome::UpstreamFailed => ResponseEnd::Broken,
         Outcome::TimedOut => ResponseEnd::TimedOut,
-        Outcome::ClientGone | Outcome::Reported | Outcome::Repriced | Outcome::Corrected => {
-            ResponseEnd::Abandoned
-        }
+        Outcome::ClientGone
+        | Outcome::NodeLost
+        | Outcome::Reported
+        | Outcome::Repriced
+        | Outcome::Corrected => ResponseEnd::Abandoned,
     }
 }
 

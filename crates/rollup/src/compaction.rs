@@ -12,7 +12,7 @@ use base::time::SECONDS_PER_DAY;
 use crate::{CorruptBlock, Granularity, Rollup, Rows};
 
 /// The number of blocks of new rows from which on an organization is due for compaction.
-const DUE_BLOCKS_COUNT: usize = 16;
+pub const DUE_BLOCKS_COUNT: usize = 16;
 /// The number of new rows from which on an organization is due for compaction.
 const DUE_ROWS_COUNT: usize = 65_536;
 /// The most blocks of new rows that are compacted at once.
@@ -61,6 +61,12 @@ impl Backlog {
             waiting.blocks += added.blocks;
             waiting.rows += added.rows;
         }
+    }
+
+    /// Counts blocks of an organization that are in the database, whoever has added them.
+    pub fn found(&mut self, organization: i64, blocks: usize) {
+        let waiting = self.waiting.entry(organization).or_default();
+        waiting.blocks = waiting.blocks.max(blocks);
     }
 
     /// Returns the organizations that are due for compaction.
@@ -221,6 +227,11 @@ mod tests {
         assert_eq!(due, [1, 2]);
         backlog.compacted(1);
         assert_eq!(backlog.due(), [2]);
+        backlog.compacted(2);
+        backlog.found(3, DUE_BLOCKS_COUNT - 1);
+        assert!(backlog.due().is_empty());
+        backlog.found(3, DUE_BLOCKS_COUNT);
+        assert_eq!(backlog.due(), [3]);
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub mod varint;
 pub use amounts::{Amounts, MAX_COLUMNS, Mask, columns};
 pub use block::{CorruptBlock, read_block};
 pub use compaction::{
-    Backlog, DerivedBlock, MAX_COMPACTED_BLOCKS, OldestRows, Parents, derive, merge_candidates,
+    Backlog, DUE_BLOCKS_COUNT, DerivedBlock, MAX_COMPACTED_BLOCKS, OldestRows, Parents, derive,
+    merge_candidates,
 };
 pub use granularity::{Granularity, Rollup, Width};
 pub use interner::Interner;

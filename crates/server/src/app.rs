@@ -4,90 +4,45 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use access::Directory;
+use access::{Directory, DirectoryOptions};
 use admin::Services;
 use admin::mail::{Smtp, start_mailer};
-use admin::sessions::SessionLifetimes;
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
-use base::ids::IdGenerator;
-use base::secret::Pepper;
 use base::{Clock, Entropy};
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
+use cluster::NodeSession;
+use console::IdentityProviderFacts;
 use futures_util::future::select_all;
 use gateway::{
-    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, ObjectRepository, UnpricedModels,
-    UpstreamConfig,
+    Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask, LimitWindows, ObjectRepository,
+    UnpricedModels, UpstreamConfig,
 };
-use identity::{Identity, SignInOptions};
+use identity::Identity;
 use store::Store;
 use tasks::{Health, Task, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
 use tokio::sync::watch;
 use usage::{
     DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
-    Reports, Retention, RetentionPeriods, Spend,
+    Reports, Retention, Spend, record_lost,
 };
 
+use crate::app_options::AppOptions;
 use crate::authentication::AuthenticationGuard;
-use crate::config::Bounds;
+use crate::config::SettleScope;
 use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
+use crate::node_session::{NodeFacts, ledger_node, start_session};
 use crate::public_url::PublicOrigin;
 use crate::readiness::Readiness;
 use crate::reload::Reload;
 use crate::routes::Routes;
 use crate::shutdown::Shutdown;
-
-/// Dependencies and settings of an application.
-pub struct AppOptions {
-    /// Both databases.
-    pub store: Store,
-    /// Secret that keys are hashed with.
-    pub pepper: Pepper,
-    /// Wall clock.
-    pub clock: Clock,
-    /// Source of randomness.
-    pub entropy: Entropy,
-    /// Generator of ids.
-    pub ids: Arc<IdGenerator>,
-    /// Upstream model servers.
-    pub upstreams: Vec<UpstreamConfig>,
-    /// Price book used to charge requests.
-    pub prices: PriceBook,
-    /// Requests under a spend limit for models without a price.
-    pub unpriced: UnpricedModels,
-    /// Context windows and other facts about models.
-    pub facts: ModelFacts,
-    /// Durability of the ledger row at the end of a response.
-    pub durability: Durability,
-    /// Base URL under which clients reach this server; used in mails.
-    pub public_url: String,
-    /// Lifetimes of sessions.
-    pub session_lifetimes: SessionLifetimes,
-    /// Ways to sign in.
-    pub sign_in: SignInOptions,
-    /// Mail server; without one, mails stay in the outbox.
-    pub smtp: Option<Smtp>,
-    /// Retention of request and response bodies, in days; 0 disables it.
-    pub keep_bodies_days: u32,
-    /// Retention of the ledger and its rollups.
-    pub keep_usage: RetentionPeriods,
-    /// Limits of concurrent requests and their memory.
-    pub bounds: Bounds,
-    /// Trace collector; without one, no spans are recorded.
-    pub tracing: Option<TracingOptions>,
-    /// Cross-origin policy for browsers.
-    pub cors: Cors,
-    /// True to serve the console.
-    pub has_console: bool,
-    /// True if metrics have their own listener, served by [`App::metrics_router`].
-    pub has_metrics_apart: bool,
-}
 
 /// A running application.
 pub struct App {
@@ -112,8 +67,10 @@ pub struct App {
     sign_in_task: TaskHandle,
     public_origin: PublicOrigin,
     following: TaskHandle,
+    session_task: Option<TaskHandle>,
     /// Health of every background task.
     healths: Vec<Health>,
+    session: NodeSession,
 }
 
 /// Task that reloads the keys and certificates of upstreams when a reload is requested.
@@ -138,10 +95,10 @@ impl App {
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let store = options.store.for_requests();
         let (tracer, tracer_task) = start_tracer(options.tracing.clone(), &options.entropy)?;
-        let (spend, recorder, recorder_task) =
-            ledger(&options.store, options.prices.clone(), &options.clock).await?;
+        let (session, session_task) = start_session(NodeFacts::of(&options)).await?;
+        let (spend, recorder, recorder_task) = ledger(&options, &store, &session).await?;
         let (last_used, last_used_task) = LastUsed::start(store.clone(), options.clock.clone());
-        let (directory, following) = start_directory(&store, options.bounds.stale_keys).await?;
+        let (directory, following) = start_directory(&store, &options, session.clone()).await?;
         let shared = SharedParts {
             store,
             directory,
@@ -152,16 +109,21 @@ impl App {
         let services = Arc::new(services(&options, shared));
         let keep_days = options.keep_bodies_days;
         let (bodies, bodies_task) = start_bodies(&options.store, &services, keep_days)?;
+        let limit_windows = LimitWindows::open(&options.store, &session)
+            .await
+            .context("failed to read the windows of rate limits")?;
         let gateway_options = GatewayOptions {
             prices: options.prices.clone(),
             unpriced: options.unpriced,
             upstreams: options.upstreams,
             durability: options.durability,
+            admission: options.admission,
             bodies,
+            limit_windows,
             ..gateway_options(&services, &tracer, options.facts, options.bounds.flow)
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
-        let metrics = Metrics::start(&services, &gateway, &tracer)?;
+        let metrics = Metrics::start(&services, &gateway, &tracer, session.clone())?;
         let sends_mail = options.smtp.is_some();
         let mailer_task = start_mails(&services, options.smtp);
         let providers = provider_facts(&options.sign_in);
@@ -179,11 +141,9 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: options.has_console.then(|| {
-                let prices = options.prices;
-                let gateway = gateway.clone();
-                Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
-            }),
+            console: options
+                .has_console
+                .then(|| running_gateway(&gateway, options.prices, (providers, sends_mail))),
             services,
             gateway,
             gateway_task,
@@ -193,6 +153,8 @@ impl App {
             bodies_task,
             mailer_task,
             following,
+            session_task,
+            session,
         };
         Ok(app.watched())
     }
@@ -218,7 +180,10 @@ impl App {
             self.authentication.health(),
             self.sign_in_task.health(),
         ];
-        let own = own.into_iter().cloned();
+        let own = own
+            .into_iter()
+            .chain(self.session_task.as_ref().map(TaskHandle::health));
+        let own = own.cloned();
         own.chain(self.gateway_task.healths()).collect()
     }
 
@@ -237,7 +202,7 @@ impl App {
             gateway: self.gateway.clone(),
             metrics: Arc::clone(&self.metrics),
             tracer: self.tracer.clone(),
-            readiness: Readiness::new(self.healths.clone()),
+            readiness: Readiness::new(self.healths.clone(), self.session.clone()),
             authentication: Arc::clone(&self.authentication),
             identity: self.identity.clone(),
             public_origin: self.public_origin.clone(),
@@ -305,6 +270,10 @@ impl App {
             last(stop, "mailer", self.mailer_task.stop()),
             last(stop, "traces", tracer),
         );
+        // Everything of this session is written.
+        if let Some(task) = self.session_task {
+            last(stop, "session", task.stop()).await;
+        }
     }
 }
 
@@ -357,20 +326,41 @@ fn services(options: &AppOptions, shared: SharedParts) -> Services {
     }
 }
 
-/// Loads the spend counters and starts the recorder.
+/// Loads the spend counters and starts the recorder. `requests` is the store of handlers.
 async fn ledger(
-    store: &Store,
-    prices: PriceBook,
-    clock: &Clock,
+    options: &AppOptions,
+    requests: &Store,
+    session: &NodeSession,
 ) -> anyhow::Result<(Spend, Recorder, RecorderTask)> {
-    let clock = clock.clone();
-    let spend = Spend::load(store.usage(), clock.clone())
+    let (usage, clock) = (options.store.usage(), options.clock.clone());
+    let prices = Arc::new(options.prices.clone());
+    if usage.is_local() {
+        // Before the spend is loaded, so that no request is admitted for what they have cost.
+        record_lost(usage, Arc::clone(&prices), clock.clone())
+            .await
+            .context("the requests that the last process left could not be recorded")?;
+    }
+    let spend = Spend::load(usage, clock.clone())
         .await
         .context("what has been spent could not be loaded")?;
-    let database = store.usage().for_background();
-    let (recorder, task) = Recorder::start(database, Arc::new(prices), clock, spend.clone())
-        .context("the ledger's writer could not be started")?;
+    let node = ledger_node(options, session);
+    if let Some(node) = node.clone() {
+        spend.share(requests.usage().clone(), node);
+    }
+    let database = usage.for_background();
+    let recorder = Recorder::start_on_node(database, prices, clock, spend.clone(), node);
+    let (recorder, task) = recorder.context("the ledger's writer could not be started")?;
     Ok((spend, recorder, task))
+}
+
+/// Returns what the console shows of the gateway.
+fn running_gateway(
+    gateway: &Gateway,
+    prices: PriceBook,
+    (providers, sends_mail): (Vec<IdentityProviderFacts>, bool),
+) -> Arc<RunningGateway> {
+    let gateway = gateway.clone();
+    Arc::new(RunningGateway::new(gateway, prices, providers, sends_mail))
 }
 
 /// Starts the task that sends mails, if there is a mail server.
@@ -388,9 +378,15 @@ fn start_retention(services: &Services) -> TaskHandle {
 /// Loads the directory and starts the task that keeps it current.
 async fn start_directory(
     store: &Store,
-    max_age: Option<Duration>,
+    options: &AppOptions,
+    session: NodeSession,
 ) -> anyhow::Result<(Arc<Directory>, TaskHandle)> {
-    let started = Directory::start_bounded(store.clone(), max_age).await;
+    let options = DirectoryOptions {
+        max_age: options.bounds.stale_keys,
+        session,
+        settles_everywhere: options.node.settle == SettleScope::All,
+    };
+    let started = Directory::start_with(store.clone(), options).await;
     started.context("the keys could not be loaded")
 }
 
@@ -409,6 +405,7 @@ fn gateway_options(
         prices: PriceBook::default(),
         unpriced: UnpricedModels::default(),
         facts,
+        limit_windows: LimitWindows::memory(),
         reservations: DurableReservations::new(
             services.store.usage().clone(),
             services.spend.clone(),
@@ -423,6 +420,7 @@ fn gateway_options(
         ids: Arc::clone(&services.ids),
         clock: services.clock.clone(),
         durability: Durability::default(),
+        admission: Durability::default(),
         models: services.models.clone(),
         tracer: tracer.clone(),
         flow,

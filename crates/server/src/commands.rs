@@ -3,6 +3,7 @@
 mod audit;
 mod bodies;
 mod deployment;
+mod nodes;
 mod org;
 pub(crate) mod output;
 mod prices;
@@ -60,6 +61,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Migrates the database.
     Migrate(Overrides),
+    /// Lists the nodes that serve the database.
+    Nodes(Overrides),
     /// Organizations.
     #[command(subcommand)]
     Org(org::Org),
@@ -162,6 +165,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve(overrides) => return serve(overrides).await,
             Command::Demo(arguments) => return demo::run(arguments).await,
             Command::Migrate(overrides) => migrate(&Config::load(&overrides)?).await,
+            Command::Nodes(overrides) => nodes::run(&overrides).await,
             Command::Org(command) => org::run(command).await,
             Command::SignIn(command) => sign_in::run(command).await,
             Command::Config(ConfigCommand::Show(overrides)) => {

@@ -1,6 +1,7 @@
 //! Configuration of the program. Precedence: flags, environment, file, defaults.
 
 mod bodies;
+mod cluster;
 mod console;
 mod cors;
 mod database;
@@ -36,10 +37,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use bodies::BodiesTable;
+use cluster::ClusterTable;
+pub use cluster::{LostSlices, NodeOptions, SettleScope};
 use console::ConsoleTable;
 use cors::CorsTable;
 pub use gateway::Bounds;
-use gateway::{ClusterTable, GatewayTable, ObjectsTable};
+use gateway::{GatewayTable, ObjectsTable};
 pub use identity_provider::IdentityProvider;
 use metering::MeteringTable;
 pub use overrides::Overrides;
@@ -90,6 +93,8 @@ pub struct Config {
     pub models: Vec<ModelFact>,
     /// Durability of the ledger row at the end of a response.
     pub durability: Durability,
+    /// Durability of a request before it is forwarded.
+    pub admission: Durability,
     /// Mail server.
     pub smtp: Option<SmtpServer>,
     /// Retention of request and response bodies, in days; 0 disables it.
@@ -98,6 +103,8 @@ pub struct Config {
     pub keep_usage: RetentionPeriods,
     /// Limits of concurrent requests and their memory.
     pub bounds: Bounds,
+    /// This node among others on the same database.
+    pub node: NodeOptions,
     /// Separate address for metrics.
     pub metrics_listen: Option<SocketAddr>,
     /// Trace collector.
@@ -129,7 +136,7 @@ struct ConfigFile {
     /// disk at each commit.
     #[schemars(extend("x-default" = "sqlite://orgplane.db"))]
     database: Option<String>,
-    /// Maximum number of connections of a node to PostgreSQL; 6 to 1000.
+    /// Maximum number of connections of a node to PostgreSQL; 7 to 1000.
     #[schemars(extend("x-default" = "12"))]
     database_connections: Option<usize>,
     /// Base URL under which clients reach this server; used in mails and by the pages for browsers, which work under no other
@@ -211,9 +218,11 @@ impl Config {
             keep_bodies_days: file.bodies.keep_days,
             keep_usage: file.usage.keep()?,
             bounds: Bounds::new(&file.gateway, &file.objects, &file.cluster)?,
+            node: file.cluster.node()?,
             metrics_listen: overrides.metrics_listen.or(file.metrics.listen),
             tracing: file.telemetry.tracing(|name| std::env::var(name).ok())?,
             durability: file.metering.durability(),
+            admission: file.metering.admission(),
             stop_timeout: file.server.stop_timeout()?,
             max_connections_per_address: file.server.max_connections_per_address(),
             trusted_proxies: tls::networks("trusted_proxies", &file.trusted_proxies)?,
@@ -235,6 +244,18 @@ impl Config {
             return default_public_url(self.tls.scheme(), bound);
         }
         self.public_url.clone()
+    }
+
+    /// Returns this node's options, with a name: the configured one, or that of the machine and the port of `bound`.
+    pub(crate) fn node_at(&self, bound: SocketAddr) -> NodeOptions {
+        let own = || {
+            let machine = rustix::system::uname();
+            format!("{}:{}", machine.nodename().to_string_lossy(), bound.port())
+        };
+        NodeOptions {
+            name: Some(self.node.name.clone().unwrap_or_else(own)),
+            ..self.node.clone()
+        }
     }
 
     /// Returns the URL of the database without its password.
@@ -282,14 +303,14 @@ impl Config {
             public_url: &self.public_url,
             secret_file: self.secret_file.display().to_string(),
             trusted_proxies: &self.trusted_proxies,
-            metering: MeteringTable::shown(self.durability),
+            metering: MeteringTable::shown(self.durability, self.admission),
             spend: SpendTable::shown(self.unpriced),
             smtp: self.smtp.iter().flat_map(SmtpServer::shown).collect(),
             bodies: BTreeMap::from([("keep_days", self.keep_bodies_days)]),
             usage: UsageTable::shown(self.keep_usage),
             gateway: GatewayTable::shown(&self.bounds),
             objects: ObjectsTable::shown(&self.bounds),
-            cluster: ClusterTable::shown(&self.bounds),
+            cluster: ClusterTable::shown(&self.node, &self.bounds),
             metrics: (self.metrics_listen.iter())
                 .map(|address| ("listen", address.to_string()))
                 .collect(),

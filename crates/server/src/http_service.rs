@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use admin::Services;
+use admin::operation::Effect;
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
@@ -35,6 +36,7 @@ use crate::routes::{Endpoint, Routes, Target, is_administration};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static VERSION: HeaderName = HeaderName::from_static("openai-version");
+static REVISION: HeaderName = HeaderName::from_static("x-orgplane-revision");
 static TIME: HeaderName = HeaderName::from_static("openai-processing-ms");
 
 /// Service that answers every request on one address. Clones share their state.
@@ -151,6 +153,10 @@ impl HttpServiceParts {
             }
             return error.response();
         }
+        if let Some(named) = request.headers().get(&REVISION) {
+            // Boxed, since few requests name one.
+            Box::pin(self.wait_for_revision(named.clone())).await;
+        }
         let response = self.answer(target, request).await;
         self.authentication.settle(attempt, &response);
         response
@@ -163,11 +169,28 @@ impl HttpServiceParts {
             Target::Unrouted => return self.unrouted(request).await,
         };
         match endpoint {
-            Endpoint::Operation(operation, _) => operation.answer(&self.services, request).await,
+            Endpoint::Operation(operation, _) => {
+                let mut response = operation.answer(&self.services, request).await;
+                if matches!(operation.effect, Effect::Write | Effect::Open)
+                    && response.status().is_success()
+                {
+                    let revision = HeaderValue::from(self.services.directory.revision());
+                    response.headers_mut().insert(&REVISION, revision);
+                }
+                response
+            }
             Endpoint::Health => json("{\"status\":\"ok\"}"),
             Endpoint::Readiness => self.readiness.answer(&self.services).await,
             Endpoint::Document(document) => json(document.clone()),
             Endpoint::Metrics => self.metrics.response(),
+        }
+    }
+
+    /// Waits until this node has the revision that a request names: that of a change which another node has answered.
+    async fn wait_for_revision(&self, named: HeaderValue) {
+        let named = named.to_str().ok();
+        if let Some(revision) = named.and_then(|named| named.parse().ok()) {
+            self.services.directory.wait_for_revision(revision).await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod activity;
 mod app;
+mod app_options;
 mod authentication;
 mod client_address;
 pub mod commands;
@@ -18,6 +19,7 @@ mod http_service;
 mod limits_now;
 mod log;
 mod metrics;
+mod node_session;
 mod protocol_detect;
 mod public_url;
 mod readiness;
@@ -31,7 +33,8 @@ mod text_file;
 mod tls;
 mod write_timeout;
 
-pub use app::{App, AppOptions};
+pub use app::App;
+pub use app_options::AppOptions;
 pub use cors::Cors;
 pub use first_start::{FirstStart, first_start};
 pub use http_service::HttpService;

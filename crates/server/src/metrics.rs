@@ -1,6 +1,7 @@
 //! Prometheus metrics of this process. No metric names a tenant.
 
 mod administration;
+mod cluster_metrics;
 pub(crate) mod listener;
 mod process;
 
@@ -13,6 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::get;
+use cluster::NodeSession;
 use gateway::Gateway;
 use http::{HeaderValue, header};
 use prometheus::{
@@ -24,6 +26,7 @@ use telemetry::Tracer;
 use crate::log::dropped_lines;
 use administration::Administration;
 pub(crate) use administration::OperationMetrics;
+use cluster_metrics::ClusterMetrics;
 
 /// All metrics of the process.
 pub(crate) struct Metrics {
@@ -31,6 +34,7 @@ pub(crate) struct Metrics {
     administration: Administration,
     services: Arc<Services>,
     gateway: Gateway,
+    cluster: ClusterMetrics,
     gauges: Vec<SampledGauge>,
     processor: Counter,
     dropped_lines: IntCounter,
@@ -90,7 +94,7 @@ const GAUGES: [GaugeDefinition; 11] = [
     ),
     (
         "orgplane_directory_fresh",
-        "1 if the last load of keys and settings succeeded, else 0.",
+        "1 if a load of keys and settings has succeeded within the last second, else 0.",
         |services, _| Some(f64::from(u8::from(services.directory.is_fresh()))),
     ),
     (
@@ -128,6 +132,7 @@ impl Metrics {
         services: &Arc<Services>,
         gateway: &Gateway,
         tracer: &Tracer,
+        session: NodeSession,
     ) -> prometheus::Result<Arc<Self>> {
         let registry = Registry::new();
         gateway.register(&registry)?;
@@ -173,9 +178,11 @@ impl Metrics {
                 gauges.push(SampledGauge { gauge, read });
             }
         }
+        let cluster = ClusterMetrics::start(&registry, session)?;
         Ok(Arc::new(Self {
             registry,
             administration,
+            cluster,
             services: Arc::clone(services),
             gateway: gateway.clone(),
             gauges,
@@ -223,6 +230,7 @@ impl Metrics {
                 gauge.set(value);
             }
         }
+        self.cluster.sample();
         for state in self.gateway.upstreams() {
             let healthy = f64::from(u8::from(state.is_healthy));
             let gauge = self.upstreams.with_label_values(&[state.name]);

@@ -8,6 +8,7 @@ use admin::Services;
 use axum::body::Body;
 use axum::response::Response;
 use base::time::Stopwatch;
+use cluster::NodeSession;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use store::{Database, Outage, Store};
@@ -23,13 +24,12 @@ const CACHE_TIMEOUT: Duration = Duration::from_millis(500);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum age of the oldest ledger event that is not durable.
 const MAX_LEDGER_AGE: Duration = Duration::from_secs(5);
-/// Maximum age of the directory.
-const MAX_DIRECTORY_AGE: Duration = Duration::from_secs(10);
 
 /// Readiness check with a cached database probe.
 pub(crate) struct Readiness {
     state: Mutex<ReadinessState>,
     tasks: Vec<Health>,
+    session: NodeSession,
 }
 
 #[derive(Default)]
@@ -72,11 +72,12 @@ impl Reason {
 }
 
 impl Readiness {
-    /// Creates the check for a server with these background tasks.
-    pub(crate) fn new(tasks: Vec<Health>) -> Self {
+    /// Creates the check for a server with these background tasks and this session.
+    pub(crate) fn new(tasks: Vec<Health>, session: NodeSession) -> Self {
         Self {
             state: Mutex::default(),
             tasks,
+            session,
         }
     }
 
@@ -87,6 +88,7 @@ impl Readiness {
         let mut reasons: Vec<Reason> = files(services).into_iter().collect();
         reasons.extend(of_database);
         reasons.extend(memory(services));
+        reasons.extend(session(&self.session));
         reasons.extend(self.tasks.iter().filter_map(panicked));
         let checked = Checked {
             reasons,
@@ -172,6 +174,14 @@ fn panicked(task: &Health) -> Option<Reason> {
     (!task.is_well()).then(|| Reason::new(message(), &format!("{} times", task.panics())))
 }
 
+/// Returns a reason if the session of this node is over.
+fn session(session: &NodeSession) -> Option<Reason> {
+    let message = "the session of this node is over: the database has not answered for 8 seconds";
+    session
+        .is_over()
+        .then(|| Reason::new(message, &format!("epoch {}", session.epoch())))
+}
+
 /// Returns a reason if a database file was deleted or replaced.
 fn files(services: &Services) -> Option<Reason> {
     let databases = [services.store.administration(), services.store.usage()];
@@ -203,9 +213,7 @@ async fn database(store: &Store) -> Option<Reason> {
 /// Returns the reasons why the directory is stale or the ledger is not durable.
 fn memory(services: &Services) -> impl Iterator<Item = Reason> {
     let (directory, oldest) = (&services.directory, services.recorder.oldest_age());
-    let is_old =
-        !directory.is_fresh() || !directory.is_current() || directory.age() > MAX_DIRECTORY_AGE;
-    let keys = is_old.then(|| {
+    let keys = (!directory.is_fresh()).then(|| {
         let age = format!("{} seconds old", directory.age().as_secs());
         Reason::new("the keys in memory may be out of date", &age)
     });

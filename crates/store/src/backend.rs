@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use connection::{Connection, Read};
 pub use transaction::Transaction;
 
-use crate::postgres::Postgres;
+use crate::postgres::{Channel, Postgres};
 use crate::sqlite::{DatabaseFiles, Sqlite};
 use crate::timeouts::Timeouts;
 use crate::{Error, Result};
@@ -106,6 +106,14 @@ impl Database {
         match &self.kind {
             DatabaseKind::Sqlite(_) => Ok(()),
             DatabaseKind::Postgres(pool) => pool.check_connections(self.read().await?).await,
+        }
+    }
+
+    /// Connects a channel; `None` on SQLite, whose file only one server uses.
+    pub(crate) async fn channel(&self) -> Result<Option<Channel>> {
+        match &self.kind {
+            DatabaseKind::Sqlite(_) => Ok(None),
+            DatabaseKind::Postgres(pool) => pool.channel().await.map(Some),
         }
     }
 

@@ -28,6 +28,7 @@ pub use outage::Outage;
 pub use page::{Order, Page, PageRequest, SortKey, unknown_cursor};
 pub use partition::{Partitioned, USAGE_EVENTS};
 pub use pool_size::{DEFAULT_CONNECTIONS, MIN_CONNECTIONS};
+pub use postgres::Channel;
 pub use revision::{Follower, Revision};
 pub use statement::{Statement, names_columns};
 pub use store::{Store, VERBOSE_TARGETS};

@@ -1,4 +1,7 @@
 //! Migrations, each run once, in order, under a lock.
+//!
+//! An expansion adds what older programs do not notice, and names the last migration that such a program must know. A program
+//! starts on tables with unknown expansions, and on those with any other unknown migration it does not.
 
 #[cfg(test)]
 mod tests;
@@ -9,6 +12,8 @@ use crate::{Connection, Database, Error, Result, Statement, Transaction, sql};
 struct Migration {
     name: &'static str,
     target: Target,
+    /// The last migration that a program must know to run on the tables; `None` if it must know this one.
+    oldest: Option<&'static str>,
     /// The SQL of its files, in the order in which it runs.
     texts: &'static [(System, &'static str)],
 }
@@ -28,12 +33,16 @@ enum Target {
     Usage,
 }
 
-/// Returns the migrations with their files: `NNNN_name.sql` for both systems, then `NNNN_name.SYSTEM.sql`.
+/// Returns the migrations with their files: `NNNN_name.sql` for both systems, then `NNNN_name.SYSTEM.sql`. An expansion names
+/// the last migration that a program must know: `expands "NNNN_name"`.
 macro_rules! migrations {
-    ($($name:literal: $target:ident, $($file:literal for $system:ident),+;)*) => {
+    (@oldest) => { None };
+    (@oldest $oldest:literal) => { Some($oldest) };
+    ($($name:literal: $target:ident $(expands $oldest:literal)?, $($file:literal for $system:ident),+;)*) => {
         &[$(Migration {
             name: $name,
             target: Target::$target,
+            oldest: migrations!(@oldest $($oldest)?),
             texts: &[$((
                 System::$system,
                 include_str!(concat!("../../../migrations/", $name, $file)),
@@ -65,6 +74,9 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0020_object_upstreams": Administration, ".sqlite.sql" for Sqlite, ".postgres.sql" for Postgres;
     "0022_sign_in": Administration, ".sql" for Both;
     "0026_refusals": Usage, ".sql" for Both;
+    "0027_nodes": Administration expands "0026_refusals", ".postgres.sql" for Postgres;
+    "0028_spend_slices": Usage, ".sql" for Both;
+    "0029_limit_windows": Usage expands "0028_spend_slices", ".sql" for Both;
 };
 
 /// Takes the advisory lock by which processes that start at once migrate one after the other. Its number is arbitrary
@@ -73,8 +85,23 @@ const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7017220831)";
 /// Keeps PostgreSQL from sending a notice, which the driver logs, when a table exists already.
 const POSTGRES_QUIET: &str = "SET LOCAL client_min_messages = warning";
 
+/// Selects a row if the table of migrations names the oldest programs.
+const SQLITE_COLUMN: &str =
+    "SELECT name FROM pragma_table_info('migrations') WHERE name = 'oldest'";
+const POSTGRES_COLUMN: &str = "\
+    SELECT CAST(column_name AS TEXT) AS name FROM information_schema.columns \
+    WHERE table_schema = current_schema() AND table_name = 'migrations' AND column_name = 'oldest'";
+
 /// Brings both databases up to date.
 pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<()> {
+    run_all(MIGRATIONS, administration, usage).await
+}
+
+async fn run_all(
+    migrations: &[Migration],
+    administration: &Database,
+    usage: &Database,
+) -> Result<()> {
     for (database, target) in [
         (administration, Target::Administration),
         (usage, Target::Usage),
@@ -84,11 +111,10 @@ pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<(
             transaction.batch(POSTGRES_LOCK).await?;
             transaction.batch(POSTGRES_QUIET).await?;
         }
-        let create = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)";
-        transaction.batch(create).await?;
+        create_table(&mut transaction, database.kind()).await?;
+        refuse_unknown(migrations, &mut transaction).await?;
         let done = names(&mut transaction).await?;
-        refuse_unknown(&done)?;
-        for migration in MIGRATIONS
+        for migration in migrations
             .iter()
             .filter(|migration| migration.target == target)
         {
@@ -97,6 +123,24 @@ pub(crate) async fn run(administration: &Database, usage: &Database) -> Result<(
             }
         }
         transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// Creates the table of migrations, or adds the column that earlier versions did not have.
+async fn create_table(transaction: &mut Transaction, kind: &str) -> Result<()> {
+    let create = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)";
+    transaction.batch(create).await?;
+    let column = match kind {
+        "sqlite" => SQLITE_COLUMN,
+        _ => POSTGRES_COLUMN,
+    };
+    let found: Option<String> = transaction
+        .fetch_optional(sql!(column), |row| row.get("name"))
+        .await?;
+    if found.is_none() {
+        let add = "ALTER TABLE migrations ADD COLUMN oldest TEXT";
+        transaction.batch(add).await?;
     }
     Ok(())
 }
@@ -116,25 +160,35 @@ async fn apply(transaction: &mut Transaction, kind: &str, migration: &Migration)
     }
     transaction
         .execute(sql!(
-            "INSERT INTO migrations (name) VALUES ($1)",
-            migration.name
+            "INSERT INTO migrations (name, oldest) VALUES ($1, $2)",
+            migration.name,
+            migration.oldest
         ))
         .await?;
     tracing::info!(migration = migration.name, "migration applied");
     Ok(())
 }
 
-/// Refuses a database that a newer version has migrated: this version must not write to tables that it does not know.
-fn refuse_unknown(done: &[String]) -> Result<()> {
-    let is_known = |name: &str| MIGRATIONS.iter().any(|migration| migration.name == name);
-    match done.iter().find(|name| !is_known(name)) {
-        Some(name) => Err(Error::Migration(
-            name.clone(),
-            "is not known to this version; use the one that made this database, or a newer one"
-                .to_owned(),
-        )),
-        None => Ok(()),
+/// Refuses a database that a newer version has migrated, unless by expansions that leave room for this version: it must not
+/// write to tables that it does not know.
+async fn refuse_unknown(migrations: &[Migration], connection: &mut Connection) -> Result<()> {
+    let ask = sql!("SELECT name, oldest FROM migrations ORDER BY name");
+    let done: Vec<(String, Option<String>)> = connection
+        .fetch_all(ask, |row| Ok((row.get("name")?, row.get("oldest")?)))
+        .await?;
+    let is_known = |name: &str| migrations.iter().any(|migration| migration.name == name);
+    for (name, oldest) in done {
+        if is_known(&name) {
+            continue;
+        }
+        if !oldest.is_some_and(|oldest| is_known(&oldest)) {
+            let needed =
+                "is not known to this version; use the one that made this database, or a newer one";
+            return Err(Error::Migration(name, needed.to_owned()));
+        }
+        tracing::info!(migration = name, "database has tables of a newer version");
     }
+    Ok(())
 }
 
 /// Returns the first migration that has not run, if there is one.

@@ -1,6 +1,8 @@
 //! PostgreSQL: a pool of connections, on each of which a statement is prepared once.
 
 mod address;
+mod array_rows;
+mod channel;
 mod client;
 mod connection_limit;
 mod tls;
@@ -13,6 +15,7 @@ use tokio::time::Instant;
 use tokio_postgres::Config;
 
 use address::Address;
+pub use channel::Channel;
 pub(crate) use client::Client;
 use tls::Tls;
 
@@ -23,6 +26,8 @@ use crate::{Error, MIN_CONNECTIONS, Result};
 const MAX_CONNECTIONS_PER_THREAD: usize = 2;
 /// The number of threads with their own pool: the ledger's writer, and the writer of bodies.
 const POOLED_THREAD_COUNT: usize = 2;
+/// The number of connections of a [`Channel`], of which a process has at most one.
+const CHANNEL_CONNECTION_COUNT: usize = 1;
 /// The time after which unacknowledged data ends a connection (`TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(10);
 /// The idle time before the first TCP keepalive probe, and the time between probes.
@@ -56,11 +61,8 @@ impl Postgres {
         config.keepalives_interval(KEEPALIVE_INTERVAL);
         config.keepalives_retries(MAX_KEEPALIVES);
         let tls = Tls::new(&tls)?;
-        let pool = pool(
-            &config,
-            &tls,
-            connections - POOLED_THREAD_COUNT * MAX_CONNECTIONS_PER_THREAD,
-        )?;
+        let elsewhere = POOLED_THREAD_COUNT * MAX_CONNECTIONS_PER_THREAD + CHANNEL_CONNECTION_COUNT;
+        let pool = pool(&config, &tls, connections - elsewhere)?;
         Ok(Self {
             config,
             tls,
@@ -86,6 +88,11 @@ impl Postgres {
             Ok(object) => Ok(Client::new(object?, timeouts, requested)),
             Err(_) => Err(Error::Timeout),
         }
+    }
+
+    /// Connects a channel.
+    pub(crate) async fn channel(&self) -> Result<Channel> {
+        Channel::connect(&self.config, &self.tls).await
     }
 
     pub(crate) async fn begin(&self, timeouts: Timeouts) -> Result<Session> {

@@ -45,6 +45,12 @@ impl Revision {
         }
     }
 
+    /// Subscribes to the commits of this process.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.0.committed.subscribe()
+    }
+
     /// Waits until the follower has applied every commit made so far, for at most two seconds; returns at once if there
     /// is no follower.
     pub async fn wait_applied(&self) {

@@ -158,7 +158,7 @@ macro_rules! sql {
 }
 
 /// Appends `$n`.
-fn push_number(text: &mut String, number: usize) {
+pub(crate) fn push_number(text: &mut String, number: usize) {
     // Writing to a string cannot fail.
     let _ = write!(text, "${number}");
 }

@@ -4,6 +4,7 @@ use crate::backend::{self, Database, Read, Transaction};
 use crate::error::Result;
 use crate::migrate;
 use crate::pool_size::DEFAULT_CONNECTIONS;
+use crate::postgres::Channel;
 use crate::revision::Revision;
 use crate::timeouts::Timeouts;
 
@@ -129,6 +130,15 @@ impl Store {
     #[must_use]
     pub fn revision(&self) -> &Revision {
         &self.revision
+    }
+
+    /// Connects to PostgreSQL for the notifications of this process and of others; `None` on SQLite, which no other server
+    /// uses.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn channel(&self) -> Result<Option<Channel>> {
+        self.administration.channel().await
     }
 
     /// Returns the name of the database system: `sqlite` or `postgres`.

@@ -14,7 +14,7 @@ use base::secret::{KeyKind, Pepper, Secret};
 use base::{Clock, Entropy, UnixTime};
 use gateway::{Durability, UnpricedModels, UpstreamConfig};
 use identity::{Identity, SignInOptions};
-use orgplane::config::Bounds;
+use orgplane::config::{Bounds, NodeOptions};
 use orgplane::{App, AppOptions, Cors, HttpService, Shutdown};
 use store::{Store, sql};
 use usage::{ModelFact, ModelFacts, PriceBook, RetentionPeriods};
@@ -120,6 +120,7 @@ impl Parts {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(self.models.clone()),
             durability: self.durability,
+            admission: Durability::Batched,
             public_url: self.public_url.clone(),
             sign_in: self.sign_in.clone(),
             session_lifetimes: SessionLifetimes::default(),
@@ -128,6 +129,7 @@ impl Parts {
             keep_usage: self.keep_usage,
             tracing: None,
             bounds: self.bounds.clone(),
+            node: NodeOptions::default(),
             has_metrics_apart: false,
             cors: self.cors.clone(),
             has_console: self.has_console,

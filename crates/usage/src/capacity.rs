@@ -64,7 +64,7 @@ impl EventCapacity {
             }
         };
         let (capacity, size) = match source {
-            Source::Gateway => (&self.gateway, events.min(MAX_EVENTS)),
+            Source::Gateway | Source::Lost => (&self.gateway, events.min(MAX_EVENTS)),
             Source::Report | Source::Import => {
                 (&self.reports, events.clamp(MIN_EVENTS, MAX_EVENTS))
             }

@@ -7,7 +7,9 @@ use base::money::Factor;
 
 use crate::max_cost::{CostBounds, RequestedTier};
 use crate::price::{ANY_MODEL, ItemPrice, PriceEntry, PriceKey};
-use crate::{ItemName, MAX_EVENT_COST, Metric, PriceBook, Quantities, UsageEvent, UsageKind};
+use crate::{
+    ItemName, MAX_EVENT_COST, Metric, Outcome, PriceBook, Quantities, UsageEvent, UsageKind,
+};
 
 /// The charges of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,12 +113,13 @@ impl PriceBook {
     fn reported_charge(&self, event: &UsageEvent) -> Option<Charge> {
         let reported = event.quantities.get(Metric::ReportedCost)?;
         let reported = NanoDollars(reported.max(0)).min(MAX_EVENT_COST);
+        // That of a lost request is what was reserved for it, since nobody knows more of it.
+        if event.outcome == Outcome::NodeLost {
+            return Some(reported_charge(event, reported));
+        }
         let max_cost = self.max_reported_cost(event);
-        Some(Charge {
-            name: ItemName::ReportedCost,
-            quantity: event.quantities.or_zero(Metric::NumModelRequests),
-            amount: max_cost.map_or(reported, |max_cost| reported.min(max_cost)),
-        })
+        let amount = max_cost.map_or(reported, |max_cost| reported.min(max_cost));
+        Some(reported_charge(event, amount))
     }
 
     /// Returns the most that is charged for an event whose cost is reported; `None` if its model has no price.
@@ -235,6 +238,15 @@ impl Quote<'_> {
             quantity: self.quantity,
             amount: amount.unwrap_or_default(),
         }
+    }
+}
+
+/// Returns the charge of an event whose cost is not computed from prices.
+fn reported_charge(event: &UsageEvent, amount: NanoDollars) -> Charge {
+    Charge {
+        name: ItemName::ReportedCost,
+        quantity: event.quantities.or_zero(Metric::NumModelRequests),
+        amount,
     }
 }
 

@@ -285,6 +285,8 @@ names! {
         TimedOut = "timed_out",
         /// The client disconnected before the end of the answer; usage until then is counted.
         ClientGone = "client_gone",
+        /// The process that forwarded the request has died; usage is estimated.
+        NodeLost = "node_lost",
         /// Reported by another gateway.
         Reported = "reported",
         /// Not a request: a correction of charges at other prices.

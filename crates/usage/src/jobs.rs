@@ -35,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) spend: Option<SpendReservation>,
     /// The durable reservations that are released in the transaction in which the events count.
     pub(crate) releases: Vec<ReservationKey>,
+    /// The id of the request, if the table of those under way has it.
+    pub(crate) ended: Option<String>,
     /// The share of the queue that the tenant holds.
     #[expect(dead_code, reason = "given back when the job is dropped")]
     pub(crate) share: Option<BudgetPermit>,
@@ -66,6 +68,7 @@ impl Job {
             capacity: None,
             spend: None,
             releases: Vec::new(),
+            ended: None,
             share: None,
         };
         (job, answer)

@@ -25,8 +25,10 @@ mod reprice;
 mod retention;
 mod rollups;
 mod series;
+mod session;
 mod set_aside;
 pub mod spend;
+mod under_way;
 mod unpriced;
 mod verify;
 mod writer;
@@ -63,10 +65,12 @@ pub use reprice::{Reprice, Repriced, reprice};
 pub use retention::periods::{DEFAULT_MAX_EVENT_AGE_DAYS, MIN_LEDGER_DAYS, RetentionPeriods};
 pub use retention::{Retention, forget};
 pub use rollup::Width;
+pub use session::{LedgerNode, NodeSession};
 pub use set_aside::{SetAside, set_aside};
 pub use spend::{
     DurableReservation, DurableReservations, Month, ReservationKey, Spend, SpendChange,
     SpendRequest, SpendReservation,
 };
+pub use under_way::record_lost;
 pub use unpriced::{Unpriced, UnpricedKey, unpriced};
 pub use verify::{Difference, Verified, verify};

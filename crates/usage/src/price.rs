@@ -113,6 +113,14 @@ impl PriceBook {
         )
     }
 
+    /// Returns a text that two price books have in common only if they have the same entries; for comparison within one
+    /// version of the program.
+    #[must_use]
+    pub fn canonical_text(&self) -> String {
+        let ordered: BTreeMap<_, _> = self.models.iter().collect();
+        format!("{ordered:?}")
+    }
+
     /// Returns the models that have prices, in no particular order.
     pub fn models(&self) -> impl Iterator<Item = &str> {
         self.models

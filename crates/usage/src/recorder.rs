@@ -26,6 +26,8 @@ use crate::jobs::{Answer, Appended, Job, ReportQueue, by_days};
 use crate::ledger::Ledger;
 use crate::ledger::key::Source;
 use crate::metrics::LedgerMetrics;
+use crate::session::LedgerNode;
+use crate::under_way::{StrictRequest, UnderWay};
 use crate::writer::{LedgerWriter, RunningGuard, WriterInbox};
 use crate::{Allowance, PriceBook, ReservationKey, Spend, UsageEvent};
 pub use permit::{Durable, QueuePermit, Recorded};
@@ -45,6 +47,8 @@ pub struct Recorder {
     prices: Arc<PriceBook>,
     capacity: EventCapacity,
     flush_requested: Arc<Notify>,
+    under_way: UnderWay,
+    strict: mpsc::Sender<StrictRequest>,
     metrics: Arc<LedgerMetrics>,
     /// Closed when the writer has ended.
     writer: watch::Receiver<()>,
@@ -67,20 +71,38 @@ impl Recorder {
         clock: Clock,
         spend: Spend,
     ) -> std::io::Result<(Self, RecorderTask)> {
+        Self::start_on_node(database, prices, clock, spend, None)
+    }
+
+    /// Starts the recorder as [`Recorder::start`] does, of a node that may share the database with others.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub fn start_on_node(
+        database: Database,
+        prices: Arc<PriceBook>,
+        clock: Clock,
+        spend: Spend,
+        node: Option<LedgerNode>,
+    ) -> std::io::Result<(Self, RecorderTask)> {
         let database = database.with_own_pool().map_err(std::io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (jobs, own) = mpsc::channel(QUEUE_CAPACITY);
         let (reports, reported) = mpsc::channel(REPORTS_CAPACITY);
+        let (strict, strict_requests) = mpsc::channel(QUEUE_CAPACITY);
         let (stop, stopped) = watch::channel(None);
-        let flush_requested = Arc::new(Notify::new());
+        let (flush_requested, under_way) = (Arc::new(Notify::new()), UnderWay::default());
         let metrics = Arc::new(LedgerMetrics::new().map_err(std::io::Error::other)?);
         let (ended, running_writer) = watch::channel(());
         let inbox = WriterInbox {
             jobs: own,
             reports: ReportQueue::new(reported),
             flush_requested: Arc::clone(&flush_requested),
+            under_way: under_way.clone(),
+            strict: strict_requests,
+            node,
             stop: stopped,
             running: RunningGuard::new(Arc::clone(&metrics), ended),
         };
@@ -98,6 +120,8 @@ impl Recorder {
             prices,
             capacity: EventCapacity::new(),
             flush_requested,
+            under_way,
+            strict,
             metrics,
             writer: running_writer,
         };
@@ -122,6 +146,7 @@ impl Recorder {
             Ok(Ok(permit)) => Ok(QueuePermit::new(
                 permit,
                 Arc::clone(&self.flush_requested),
+                (self.under_way.clone(), self.strict.clone()),
                 self.writer.clone(),
                 Arc::clone(&self.prices),
             )),
@@ -238,7 +263,7 @@ impl Recorder {
     async fn send(&self, mut job: Job) {
         job.since = Stopwatch::start();
         let queue = match job.source {
-            Source::Gateway => &self.jobs,
+            Source::Gateway | Source::Lost => &self.jobs,
             Source::Report | Source::Import => &self.reports,
         };
         let _ = queue.send(job).await;

@@ -1,10 +1,10 @@
 //! Series: combinations of dimensions, each with a number that stands for it in the ledger and its rollups.
 
+mod fingerprint;
 mod interner;
 
 use std::hash::{Hash, Hasher};
 
-use hashbrown::Equivalent;
 use rollup::Granularity;
 use store::{Result, Row, Statement, Value, sql};
 
@@ -115,15 +115,6 @@ impl Hash for EventSeriesKey<'_> {
     }
 }
 
-impl Equivalent<Series> for EventSeriesKey<'_> {
-    fn equivalent(&self, series: &Series) -> bool {
-        let mut values = series.values.iter().zip(Dimension::ALL);
-        self.organization == series.organization
-            && SeriesKind::Usage(self.event.kind) == series.kind
-            && values.all(|(value, dimension)| value == self.value(*dimension))
-    }
-}
-
 impl Series {
     /// Pushes the columns of `usage_series` other than `id`.
     pub(crate) fn push_columns(statement: &mut Statement) {
@@ -160,6 +151,18 @@ impl Series {
         };
         let values = self.values.iter().zip(Dimension::ALL).map(value);
         own.into_iter().chain(values).collect()
+    }
+
+    /// Appends the condition that only this series meets.
+    pub(crate) fn push_equals(&self, statement: &mut Statement) {
+        let names = ["organization", "kind"];
+        let names = names
+            .into_iter()
+            .chain(Dimension::ALL.iter().map(|by| by.as_str()));
+        for (index, (name, value)) in names.zip(self.row()).enumerate() {
+            statement.push(if index == 0 { "" } else { " AND " });
+            statement.push(name).push(" = ").bind(value);
+        }
     }
 
     /// Returns the series of the costs of a charge: with the dimensions that costs are grouped by, and the line item as

@@ -4,6 +4,7 @@
 //! set aside: a row that the database refuses takes no other row with it. A panic during a write counts as a refusal.
 
 mod gateway_events;
+mod node;
 mod outcome;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,11 @@ use tokio::time::{Sleep, sleep};
 
 use crate::jobs::{Appended, Batch, Job, ReportQueue};
 use crate::ledger::key::Source;
-use crate::ledger::{Ledger, Written};
+use crate::ledger::{Append, Ledger, Written};
 use crate::metrics::LedgerMetrics;
-use crate::{Allowance, ReservationKey, Spend, UsageEvent};
+use crate::session::LedgerNode;
+use crate::under_way::{StrictQueue, UnderWay};
+use crate::{Spend, UsageEvent};
 use gateway_events::Retries;
 use outcome::{NotWritten, caught};
 
@@ -43,6 +46,11 @@ pub(crate) struct WriterInbox {
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) reports: ReportQueue,
     pub(crate) flush_requested: Arc<Notify>,
+    /// The requests that hold a permit.
+    pub(crate) under_way: UnderWay,
+    pub(crate) strict: StrictQueue,
+    /// The node, where several nodes share the database.
+    pub(crate) node: Option<LedgerNode>,
     /// The timeout for requests under way and for a failing database, once the writer is told to stop.
     pub(crate) stop: watch::Receiver<Option<Duration>>,
     pub(crate) running: RunningGuard,
@@ -76,6 +84,10 @@ pub(crate) struct LedgerWriter {
     is_spend_stale: bool,
     /// The time since the last refresh.
     refreshed: Stopwatch,
+    /// The time since requests under way were last written.
+    requests_written: Stopwatch,
+    /// The time since sessions that are over were last looked for.
+    lost_recorded: Stopwatch,
     retries: Retries,
     /// The end of the stop timeout, once the writer was told to stop.
     stop_deadline: Option<Pin<Box<Sleep>>>,
@@ -103,6 +115,8 @@ impl LedgerWriter {
             spend,
             is_spend_stale: false,
             refreshed: Stopwatch::start(),
+            requests_written: Stopwatch::start(),
+            lost_recorded: Stopwatch::start(),
             retries: Retries::default(),
             stop_deadline: None,
             metrics: Arc::clone(&inbox.running.metrics),
@@ -133,6 +147,7 @@ impl LedgerWriter {
         if !due {
             tokio::select! {
                 () = self.inbox.flush_requested.notified() => {}
+                Some(request) = self.inbox.strict.recv() => self.write_strict(request).await,
                 () = sleep(MAX_BATCH_DELAY.saturating_sub(since.elapsed())) => {}
             }
             self.batch.take(&mut self.inbox.jobs);
@@ -158,14 +173,19 @@ impl LedgerWriter {
     async fn first(&mut self) -> Option<NextWork> {
         while self.stop_deadline.is_none() {
             // By the clock, not by a timer: where jobs always wait, a timer that starts anew for each job never fires.
-            let until_refresh = self.until_refresh();
+            let (until_refresh, until_write) = (self.until_refresh(), self.until_write());
+            if until_write.is_zero() {
+                self.write_under_way().await;
+                continue;
+            }
             if until_refresh.is_zero() {
                 self.refresh().await;
                 continue;
             }
             tokio::select! {
                 biased;
-                () = sleep(until_refresh) => {}
+                () = sleep(until_refresh.min(until_write)) => {}
+                Some(request) = self.inbox.strict.recv() => self.write_strict(request).await,
                 job = self.inbox.jobs.recv() => match job {
                     Some(job) => return Some(NextWork::Gateway(job)),
                     None => self.close(),
@@ -176,8 +196,14 @@ impl LedgerWriter {
         }
         let (mut jobs_end, mut reports_end) = (false, false);
         while !(jobs_end && reports_end) {
+            let until_write = self.until_write();
+            if until_write.is_zero() {
+                self.write_under_way().await;
+                continue;
+            }
             tokio::select! {
                 biased;
+                () = sleep(until_write) => {}
                 job = self.inbox.jobs.recv(), if !jobs_end => match job {
                     Some(job) => return Some(NextWork::Gateway(job)),
                     None => jobs_end = true,
@@ -213,6 +239,7 @@ impl LedgerWriter {
         if self.retries.is_due() {
             self.retry_set_aside().await;
         }
+        self.refresh_slices().await;
     }
 
     async fn refresh_spend(&mut self) {
@@ -267,17 +294,31 @@ impl LedgerWriter {
         let releases: Vec<_> = (jobs.iter())
             .flat_map(|job| job.releases.iter().cloned())
             .collect();
-        let source = jobs.first().map_or(Source::Gateway, |job| job.source);
-        let allowance = jobs.first().and_then(|job| job.allowance.clone());
-        let written = self.append(&events, source, allowance.as_ref(), &releases);
-        let written = written.await?;
+        let mut first = 0;
+        let settlements = jobs.iter().filter_map(|job| {
+            let event = first;
+            first += job.events.len();
+            job.spend.as_ref()?.settlement(Some(event))
+        });
+        let settlements: Vec<_> = settlements.collect();
+        let ended: Vec<_> = jobs.iter().filter_map(|job| job.ended.clone()).collect();
+        let append = Append {
+            source: jobs.first().map_or(Source::Gateway, |job| job.source),
+            allowance: jobs.first().and_then(|job| job.allowance.as_ref()),
+            releases: &releases,
+            ended: &ended,
+            settlements: &settlements,
+        };
+        let written = self.append(&events, append).await?;
         // The rows must count before the money that is reserved for them is released.
         if self.is_spend_stale {
             self.refresh_spend().await;
         }
+        if self.is_spend_stale {
+            self.spend.distrust_slices();
+        }
         let reservations = jobs.iter_mut().filter_map(|job| job.spend.take());
-        self.spend
-            .count(&written.spent, &written.reserved, reservations);
+        self.spend.count(written.counted(), reservations);
         Ok(written.new)
     }
 
@@ -285,15 +326,12 @@ impl LedgerWriter {
     async fn append(
         &mut self,
         events: &[&UsageEvent],
-        source: Source,
-        allowance: Option<&Allowance>,
-        releases: &[ReservationKey],
+        append: Append<'_>,
     ) -> Result<Written, NotWritten> {
         let mut delay = MIN_RETRY_DELAY;
         loop {
             let watch = Stopwatch::start();
-            let appended = self.ledger.append(events, source, allowance, releases);
-            let error = match appended.await {
+            let error = match self.ledger.append(events, append).await {
                 Ok(Written {
                     refusal: Some(refusal),
                     ..
@@ -346,6 +384,7 @@ impl Task for LedgerWriter {
             self.compact().await;
             self.metrics.clear_oldest();
         }
+        self.end_session().await;
     }
 
     /// Clears the caches of the database, which a panic may have left half changed.

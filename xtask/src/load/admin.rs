@@ -45,10 +45,9 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         projects.push(server.project(&mut admin, &format!("Project {number}"))?);
     }
     let mut operations = operations(&projects);
-    let synchronous = Server::start_synchronous(bench, "admin-full", bench.cores.measured)?;
-    let mut durable = Operation {
-        name: "the same, with `synchronous=FULL`",
-        ..create()
+    let mut durable = match bench.engine.is_sqlite() {
+        true => Some(Durable::start(bench)?),
+        false => None,
     };
     for round in 1..=bench.rounds {
         say(&format!(
@@ -58,20 +57,43 @@ pub fn measure(bench: &Bench) -> Result<Section> {
         for operation in &mut operations {
             operation.measure(bench, &server)?;
         }
-        durable.measure(bench, &synchronous)?;
+        if let Some(Durable { server, create }) = &mut durable {
+            create.measure(bench, server)?;
+        }
     }
     let [.., create] = &operations;
     let written = create.samples.iter().map(|sample| sample.figures.requests);
+    let durable = durable.iter().map(|durable| &durable.create);
     let text = format!(
-        "### Administration API\n\n{CONNECTION_COUNT} connections, SQLite with `synchronous=NORMAL` where not said otherwise; {} projects were \
+        "### Administration API\n\n{CONNECTION_COUNT} connections, {} where not said otherwise; {} projects were \
          created while that was measured.\n\n{}",
+        bench.engine.describe(),
         whole(written.sum::<u64>() as f64),
-        described(operations.iter().chain([&durable]), &operations[0])
+        described(operations.iter().chain(durable), &operations[0])
     );
     Ok(Section {
         text,
         goals: goals(&operations),
+        ..Section::default()
     })
+}
+
+/// A server whose commits wait for the disk, and what is measured of it.
+struct Durable {
+    server: Server,
+    create: Operation,
+}
+
+impl Durable {
+    fn start(bench: &Bench) -> Result<Self> {
+        Ok(Self {
+            server: Server::start_synchronous(bench, "admin-full", bench.cores.measured)?,
+            create: Operation {
+                name: "the same, with `synchronous=FULL`",
+                ..create()
+            },
+        })
+    }
 }
 
 fn goals([idle, reads @ .., create]: &[Operation; 8]) -> Vec<Goal> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::engine::{Engine, EngineName};
 use super::options::BenchOptions;
 use crate::environment::{cargo, install, program, workshop};
 use crate::step::{run, say};
@@ -37,8 +38,12 @@ pub struct Bench {
     pub events: Vec<u64>,
     /// True if the larger ledgers have the groups of the smallest.
     pub alike: bool,
+    /// Number of series of an organization that has many.
+    pub series: u64,
     /// Number of rows of the longest list.
     pub rows: u64,
+    /// The database system that servers are started on.
+    pub engine: Engine,
 }
 
 /// Cores: one for the process that is measured, another for the one that drives it, so that neither takes time from the
@@ -80,8 +85,16 @@ impl Bench {
             minutes: options.minutes,
             events,
             alike: options.alike,
+            series: options.series,
             rows: options.rows,
+            engine: Engine::Sqlite,
         })
+    }
+
+    /// Starts the database system for the following measurements.
+    pub fn set_engine(&mut self, name: EngineName) -> Result<()> {
+        self.engine = Engine::start(&self.root, name)?;
+        Ok(())
     }
 
     /// Makes an empty folder for one server.

@@ -51,6 +51,8 @@ struct TargetSample {
     figures: Figures,
     /// CPU time of the proxy for each request, in microseconds.
     cpu: f64,
+    /// CPU time of the database system for each request, in microseconds.
+    database_cpu: f64,
 }
 
 type Round = [TargetSample; TARGETS.len()];
@@ -147,7 +149,7 @@ impl Setting {
             body: question.body,
         };
         let metered = self.gateway.metered(admin)?;
-        let cpu = process.cpu()?;
+        let (cpu, database) = (process.cpu()?, bench.engine.cpu()?);
         let figures = request.drive(bench, address, connections, seconds)?;
         let cpu = process.cpu()? - cpu;
         let asked = if target == OWN_ID {
@@ -162,9 +164,12 @@ impl Setting {
         let input = count(after.input, metered.input);
         let output = count(after.output, metered.output);
         agree(asked, most, rows, (input, output))?;
+        // What the gateway has answered is written soon after, and in the ledger by now.
+        let database = bench.engine.cpu()? - database;
         Ok(TargetSample {
             figures,
             cpu: cpu as f64 / figures.requests as f64,
+            database_cpu: database as f64 / figures.requests as f64,
         })
     }
 }
@@ -205,6 +210,11 @@ impl Compared {
     /// Returns the gateway's CPU time for each request, in microseconds.
     pub fn cpu(&self) -> f64 {
         self.median(|[.., ours]| ours.cpu)
+    }
+
+    /// Returns the CPU time of the database system for each request of the gateway, in microseconds.
+    pub fn database_cpu(&self) -> f64 {
+        self.median(|[.., ours]| ours.database_cpu)
     }
 
     /// Returns the microseconds that the gateway adds to the bare model server's median.

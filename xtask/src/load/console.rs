@@ -50,7 +50,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let configuration = upstreams(&upstream.address) + &price_book("2024-01-01");
     let server = Server::start(bench, "console", bench.cores.measured, &configuration)?;
     let population = Population::settle(&server, LARGE, DAY_COUNT, total)?;
-    send(&server.address, &population, 0..total, BATCH_LEN)?;
+    send(&[&server.address], &population, 0..total, BATCH_LEN)?;
     let mut admin = server.admin()?;
     let project = server.project(&mut admin, "Load")?;
     server.unlimited(&mut admin, &project)?;
@@ -68,10 +68,11 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     paint::measure(bench, &server, &session, &mut pages)?;
     let [alone, beside] = gateway(bench, &server, &key, &session, &pages)?;
     let text = described(total, &pages, alone, beside);
-    server.remove()?;
+    server.remove(bench)?;
     Ok(Section {
         text,
         goals: goals(&pages, alone, beside),
+        ..Section::default()
     })
 }
 

@@ -1,5 +1,5 @@
-//! Made-up usage: completions in the order of their time, the same at every run but for the ids of projects, which a
-//! server makes. Each follows from its number, so that any part of them can be made alone.
+//! Made-up usage: completions, in the order of their time where not said otherwise, the same at every run but for the ids
+//! of projects, which a server makes. Each follows from its number, so that any part of them can be made alone.
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::dice::{Dice, shares};
 use super::models::{MODELS, Model};
 use super::server::{Server, now};
+use super::shuffle::Shuffle;
 
 /// Numbers of projects, users and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Population {
     pub projects: Vec<String>,
     keys: Vec<Key>,
     /// Keys, each as often as its share is.
-    popular: Vec<u16>,
+    popular: Vec<u32>,
     /// The first second that an event can lie in.
     pub start: u64,
     /// The first after all of them.
@@ -51,6 +52,10 @@ pub struct Population {
     pub total: u64,
     /// Number of events in a row that are of one second, key and model.
     alike: u64,
+    /// The order of the events; `None` for that of their time.
+    order: Option<Shuffle>,
+    /// True if the keys are used in turn, each with one model.
+    is_even: bool,
 }
 
 struct Key {
@@ -113,6 +118,20 @@ impl Population {
         Self { alike, ..self }
     }
 
+    /// Puts the events into an order that has nothing to do with their time.
+    pub fn in_any_order(self) -> Self {
+        let order = Some(Shuffle::new(self.total));
+        Self { order, ..self }
+    }
+
+    /// Makes the keys be used in turn, each with one model, so that there are as many series as keys.
+    pub fn in_turn(self) -> Self {
+        Self {
+            is_even: true,
+            ..self
+        }
+    }
+
     fn new(projects: Vec<String>, sizes: Sizes, start: u64, days: u64, total: u64) -> Self {
         let (models, mut keys, mut popular) = (shares(MODELS.len()), Vec::new(), Vec::new());
         let (projects_used, users_used, keys_used) = (
@@ -127,11 +146,11 @@ impl Population {
                 * users_used[user % users_used.len()]
                 * keys_used[number % keys_used.len()];
             let times = (share * POPULARITY_STEP_COUNT).round().max(1.0) as usize;
-            popular.resize(popular.len() + times, number as u16);
+            popular.resize(popular.len() + times, number as u32);
             let mut dice = Dice((number as u64) << 32);
             keys.push(Key {
                 id: name("key_", &mut dice),
-                user: name("user-", &mut Dice((user as u64) << 48)),
+                user: name("user-", &mut Dice((user as u64).rotate_right(16))),
                 project,
                 models: CALLED.map(|_| dice.of(&models)),
             });
@@ -144,6 +163,8 @@ impl Population {
             end: start + days * SECONDS_PER_DAY,
             total,
             alike: 1,
+            order: None,
+            is_even: false,
         }
     }
 
@@ -152,14 +173,18 @@ impl Population {
         self.keys.iter().map(|key| key.user.as_str()).collect()
     }
 
-    /// Returns the event of this number, below the total.
-    pub fn event(&self, number: u64) -> Event {
+    /// Returns the event at this place of the order, below the total.
+    pub fn event(&self, place: u64) -> Event {
+        match self.order {
+            Some(order) if place < self.total => self.numbered(order.at(place)),
+            _ => self.numbered(place),
+        }
+    }
+
+    fn numbered(&self, number: u64) -> Event {
         let moment = number / self.alike;
         let mut dice = Dice(moment);
-        let key = usize::from(self.popular[dice.below(self.popular.len() as u64) as usize]);
-        let choice = dice.below(16) as usize;
-        let called = [CALLED[0], CALLED[0] + CALLED[1]].map(|least| usize::from(choice >= least));
-        let model = self.keys[key].models[called[0] + called[1]];
+        let (key, model) = self.caller(moment, &mut dice);
         let mut time = self.start + moment * self.alike * (self.end - self.start) / self.total;
         if dice.below(EVENTS_PER_LATE) == 0 {
             time = self.start.max(time.saturating_sub(dice.below(MAX_DELAY)));
@@ -184,6 +209,18 @@ impl Population {
             cached,
             output,
         }
+    }
+
+    /// Returns the key and the model of a moment.
+    fn caller(&self, moment: u64, dice: &mut Dice) -> (usize, usize) {
+        if self.is_even {
+            let key = (moment % self.keys.len() as u64) as usize;
+            return (key, self.keys[key].models[0]);
+        }
+        let key = self.popular[dice.below(self.popular.len() as u64) as usize] as usize;
+        let choice = dice.below(16) as usize;
+        let called = [CALLED[0], CALLED[0] + CALLED[1]].map(|least| usize::from(choice >= least));
+        (key, self.keys[key].models[called[0] + called[1]])
     }
 
     /// Returns an event after all others: in the last second, of the project used most.
@@ -383,6 +420,31 @@ mod tests {
         let addition = line(&population, &population.addition(3));
         assert_eq!(addition["timestamp"], population.end - 1);
         assert_eq!(addition["project_id"], "proj_0");
+    }
+
+    #[test]
+    fn any_order_has_the_same_events() {
+        let (ordered, any) = (population(5_000), population(5_000).in_any_order());
+        let ids = |population: &Population| -> HashSet<_> {
+            let ids = (0..population.total).map(|place| population.event(place).id());
+            ids.collect()
+        };
+        assert_eq!(ids(&ordered), ids(&any));
+        let days: HashSet<u64> = (0..100)
+            .map(|place| any.event(place).time / SECONDS_PER_DAY)
+            .collect();
+        assert!(days.len() > 60, "{days:?}");
+        assert_eq!(any.addition(0).id(), ordered.addition(0).id());
+    }
+
+    #[test]
+    fn keys_in_turn_have_a_series_each() {
+        let population = population(4_000).in_turn();
+        let series = (0..population.total).map(|number| {
+            let event = line(&population, &population.event(number));
+            ["api_key_id", "model"].map(|name| event[name].to_string())
+        });
+        assert_eq!(series.collect::<HashSet<_>>().len(), USUAL.keys());
     }
 
     #[test]

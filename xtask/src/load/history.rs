@@ -2,7 +2,7 @@
 //! the same questions about the same events. One ledger after the other, each larger than the one before.
 
 pub mod clickhouse;
-mod questions;
+pub mod questions;
 mod tables;
 
 use std::path::Path;
@@ -36,6 +36,8 @@ struct Ledger {
     sent: Sent,
     /// The server's CPU time for each event, in microseconds.
     cpu: f64,
+    /// The CPU time of the database system for each event, in microseconds.
+    database_cpu: f64,
     /// Bytes on the disk for each event.
     bytes: f64,
     /// Seconds of a stop and a start after all events are written.
@@ -43,7 +45,8 @@ struct Ledger {
     memory: Memory,
     questions: [Question; 4],
     answers: Vec<Answers>,
-    peer: Peer,
+    /// ClickHouse, beside SQLite only.
+    peer: Option<Peer>,
 }
 
 /// The server's resident memory, in MB.
@@ -58,38 +61,44 @@ struct Memory {
 
 /// Makes the ledgers and asks.
 pub fn measure(bench: &Bench) -> Result<Section> {
-    let python = clients::clickhouse(&bench.root)?;
-    let ledger = |total: &u64| fill_and_ask(bench, &python, *total);
+    let python = match bench.engine.is_sqlite() {
+        true => Some(clients::clickhouse(&bench.root)?),
+        false => None,
+    };
+    let ledger = |total: &u64| fill_and_ask(bench, python.as_deref(), *total);
     let ledgers = bench.events.iter().map(ledger);
     Ok(tables::describe(&ledgers.collect::<Result<Vec<_>>>()?))
 }
 
-fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
+fn fill_and_ask(bench: &Bench, python: Option<&Path>, total: u64) -> Result<Ledger> {
     say(&format!("history: {} events", whole(total as f64)));
-    let start = format!("@{}", first_day(DAY_COUNT));
-    let effective = output(Command::new("date").args(["-u", "+%F", "-d", &start]))?;
-    let server = Server::start(bench, "history", None, &price_book(effective.trim()))?;
+    let server = Server::start(bench, "history", None, &prices_of(DAY_COUNT)?)?;
     let alike = if bench.alike {
         total / bench.events[0]
     } else {
         1
     };
     let population = Population::settle(&server, USUAL, DAY_COUNT, total)?.alike(alike);
-    let before = server.process.cpu()?;
-    let sent = send(&server.address, &population, 0..total, BATCH_LEN)?;
+    let (before, database) = (server.process.cpu()?, bench.engine.cpu()?);
+    let sent = send(&[&server.address], &population, 0..total, BATCH_LEN)?;
     let cpu = (server.process.cpu()? - before) as f64 / total as f64;
+    let database_cpu = (bench.engine.cpu()? - database) as f64 / total as f64;
     let writing = server.process.peak_memory()?;
     let begun = instant();
     let server = server.restart(bench, None)?;
     let restart = begun.elapsed().as_secs_f64();
     let idle = server.process.memory()?;
-    let bytes = server.bytes()? as f64 / total as f64;
+    let bytes = server.bytes(bench)? as f64 / total as f64;
     let questions = questions::all(&population);
     let answers = questions::ask(&server, &population, &questions, &sent.totals)?;
     let asked = server.process.memory()?;
-    server.remove()?;
-    let peer = clickhouse::measure(bench, python, &population, &questions)?;
-    for ((question, ours), theirs) in questions.iter().zip(&answers).zip(&peer.answers) {
+    server.remove(bench)?;
+    let peer = match python {
+        Some(python) => Some(clickhouse::measure(bench, python, &population, &questions)?),
+        None => None,
+    };
+    let theirs = peer.iter().flat_map(|peer| &peer.answers);
+    for ((question, ours), theirs) in questions.iter().zip(&answers).zip(theirs) {
         same(question, ours, theirs)?;
     }
     Ok(Ledger {
@@ -97,6 +106,7 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
         alike,
         sent,
         cpu,
+        database_cpu,
         bytes,
         restart,
         memory: Memory {
@@ -108,6 +118,13 @@ fn fill_and_ask(bench: &Bench, python: &Path, total: u64) -> Result<Ledger> {
         answers,
         peer,
     })
+}
+
+/// Returns a configuration with the prices of the models since the first of so many days.
+pub fn prices_of(days: u64) -> Result<String> {
+    let start = format!("@{}", first_day(days));
+    let effective = output(Command::new("date").args(["-u", "+%F", "-d", &start]))?;
+    Ok(price_book(effective.trim()))
 }
 
 /// Fails unless both have answered the same question.

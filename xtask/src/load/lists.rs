@@ -145,5 +145,9 @@ fn described(sizes: &[u64], times: &[Vec<Vec<f64>>; PAGES.len()]) -> Section {
         "### Lists that grow\n\nOne connection, {READ_COUNT} readings of each page at each size. Before each a project \
          is created, so that none is answered from memory; at 1,000 rows there are 3,400 in the end.\n\n{table}"
     );
-    Section { text, goals }
+    Section {
+        text,
+        goals,
+        ..Section::default()
+    }
 }

@@ -41,6 +41,7 @@ pub fn describe(bench: &Bench) -> Result<String> {
         ("wrk", wrk::version(&bench.wrk)),
         ("Portkey", portkey::version(bench)?),
         ("ClickHouse", clickhouse::version(bench)?),
+        ("PostgreSQL", postgres()),
         (
             "rounds",
             format!(
@@ -107,6 +108,14 @@ fn cores(bench: &Bench) -> String {
         _ => "one core for everything: figures of a single core do not compare with those of two"
             .to_owned(),
     }
+}
+
+/// Returns the version of PostgreSQL, whether it is measured or not.
+fn postgres() -> String {
+    let programs = crate::postgres::programs().unwrap_or_default();
+    let text = said(Command::new(programs.join("postgres")).arg("--version"));
+    let version = text.strip_prefix("postgres (PostgreSQL) ");
+    version.unwrap_or(&text).to_owned()
 }
 
 /// Returns the version of nginx, which nginx prints on standard error.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::engine::EngineName;
+
 /// Sizes and lengths of the measurements.
 #[derive(Args)]
 pub struct BenchOptions {
@@ -20,6 +22,18 @@ pub struct BenchOptions {
     /// then answers are as large.
     #[arg(long)]
     pub alike: bool,
+    /// Number of series of an organization that has many.
+    #[arg(long, value_name = "N", default_value = "1M", value_parser = count)]
+    pub series: u64,
+    /// Database systems to measure on, one after the other. A cluster of PostgreSQL is made for it and removed afterwards.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        default_value = "sqlite",
+        value_delimiter = ','
+    )]
+    pub database: Vec<EngineName>,
     /// Number of rows of the longest list; each of the others has a tenth of the next, down to 1,000.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     pub rows: u64,
@@ -34,12 +48,12 @@ pub struct BenchOptions {
     pub binary: Option<PathBuf>,
 }
 
-/// Minimum number of events of a ledger: a year of fewer is no year of use.
+/// Minimum number of events of a ledger, and of series: a year of fewer is no year of use.
 const MIN_EVENTS: u64 = 100_000;
 /// Maximum number of events of a ledger: the sums of tokens and of costs of more may not fit.
 const MAX_EVENTS: u64 = 1_000_000_000;
 
-/// Parses a number of events such as `200k` or `10M`.
+/// Parses a number of events or series such as `200k` or `10M`.
 fn count(text: &str) -> Result<u64, String> {
     let (digits, factor) = match text.strip_suffix(['k', 'M']) {
         Some(digits) if text.ends_with('k') => (digits, 1_000),
@@ -51,7 +65,7 @@ fn count(text: &str) -> Result<u64, String> {
     let fits = |count: &u64| (MIN_EVENTS..=MAX_EVENTS).contains(count);
     count
         .filter(fits)
-        .ok_or_else(|| "100k to 1000M events are needed".to_owned())
+        .ok_or_else(|| "must be between 100k and 1000M".to_owned())
 }
 
 #[cfg(test)]

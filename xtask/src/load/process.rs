@@ -109,6 +109,27 @@ impl Drop for Process {
     }
 }
 
+/// Returns the CPU time in microseconds of a process and of all its children, those that have ended included.
+pub fn cpu_of_family(parent: u32) -> Result<u64> {
+    let mut total = 0;
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // A process may have ended since the folder was read; then its time is its parent's.
+        let Ok(text) = fs::read_to_string(format!("/proc/{id}/stat")) else {
+            continue;
+        };
+        if id == parent {
+            total += ticks(&text).unwrap_or(0) + ticks_of_ended(&text).unwrap_or(0);
+        } else if parent_of(&text) == Some(parent) {
+            total += ticks(&text).unwrap_or(0);
+        }
+    }
+    Ok(total * MICROSECONDS_PER_TICK)
+}
+
 /// Waits until somebody listens at `address`.
 pub fn wait_for(address: &str) -> Result<()> {
     let begun = instant();
@@ -123,11 +144,22 @@ pub fn wait_for(address: &str) -> Result<()> {
 
 /// Returns the user and system time in a line of `/proc/<pid>/stat`, whose second field may hold anything in parentheses.
 fn ticks(stat: &str) -> Option<u64> {
+    Some(field(stat, 11)? + field(stat, 12)?)
+}
+
+/// Returns the user and system time of the children that have ended.
+fn ticks_of_ended(stat: &str) -> Option<u64> {
+    Some(field(stat, 13)? + field(stat, 14)?)
+}
+
+fn parent_of(stat: &str) -> Option<u32> {
+    u32::try_from(field(stat, 1)?).ok()
+}
+
+/// Returns a field of a line of `/proc/<pid>/stat`, counted from the state, which follows the name.
+fn field(stat: &str, index: usize) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    fields.split_whitespace().nth(index)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -136,8 +168,9 @@ mod tests {
 
     #[test]
     fn cpu_time_is_found_behind_any_name() {
-        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 31 11 0 0 20 0 4 0 123 1 2";
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 31 11 2 3 20 0 4 0 123 1 2";
         assert_eq!(ticks(stat), Some(42));
+        assert_eq!((parent_of(stat), ticks_of_ended(stat)), (Some(1), Some(5)));
         assert_eq!(ticks("7 (a) S 1"), None);
     }
 
@@ -150,6 +183,7 @@ mod tests {
         assert_eq!(process.says("ready: ").unwrap(), "yes");
         assert!(process.peak_memory().unwrap() > 0.1);
         process.cpu().unwrap();
+        cpu_of_family(process.id()).unwrap();
         process.stop().unwrap();
         fs::remove_file(log).unwrap();
     }

@@ -79,7 +79,7 @@ impl Sent {
 
 /// Events to send, and the progress.
 struct Sending<'a> {
-    address: &'a str,
+    addresses: &'a [&'a str],
     population: &'a Population,
     numbers: Range<u64>,
     batch: u64,
@@ -88,15 +88,15 @@ struct Sending<'a> {
     begun: Instant,
 }
 
-/// Sends these events, `batch` in a request.
+/// Sends these events, `batch` in a request, over connections to these servers in turn.
 pub fn send(
-    address: &str,
+    addresses: &[&str],
     population: &Population,
     numbers: Range<u64>,
     batch: u64,
 ) -> Result<Sent> {
     let sending = Sending {
-        address,
+        addresses,
         population,
         numbers,
         batch,
@@ -105,7 +105,9 @@ pub fn send(
     };
     let mut all = Sent::default();
     thread::scope(|scope| {
-        let start = |_| scope.spawn(|| sending.deliver());
+        let sending = &sending;
+        let address = |connection: usize| sending.addresses[connection % sending.addresses.len()];
+        let start = |connection| scope.spawn(move || sending.deliver(address(connection)));
         let senders: Vec<_> = (0..CONNECTION_COUNT).map(start).collect();
         for sender in senders {
             all.add(sender.join().map_err(|_| anyhow!("a sender panicked"))??);
@@ -119,8 +121,8 @@ pub fn send(
 
 impl Sending<'_> {
     /// Sends over one connection until nothing is left, or one of them fails.
-    fn deliver(&self) -> Result<Sent> {
-        let mut client = Client::connect(self.address, ADMIN_KEY)?;
+    fn deliver(&self, address: &str) -> Result<Sent> {
+        let mut client = Client::connect(address, ADMIN_KEY)?;
         let (mut sent, mut body) = (Sent::default(), Vec::new());
         let requests = self.requests();
         loop {

@@ -25,6 +25,8 @@ const HIGHEST_LIMIT: u64 = 9_007_199_254_740_991;
 const SECONDS_PER_DAY: u64 = 86_400;
 /// Name of the database's file.
 const FILE: &str = "load.db";
+/// Name of the file with the secret that keys are hashed with.
+const SECRET_FILE: &str = "orgplane.secret";
 /// Time in which usage must be in the reports.
 const METERING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,9 +36,17 @@ pub struct Server {
     pub address: String,
     /// Its process.
     pub process: Process,
+    site: Site,
+}
+
+/// The place of a server's data.
+#[derive(Clone)]
+struct Site {
     folder: PathBuf,
-    /// Query of the database's URL.
-    parameters: &'static str,
+    /// URL of the database.
+    database: String,
+    /// Name of the database in PostgreSQL; `None` for a file.
+    name: Option<String>,
 }
 
 /// Counts of the usage report since the start of the day before.
@@ -60,18 +70,38 @@ impl Server {
     ) -> Result<Self> {
         let folder = bench.room(name)?;
         fs::write(folder.join("orgplane.toml"), configuration)?;
-        Self::open(bench, folder, core, "")
+        let (database, name) = match bench.engine.postgres() {
+            None => (format!("sqlite://{}", folder.join(FILE).display()), None),
+            Some(postgres) => {
+                let name = format!("load_{}", name.replace('-', "_"));
+                postgres.run("postgres", &format!("DROP DATABASE IF EXISTS {name}"))?;
+                postgres.run("postgres", &format!("CREATE DATABASE {name}"))?;
+                (postgres.url_of(&name), Some(name))
+            }
+        };
+        let site = Site {
+            folder,
+            database,
+            name,
+        };
+        Self::open(bench, site, core, "log")
     }
 
-    /// Starts one on an empty database, of which each commit waits for the disk.
+    /// Starts one on an empty file of SQLite, of which each commit waits for the disk.
     pub fn start_synchronous(bench: &Bench, name: &str, core: Option<u32>) -> Result<Self> {
-        Self::open(bench, bench.room(name)?, core, "?synchronous=full")
+        let folder = bench.room(name)?;
+        let site = Site {
+            database: format!("sqlite://{}?synchronous=full", folder.join(FILE).display()),
+            folder,
+            name: None,
+        };
+        Self::open(bench, site, core, "log")
     }
 
     /// Starts it again on the database it had.
     pub fn restart(self, bench: &Bench, core: Option<u32>) -> Result<Self> {
         self.process.stop()?;
-        Self::open(bench, self.folder, core, self.parameters)
+        Self::open(bench, self.site, core, "log")
     }
 
     /// Starts it again after `work` on its database, the file of the administrative data.
@@ -82,35 +112,34 @@ impl Server {
         work: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         self.process.stop()?;
-        work(&self.folder.join(FILE))?;
-        Self::open(bench, self.folder, core, self.parameters)
+        work(&self.site.folder.join(FILE))?;
+        Self::open(bench, self.site, core, "log")
     }
 
-    fn open(
-        bench: &Bench,
-        folder: PathBuf,
-        core: Option<u32>,
-        parameters: &'static str,
-    ) -> Result<Self> {
+    /// Starts another one on the same database.
+    pub fn join(&self, bench: &Bench, core: Option<u32>) -> Result<Self> {
+        Self::open(bench, self.site.clone(), core, "log-of-another")
+    }
+
+    fn open(bench: &Bench, site: Site, core: Option<u32>, log: &str) -> Result<Self> {
         let mut command = confined(&bench.binary, core);
         let own = std::env::vars_os().map(|(name, _)| name);
         for name in own.filter(|name| name.to_string_lossy().starts_with("ORGPLANE_")) {
             command.env_remove(name);
         }
         command.env("ORGPLANE_BOOTSTRAP_ADMIN_KEY", ADMIN_KEY);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        let file = folder.join(FILE);
-        command.arg(format!("sqlite://{}{parameters}", file.display()));
-        command.current_dir(&folder);
-        let log = folder.join("log");
+        command.env("ORGPLANE_SECRET_FILE", site.folder.join(SECRET_FILE));
+        command.env("ORGPLANE_DATABASE_URL", &site.database);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.current_dir(&site.folder);
+        let log = site.folder.join(log);
         let mut process = Process::start(&mut command, &log)?;
         let says = process.says("Listening on http://");
         let address = says.with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
         Ok(Self {
             address,
             process,
-            folder,
-            parameters,
+            site,
         })
     }
 
@@ -184,24 +213,31 @@ impl Server {
     }
 
     /// Stops it and removes all that it has written.
-    pub fn remove(self) -> Result<()> {
+    pub fn remove(self, bench: &Bench) -> Result<()> {
         self.process.stop()?;
-        Ok(fs::remove_dir_all(self.folder)?)
+        if let Some((postgres, name)) = bench.engine.postgres().zip(self.site.name) {
+            postgres.run("postgres", &format!("DROP DATABASE {name}"))?;
+        }
+        Ok(fs::remove_dir_all(self.site.folder)?)
     }
 
     /// Returns its working directory.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.site.folder
     }
 
     /// Returns the URL of its database.
-    pub fn database(&self) -> String {
-        format!("sqlite://{}", self.folder.join(FILE).display())
+    pub fn database(&self) -> &str {
+        &self.site.database
     }
 
     /// Returns the bytes of its databases, to be read after a restart.
-    pub fn bytes(&self) -> Result<u64> {
-        size(&self.folder)
+    pub fn bytes(&self, bench: &Bench) -> Result<u64> {
+        let Some((postgres, name)) = bench.engine.postgres().zip(self.site.name.as_ref()) else {
+            return size(&self.site.folder);
+        };
+        let bytes = postgres.run(name, "SELECT pg_database_size(current_database())")?;
+        Ok(bytes.trim().parse()?)
     }
 }
 

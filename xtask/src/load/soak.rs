@@ -71,7 +71,11 @@ pub fn measure(bench: &Bench) -> Result<Section> {
             hundredths,
         ),
     ];
-    Ok(Section { text, goals })
+    Ok(Section {
+        text,
+        goals,
+        ..Section::default()
+    })
 }
 
 /// Sends requests for so many seconds; the memory that the gateway had meanwhile, and what came of the requests. Streams

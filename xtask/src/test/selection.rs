@@ -54,6 +54,7 @@ const ON_POSTGRES: &[Single] = &[
     ("orgplane it", "nodes::", CLUSTER),
     ("orgplane it", "outage::postgres::", CLUSTER),
     ("store it", "tls::", CLUSTER),
+    ("cluster it", "sessions::", "SQLite has one node"),
 ];
 
 /// Returns the tests of a binary that do not run on `system` because they run on the other one.

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// The shortest time between the beginnings of two refreshes.
-const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(50);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(20);
 /// The time after which a request that waits for a refresh fails.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most requests that wait for a refresh.

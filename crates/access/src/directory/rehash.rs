@@ -94,7 +94,8 @@ impl Directory {
     }
 
     /// Returns the API key with these hashes, even if another process has created it a moment ago: the snapshot is refreshed
-    /// before a key is reported as unknown. All concurrent look-ups share one refresh, and there are at most 20 a second.
+    /// before a key is reported as unknown. All concurrent look-ups share one refresh, and there are at most 50 a second; a key
+    /// that is unknown stays so for [`UNKNOWN_TIMEOUT`](super::unknown::UNKNOWN_TIMEOUT), unless something changes.
     ///
     /// # Errors
     /// The database's; [`Error::Busy`] if too many look-ups wait.
@@ -120,11 +121,18 @@ impl Directory {
         if self.revoked.find_any(hashes).is_some() {
             return Ok(None);
         }
-        if !self.is_fresh() {
+        if self.unknown.contains(&hashes.current) {
+            return Ok(None);
+        }
+        if !self.has_loaded() {
             return Err(Error::Timeout);
         }
         self.refreshes.wait().await?;
-        Ok(self.find_any(hashes))
+        let found = self.find_any(hashes);
+        if found.is_none() {
+            self.unknown.add(hashes.current);
+        }
+        Ok(found)
     }
 
     /// Stores pending hashes. The organizations' revisions do not change: other nodes find the keys under either hash.

@@ -3,4 +3,5 @@
 mod age;
 mod newer;
 mod permissions;
+mod revision;
 mod settings;

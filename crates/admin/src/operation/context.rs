@@ -466,7 +466,7 @@ impl Write {
             event::append(&mut self.connection, &head, entry(event)).await?;
         }
         self.connection.commit().await?;
-        self.services.store.revision().wait_applied().await;
+        self.services.directory.settle().await;
         Ok(())
     }
 

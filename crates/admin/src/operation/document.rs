@@ -66,6 +66,9 @@ pub fn document(operations: &[Operation]) -> Json {
                              "schema": { "type": "string", "const": "2020-10-01" } },
                 "Organization": { "required": true, "description": "The organization of the key.",
                                   "schema": { "type": "string", "pattern": "^org-" } },
+                "Revision": { "required": true,
+                              "description": "The revision of the change. A request to another node that sends the header back is answered as of the change.",
+                              "schema": { "type": "integer", "minimum": 0 } },
             },
             "securitySchemes": {
                 "AdminApiKey": { "type": "http", "scheme": "bearer", "description": "An admin key: sk-admin-…" },
@@ -145,7 +148,7 @@ fn answers(operation: &Operation, reply: &Json) -> Json {
     answers
 }
 
-/// Returns the headers of an answer: all have the first three, a success with a key also has the key's organization.
+/// Returns the headers of an answer: all have the first three, a success with a key also has the key's organization, and a change its revision.
 fn headers(succeeded: Option<&Operation>) -> Json {
     let header = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
     let mut headers = json!({
@@ -155,6 +158,11 @@ fn headers(succeeded: Option<&Operation>) -> Json {
     });
     if succeeded.is_some_and(|operation| operation.effect != Effect::Open) {
         headers["openai-organization"] = header("Organization");
+    }
+    let is_change =
+        |operation: &Operation| matches!(operation.effect, Effect::Write | Effect::Open);
+    if succeeded.is_some_and(is_change) {
+        headers["x-orgplane-revision"] = header("Revision");
     }
     headers
 }

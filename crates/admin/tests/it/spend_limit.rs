@@ -100,7 +100,7 @@ async fn a_spend_limit_refuses_requests_exactly_while_it_is_reached() {
     let check = |organization: bool, of_project: bool| {
         let limit = Some(NanoDollars::from_cents(10));
         let reached = [(limit, None), (None, limit)].map(|(of_organization, of_project)| {
-            let reserved = server.services().spend.reserve(&SpendRequest {
+            let reserved = server.services().spend.reserve_locally(&SpendRequest {
                 organization: (server.organization_id(), of_organization),
                 project: (server.default_project_id(), of_project),
                 at: server.clock.now(),

@@ -244,94 +244,85 @@ async fn deleting_a_user_deletes_keys_and_memberships() {
     server.join("grace@acme.example", "reader").await;
 }
 
+/// Returns the id of a new item with a name.
+async fn create(server: &Server, path: &str, name: &str) -> String {
+    let made = server.admin().post(path, json!({"name": name})).await.ok();
+    made["id"].as_str().expect("an id").to_owned()
+}
+
 #[tokio::test]
-async fn groups_and_projects_of_a_user_are_listed() {
+async fn groups_of_a_user_are_listed() {
     let server = Server::start().await;
     let admin = server.admin();
     let user = server
         .join("grace@acme.example", "reader")
         .await
         .to_string();
-    let list = async |collection: &str, query: &str| {
-        let path = format!("{USERS}/{user}/{collection}?{query}");
-        admin.get(&path).await.ok()
-    };
-    let names = |list: &Value| -> Vec<String> {
-        let items = list["data"].as_array().expect("a list").iter();
-        items
-            .map(|item| item["name"].as_str().expect("a name").to_owned())
-            .collect()
-    };
-    for collection in ["groups", "projects"] {
-        let none = list(collection, "").await;
-        assert_eq!(none["data"], json!([]), "{collection}");
-    }
-    let create = async |path: &str, name: &str| {
-        let made = admin.post(path, json!({"name": name})).await.ok();
-        made["id"].as_str().expect("an id").to_owned()
-    };
+    let path = format!("{USERS}/{user}/groups");
+    assert_eq!(admin.get(&path).await.ok()["data"], json!([]));
     let groups = "/organization/groups";
     for name in ["Engineers", "Operators", "Others"] {
-        let group = create(groups, name).await;
+        let group = create(&server, groups, name).await;
         if name != "Others" {
-            let path = format!("{groups}/{group}/users");
-            admin.post(&path, json!({"user_id": user})).await.ok();
+            let users = format!("{groups}/{group}/users");
+            admin.post(&users, json!({"user_id": user})).await.ok();
         }
     }
-    let first = list("groups", "limit=1").await;
-    assert_eq!(
-        (names(&first), &first["has_more"]),
-        (vec!["Engineers".to_owned()], &json!(true))
-    );
+    let first = admin.get(&format!("{path}?limit=1")).await.ok();
+    assert_eq!(first["data"][0]["name"], "Engineers");
+    assert_eq!(first["has_more"], true);
     let after = first["last_id"].as_str().expect("an id");
-    assert_eq!(
-        names(&list("groups", &format!("after={after}")).await),
-        ["Operators"]
-    );
+    let next = admin.get(&format!("{path}?after={after}")).await.ok();
+    assert_eq!(next["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(next["data"][0]["name"], "Operators");
+}
 
-    // A member of one project, with a role in another one through a group; not of the third, nor of one that is archived.
+#[tokio::test]
+async fn projects_of_a_user_are_those_with_a_role_directly_or_through_a_group() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let user = server
+        .join("grace@acme.example", "reader")
+        .await
+        .to_string();
+    let path = format!("{USERS}/{user}/projects");
+    assert_eq!(admin.get(&path).await.ok()["data"], json!([]));
+    let group = create(&server, "/organization/groups", "Engineers").await;
+    let users = format!("/organization/groups/{group}/users");
+    admin.post(&users, json!({"user_id": user})).await.ok();
     let projects = "/organization/projects";
     let mut ids = Vec::new();
     for name in ["Own", "By a group", "Foreign", "Archived"] {
-        ids.push(create(projects, name).await);
+        ids.push(create(&server, projects, name).await);
     }
     for project in [&ids[0], &ids[3]] {
-        let path = format!("{projects}/{project}/users");
-        admin
-            .post(&path, json!({"user_id": user, "role": "owner"}))
-            .await
-            .ok();
+        let users = format!("{projects}/{project}/users");
+        let member = json!({"user_id": user, "role": "owner"});
+        admin.post(&users, member).await.ok();
     }
-    let path = format!(
-        "/projects/{}/groups/{}/roles",
-        ids[1],
-        first["data"][0]["id"].as_str().expect("an id")
-    );
-    admin
-        .post(&path, json!({"role_id": "role-api-project-viewer"}))
-        .await
-        .ok();
-    admin
-        .post(&format!("{projects}/{}/archive", ids[3]), json!({}))
-        .await
-        .ok();
-    let found = list("projects", "").await;
+    let roles = format!("/projects/{}/groups/{group}/roles", ids[1]);
+    let role = json!({"role_id": "role-api-project-viewer"});
+    admin.post(&roles, role).await.ok();
+    let archive = format!("{projects}/{}/archive", ids[3]);
+    admin.post(&archive, json!({})).await.ok();
     let own = json!({
         "object": "organization.user.project", "id": ids[0], "name": "Own", "role": "owner", "added_at": NOW.0,
     });
     let by_group = json!({
         "object": "organization.user.project", "id": ids[1], "name": "By a group", "role": null, "added_at": null,
     });
-    assert_eq!(found["data"], json!([own, by_group]));
+    assert_eq!(admin.get(&path).await.ok()["data"], json!([own, by_group]));
+}
 
+#[tokio::test]
+async fn memberships_of_a_user_of_another_organization_are_not_found() {
+    let server = Server::start().await;
+    let user = server.owner_id();
     for collection in ["groups", "projects"] {
         let path = format!("{USERS}/user-unknown/{collection}");
-        assert_eq!(admin.get(&path).await.status, 404, "{path}");
-        let foreign = server
-            .stranger()
-            .get(&format!("{USERS}/{user}/{collection}"))
-            .await;
-        assert_eq!(foreign.status, 404, "{collection}");
+        assert_eq!(server.admin().get(&path).await.status, 404, "{path}");
+        let path = format!("{USERS}/{user}/{collection}");
+        assert_eq!(server.stranger().get(&path).await.status, 404, "{path}");
     }
 }
 
@@ -339,20 +330,16 @@ async fn groups_and_projects_of_a_user_are_listed() {
 async fn lists_are_restricted_to_ids() {
     let server = Server::start().await;
     let admin = server.admin();
-    let create = async |path: &str, body: Value| {
-        let made = admin.post(path, body).await.ok();
-        made["id"].as_str().expect("an id").to_owned()
-    };
     let projects = "/organization/projects";
-    let (one, two) = (
-        create(projects, json!({"name": "One"})).await,
-        create(projects, json!({"name": "Two"})).await,
-    );
+    let one = create(&server, projects, "One").await;
+    let two = create(&server, projects, "Two").await;
     let keys = format!("{projects}/{one}/api_keys");
     let owner = server.owner_id().to_string();
     let mut made = Vec::new();
     for name in ["a", "b"] {
-        made.push(create(&keys, json!({"name": name, "user_id": owner})).await);
+        let key = json!({"name": name, "user_id": owner});
+        let key = admin.post(&keys, key).await.ok();
+        made.push(key["id"].as_str().expect("an id").to_owned());
     }
     admin
         .post(&format!("{projects}/{two}/archive"), json!({}))

@@ -1,8 +1,9 @@
 //! Stored bodies are readable with the secret, for as long as is configured.
 
-use base::Entropy;
 use base::secret::Pepper;
+use base::{BootClock, Entropy};
 use bodies::Side;
+use cluster::{Fingerprint, NodeSession, SessionOptions};
 use store::{Store, sql};
 
 use crate::fixture::{DAY_SECONDS, Fixture, START_SECONDS, TEXT};
@@ -113,6 +114,37 @@ async fn expired_bodies_are_deleted() {
     fixture.stop().await;
     fixture.keep(0).await;
     assert!(fixture.bodies().is_none());
+    fixture.wait_for(fixture.first(), &[]).await;
+    fixture.stop().await;
+}
+
+/// SQLite has one node, so its bodies are deleted as that node is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_another_node_keeps_are_not_deleted() {
+    let mut fixture = Fixture::start().await;
+    fixture.pass(fixture.first(), "req_1", TEXT, ["asked", "answered"]);
+    fixture.stop().await;
+    let kept = ["req_1 answer", "req_1 request"];
+    let options = SessionOptions {
+        name: "another".to_owned(),
+        version: "1.0.0",
+        fingerprint: Fingerprint::of(&[]),
+        keep_bodies_days: 2,
+        has_shared_limits: false,
+        reports_revision_at_once: false,
+        boot_clock: BootClock::system(),
+    };
+    let started = NodeSession::start(&fixture.store, &fixture.clock, options).await;
+    let (_session, task) = started.expect("a session");
+    if let Some(task) = task {
+        fixture.clock.advance(DAY_SECONDS);
+        fixture.keep(0).await;
+        // Stopping waits for the deletions of the start.
+        fixture.stop().await;
+        fixture.wait_for(fixture.first(), &kept).await;
+        task.stop().await;
+    }
+    fixture.keep(0).await;
     fixture.wait_for(fixture.first(), &[]).await;
     fixture.stop().await;
 }

@@ -273,6 +273,7 @@ fn outcome(name: &str) -> (&'static str, &'static str) {
         "upstream_failed" => ("Upstream failed", "failure"),
         "timed_out" => ("Timed out", "failure"),
         "client_gone" => ("Client disconnected", "warning"),
+        "node_lost" => ("Server lost", "failure"),
         "reported" => ("Reported", ""),
         "repriced" => ("New price", ""),
         "corrected" => ("Correction", ""),

@@ -80,6 +80,14 @@ impl InputTokens {
         }
     }
 
+    /// Returns the number of tokens, of deferred text by its length.
+    pub(super) fn approximate(&self) -> i64 {
+        match self {
+            Self::Counted(tokens) => *tokens,
+            Self::Deferred(text) => text.approximate_tokens(),
+        }
+    }
+
     /// Returns an upper bound of the number of tokens.
     pub(super) fn upper_bound(&self) -> i64 {
         match self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memchr::memmem;
 
-use crate::tokens::TokenCounter;
+use crate::tokens::{BYTES_PER_TOKEN, TokenCounter};
 
 /// The tokens that an image, an audio file or a document within the text counts for.
 pub(super) const DEFAULT_FILE_TOKENS: i64 = 1000;
@@ -50,6 +50,13 @@ impl InputText {
     pub(super) fn max_tokens(&self) -> i64 {
         let length = i64::try_from(self.length).unwrap_or(i64::MAX);
         length.saturating_add(self.files.tokens)
+    }
+
+    /// Returns the number of tokens that a text of this length has in most encodings, at least one.
+    pub(super) fn approximate_tokens(&self) -> i64 {
+        let tokens = self.length.div_ceil(BYTES_PER_TOKEN);
+        let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+        tokens.saturating_add(self.files.tokens).max(1)
     }
 
     /// Returns the number of tokens, at least one. Lists of tokens are counted by their commas, and a long text by samples.

@@ -8,7 +8,7 @@ use base::ids::Id;
 use base::time::{SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use limiter::{Denial, Exceeded, LimitUsage, Status};
+use slices::{Denial, Exceeded, LimitUsage, Status};
 
 const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
 const REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
@@ -31,8 +31,12 @@ const TOO_MANY_MODELS_DELAY: u64 = 60;
 pub(crate) struct RateLimitRefusal(pub(super) Denial);
 
 impl RateLimitRefusal {
-    /// Returns the answer: 429, or 503 if the project uses more models than can be counted.
+    /// Returns the answer: 429, or 503 if the project uses more models than can be counted, or the store of shared limits
+    /// cannot be reached.
     pub(crate) fn error(&self, project: &Project) -> Error {
+        if matches!(self.0, Denial::Unavailable | Denial::Waiting(_)) {
+            return Error::limits_unavailable();
+        }
         let Denial::Exceeded { name, exceeded } = &self.0 else {
             let message = format!(
                 "Project {} uses more models at once than are counted here. Try again later.",
@@ -112,7 +116,7 @@ pub(crate) struct RateLimitStatus {
 impl RateLimitStatus {
     pub(super) fn new(status: Status, refusal: Option<&RateLimitRefusal>) -> Self {
         let retry = match refusal.map(|refusal| &refusal.0) {
-            None | Some(Denial::TooManyNames) => None,
+            None | Some(Denial::TooManyNames | Denial::Waiting(_) | Denial::Unavailable) => None,
             Some(Denial::Exceeded { exceeded, .. }) => {
                 Some(exceeded.retry_after.map_or(Retry::Never, Retry::After))
             }

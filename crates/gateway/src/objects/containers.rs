@@ -91,7 +91,8 @@ impl Objects {
                 variant: memory,
             }];
             let cost = (budget.prices).max_tool_cost(usage::ANY_MODEL, now, &session, uplift);
-            budget.spend.reserve(&caller.spend_request(now, cost))?
+            let request = caller.spend_request(now, cost);
+            budget.spend.reserve(&request).await?
         } else {
             None
         };

@@ -294,7 +294,9 @@ impl Objects {
             .reservations
             .reserve_batch(caller, &mut input, now, uplift);
         let spend = reserving.await?;
-        let limits = self.reserve_tokens(caller, &input, request.rate_limit_status)?;
+        let limits = self
+            .reserve_tokens(caller, &input, request.rate_limit_status)
+            .await?;
         let new = NewObject {
             work: Some(input.to_text()?),
             due_at: Some(now.plus(BATCH_POLL_SECONDS)),
@@ -323,7 +325,7 @@ impl Objects {
     }
 
     /// Reserves the input tokens of a batch within the daily limit of the project.
-    fn reserve_tokens(
+    async fn reserve_tokens(
         &self,
         caller: &Caller,
         input: &BatchInput,
@@ -332,9 +334,10 @@ impl Objects {
         let names = self.rate_limits.names(caller, &input.model, &[]);
         let tokens = LimitField::BatchInputTokensPerDay;
         let requested = RequestedAmounts::from(Amounts::default().with(tokens, input.tokens));
-        let (reserved, reported) =
-            self.rate_limits
-                .reserve(&caller.project, names.as_slice(), &requested);
+        let (reserved, reported) = self
+            .rate_limits
+            .reserve(&caller.project, names.as_slice(), &requested)
+            .await;
         *status = reported;
         reserved
     }

@@ -145,7 +145,8 @@ impl Objects {
         });
         let objects: Vec<_> = objects.collect();
         let fetches = objects.iter().filter(|(_, cached)| cached.is_none());
-        self.count_requests(&caller.project, fetches.count())?;
+        self.count_requests(&caller.project, fetches.count())
+            .await?;
         let descriptions = stream::iter(objects).map(|(object, cached)| async move {
             let description = match cached {
                 Some(cached) => Some(cached),

@@ -69,7 +69,7 @@ impl Objects {
         let concurrent = caller.charge(&self.quota.concurrent, 1);
         let what = "The requests under way for files, batches, vector stores and containers";
         let concurrent = concurrent.map_err(|bound| bound.refusal(what))?;
-        self.count_requests(&caller.project, 1)?;
+        self.count_requests(&caller.project, 1).await?;
         let creation = if *method == Method::POST && route.id.is_none() {
             self.charge_creation(caller, route.kind).await?
         } else {
@@ -85,7 +85,11 @@ impl Objects {
     ///
     /// # Errors
     /// 429: too many requests of the project within a minute.
-    pub(super) fn count_requests(&self, project: &Arc<Project>, requests: usize) -> Result<()> {
+    pub(super) async fn count_requests(
+        &self,
+        project: &Arc<Project>,
+        requests: usize,
+    ) -> Result<()> {
         let limit = i64::from(self.quota.limits.requests_per_minute);
         if limit == 0 || requests == 0 {
             return Ok(());
@@ -97,7 +101,7 @@ impl Objects {
         let requests = i64::try_from(requests).unwrap_or(limit).min(limit);
         let amounts = Amounts::default().with(LimitField::RequestsPerMinute, requests);
         let requested = RequestedAmounts::from(amounts);
-        let (reserved, _) = self.rate_limits.reserve(project, &[name], &requested);
+        let (reserved, _) = self.rate_limits.reserve(project, &[name], &requested).await;
         reserved?.forfeit();
         Ok(())
     }

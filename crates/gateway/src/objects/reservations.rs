@@ -133,7 +133,7 @@ impl ObjectReservations {
     /// 429: names the limit.
     pub(super) fn check_not_exhausted(&self, caller: &Caller) -> Result<()> {
         let ask = caller.spend_request(self.budget.clock.now(), NanoDollars::default());
-        self.budget.spend.reserve(&ask).map(drop)
+        self.budget.spend.reserve_locally(&ask).map(drop)
     }
 
     /// Binds a reservation to the object that it is for. If that fails, it is repeated when the object is polled.

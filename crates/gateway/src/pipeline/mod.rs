@@ -28,6 +28,7 @@ use crate::message_models::MessageModels;
 use crate::metrics::GatewayMetrics;
 use crate::models::{ModelCatalog, ModelListFormat};
 use crate::objects::{Objects, QuotaShare};
+use crate::options::Durability;
 use crate::permission_rules::permission_of;
 use crate::rate_limits::RateLimits;
 use crate::request_body::RequestBody;
@@ -48,6 +49,8 @@ pub(crate) struct Pipeline {
     pub(crate) budget: Arc<SpendBudget>,
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) recorder: Recorder,
+    /// Condition under which a request is forwarded.
+    pub(crate) admission: Durability,
     pub(crate) metrics: Arc<GatewayMetrics>,
     pub(crate) tracer: Tracer,
     pub(crate) forwarder: Forwarder,

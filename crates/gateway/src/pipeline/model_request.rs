@@ -17,6 +17,8 @@ use crate::dialect::{Call, Dialect};
 use crate::headers;
 use crate::in_flight::{Admission, InFlightRequest};
 use crate::limits::{Amounts, RateLimitReservation};
+use crate::lost_request::LostRequest;
+use crate::options::Durability;
 use crate::policy::ProjectPolicy;
 use crate::request_body::{self, RequestBody};
 use crate::response_body::Body;
@@ -124,13 +126,15 @@ impl Pipeline {
         let (spend, durable) = self
             .reserve_spend(dialect, &caller, call, plan, now)
             .await?;
-        let limits = self.reserve_limits(dialect, context, &caller, call, plan)?;
+        let limits = self
+            .reserve_limits(dialect, context, &caller, call, plan)
+            .await?;
         // Both are released once the usage is written.
         let queue_permit = self.recorder.reserve().await?;
         let queue_permit = queue_permit.with_spend(spend).with_durable(durable);
         let queue_permit = queue_permit.with_share(share);
         self.auth.record_use(&caller);
-        let admission = Admission {
+        let mut admission = Admission {
             queue_permit,
             limits: Some(limits),
             id: context.id.clone(),
@@ -141,6 +145,10 @@ impl Pipeline {
             admitted_at: now,
             is_background: call.is_background,
         };
+        LostRequest::register(&mut admission, dialect);
+        if self.admission == Durability::Strict {
+            admission.queue_permit.make_durable().await?;
+        }
         Ok(InFlightRequest {
             dialect,
             admission: Some(Box::new(admission)),
@@ -173,7 +181,7 @@ impl Pipeline {
             call.estimate.speech.has_tokens = plan.iter().any(is_sold);
         }
         if !call.is_background {
-            let spend = self.budget.reserve(caller, dialect, call, plan, at)?;
+            let spend = self.budget.reserve(caller, dialect, call, plan, at).await?;
             return Ok((spend, None));
         }
         let has_limit = caller.has_spend_limit();
@@ -190,7 +198,7 @@ impl Pipeline {
     }
 
     /// Reserves the amounts that count for the rate limits of a request.
-    fn reserve_limits(
+    async fn reserve_limits(
         &self,
         dialect: &Dialect,
         context: &mut RequestContext,
@@ -206,9 +214,10 @@ impl Pipeline {
             call.estimate.input = call.input(known, names.token_limit());
             call.estimate.requested_amounts(dialect.kind)
         };
-        let (reserved, status) =
-            self.rate_limits
-                .reserve(&caller.project, names.as_slice(), &requested);
+        let (reserved, status) = self
+            .rate_limits
+            .reserve(&caller.project, names.as_slice(), &requested)
+            .await;
         context.rate_limit_status = status;
         reserved
     }

@@ -59,7 +59,7 @@ fn refusing(world: &World, whole: i64, part: i64) -> (bool, bool) {
     let limit = |cents| Some(NanoDollars::from_cents(cents));
     let project = ProjectId::from_text(world.project.clone());
     let refuses = |whole, part| {
-        let reserved = world.spend.reserve(&SpendRequest {
+        let reserved = world.spend.reserve_locally(&SpendRequest {
             organization: (&world.organization.id, whole),
             project: (&project, part),
             at: world.clock.now(),

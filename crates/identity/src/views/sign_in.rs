@@ -116,8 +116,8 @@ pub(super) async fn check(
     let hashes = hashes.filter_map(|account| account.password.clone());
     let verified = visit.parts.passwords.verify(password, hashes.collect());
     let verified = verified.await?.into_iter().zip(with_password);
-    let right = verified.filter_map(|(is_right, account)| is_right.then(|| account.clone()));
-    let right: Vec<Account> = right.collect();
+    let right = verified.filter(|(is_right, _)| *is_right);
+    let right: Vec<Account> = right.map(|(_, account)| account.clone()).collect();
     if right.is_empty() {
         if !accounts.is_empty() {
             let job = SignInJob::RecordFailure(attempt, accounts);

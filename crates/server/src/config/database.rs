@@ -23,12 +23,12 @@ mod tests {
     #[test]
     fn b14_the_number_of_connections_has_bounds() {
         assert_eq!(connections(None).ok(), Some(12));
-        for number in [6, 1_000] {
+        for number in [7, 1_000] {
             assert_eq!(connections(Some(number)).ok(), Some(number));
         }
-        for number in [0, 5, 1_001] {
+        for number in [0, 6, 1_001] {
             let error = connections(Some(number)).expect_err("out of bounds");
-            assert!(error.to_string().contains("from 6 to 1000"), "{error}");
+            assert!(error.to_string().contains("from 7 to 1000"), "{error}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! `[gateway]`, `[objects]` and `[cluster]`: limits of running requests, of stored objects, and of the age of the
-//! directory.
+//! `[gateway]` and `[objects]`: limits of running requests and of stored objects.
 
 use std::time::Duration;
 
@@ -10,10 +9,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use usage::Recorder;
 
+use super::cluster::ClusterTable;
+
 /// Minimum of `client_idle_timeout_seconds`.
 const MIN_CLIENT_IDLE_SECONDS: u64 = 1;
 /// Maximum of every setting in seconds.
-const MAX_SECONDS: u64 = 24 * 60 * 60;
+pub(super) const MAX_SECONDS: u64 = 24 * 60 * 60;
 
 /// Limits of running requests, and the maximum age of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,14 +71,6 @@ pub(super) struct ObjectsTable {
     max_containers: u32,
 }
 
-/// Behaviour of a node while the database is unreachable.
-#[derive(Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct ClusterTable {
-    /// Maximum age of the keys and settings in memory, in seconds; 0 for no limit, at most 86400.
-    stale_keys_seconds: u64,
-}
-
 impl Default for GatewayTable {
     fn default() -> Self {
         Self::shown(&Bounds::default())
@@ -85,12 +78,6 @@ impl Default for GatewayTable {
 }
 
 impl Default for ObjectsTable {
-    fn default() -> Self {
-        Self::shown(&Bounds::default())
-    }
-}
-
-impl Default for ClusterTable {
     fn default() -> Self {
         Self::shown(&Bounds::default())
     }
@@ -119,14 +106,6 @@ impl ObjectsTable {
             max_files: objects.max_files,
             max_vector_stores: objects.max_vector_stores,
             max_containers: objects.max_containers,
-        }
-    }
-}
-
-impl ClusterTable {
-    pub(super) fn shown(bounds: &Bounds) -> Self {
-        Self {
-            stale_keys_seconds: bounds.stale_keys.map_or(0, |age| age.as_secs()),
         }
     }
 }
@@ -175,14 +154,12 @@ impl Bounds {
                 "[gateway] revoked_stream_grace_seconds",
                 gateway.revoked_stream_grace_seconds,
             ),
-            ("[cluster] stale_keys_seconds", cluster.stale_keys_seconds),
         ] {
             ensure!(
                 seconds <= MAX_SECONDS,
                 "{name} must be at most {MAX_SECONDS}"
             );
         }
-        let stale = cluster.stale_keys_seconds;
         Ok(Self {
             flow: FlowLimits {
                 max_requests_per_key: gateway.max_requests_per_key,
@@ -199,7 +176,7 @@ impl Bounds {
                 },
             },
             body_memory_bytes: gateway.body_memory_bytes,
-            stale_keys: (stale > 0).then(|| Duration::from_secs(stale)),
+            stale_keys: cluster.stale_keys()?,
         })
     }
 }

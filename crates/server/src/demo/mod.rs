@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::commands::output::announce;
 use crate::commands::serve::run_until;
-use crate::config::Bounds;
+use crate::config::{Bounds, NodeOptions};
 use crate::descriptors;
 use crate::public_url::default_public_url;
 use crate::reload::{Reload, ReloadSignals};
@@ -168,6 +168,7 @@ impl DemoDeployment {
             unpriced: UnpricedModels::default(),
             facts: ModelFacts::with(Vec::new()),
             durability: Durability::Batched,
+            admission: Durability::Batched,
             public_url: self.public_url.clone(),
             session_lifetimes: SessionLifetimes::default(),
             sign_in: SignInOptions::default(),
@@ -176,6 +177,7 @@ impl DemoDeployment {
             keep_usage: RetentionPeriods::default(),
             tracing: None,
             bounds: Bounds::default(),
+            node: NodeOptions::default(),
             has_metrics_apart: false,
             cors: Cors::default(),
             has_console: true,

@@ -33,7 +33,13 @@ pub const LASTING: &str = "a stream that lasts ";
 const EVENT_INTERVAL: Duration = Duration::from_millis(50);
 const FLOOD_BYTES: usize = 12 * 1024 * 1024;
 
-/// Serves until the runtime ends.
+/// A request with these words in it is answered after [`WORK_DELAY`], with the output tokens of the number after them.
+pub const WORK: &str = "output tokens to make: ";
+/// Duration of an answer that makes tokens.
+pub const WORK_DELAY: Duration = Duration::from_secs(2);
+
+/// Serves until the runtime ends. Clones are of the same server.
+#[derive(Clone)]
 pub struct ModelStub {
     pub address: SocketAddr,
     memory: Arc<Memory>,
@@ -42,6 +48,8 @@ pub struct ModelStub {
 #[derive(Default)]
 struct Memory {
     remembers: AtomicBool,
+    /// Sum of the output tokens that requests with [`WORK`] have asked for.
+    made: AtomicU64,
     next: AtomicU64,
     received: Mutex<HashMap<u64, Received>>,
 }
@@ -72,6 +80,11 @@ impl ModelStub {
             "[[upstream]]\nname = \"stub\"\nbase_url = \"http://{}/v1\"\nmodels = {models:?}\nstores = true\n",
             self.address
         )
+    }
+
+    /// Returns the output tokens of all requests with [`WORK`], which were made whether or not the answer has arrived.
+    pub fn made_tokens(&self) -> u64 {
+        self.memory.made.load(Ordering::SeqCst)
     }
 
     /// Remembers from now on what comes.
@@ -111,8 +124,13 @@ async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> Response
     if contains(&body, PAUSE) {
         return pausing(number);
     }
-    if let Some(time) = lasting(&body) {
-        return slow(number, time);
+    if let Some(time) = number_after(&body, LASTING) {
+        return slow(number, Duration::from_millis(time));
+    }
+    if let Some(tokens) = number_after(&body, WORK) {
+        memory.made.fetch_add(tokens, Ordering::SeqCst);
+        ScenarioDelay(WORK_DELAY).elapse().await;
+        return worked(number, tokens);
     }
     if contains(&body, FLOOD) {
         return flood(streams);
@@ -138,12 +156,21 @@ fn contains(body: &[u8], word: &str) -> bool {
     body.windows(word.len()).any(|it| it == word.as_bytes())
 }
 
-/// Returns the duration of the stream that the request asks for.
-fn lasting(body: &[u8]) -> Option<Duration> {
+/// Returns the number that follows these words in a request.
+fn number_after(body: &[u8], words: &str) -> Option<u64> {
     let text = String::from_utf8_lossy(body);
-    let (_, number) = text.split_once(LASTING)?;
+    let (_, number) = text.split_once(words)?;
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().map(Duration::from_millis)
+    digits.parse().ok()
+}
+
+/// An answer with this many output tokens.
+fn worked(number: u64, tokens: u64) -> Response {
+    let text = format!(
+        r#"{{"id":"sent{number}x","object":"chat.completion","choices":[{{"index":0,"message":{{"role":"assistant","content":"a"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":1,"completion_tokens":{tokens}}}}}"#
+    );
+    let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
+    answer.body(Body::from(text)).expect("an answer")
 }
 
 /// A stream with an event at a time.

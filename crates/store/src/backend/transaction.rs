@@ -49,6 +49,9 @@ impl Transaction {
         tail: &Statement,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
+        if let DriverConnection::Session(session) = &mut self.connection.0 {
+            return session.client().write_rows(head, rows, tail, read).await;
+        }
         let mut returned = Vec::new();
         for statement in head.with_rows(rows, tail) {
             returned.extend(self.connection.fetch(&statement, read).await?);
@@ -75,12 +78,13 @@ impl Transaction {
         }
         let keys: Vec<Value> = rows.iter().map(|row| row[key].clone()).collect();
         let mut tail = tail.clone();
-        tail.push(" RETURNING ").push(key_name);
-        let mut inserted = HashSet::new();
-        for statement in head.with_rows(rows, &tail) {
-            let read = |row: &Row<'_>| row.get::<String>(key_name);
-            inserted.extend(self.connection.fetch(&statement, read).await?);
+        tail.push(" RETURNING ").push(key_name).push(" AS key");
+        let read = |row: &Row<'_>| row.get::<String>("key");
+        let inserted = self.write_rows(head, rows, &tail, read).await?;
+        if inserted.len() == keys.len() {
+            return Ok(vec![true; keys.len()]);
         }
+        let inserted: HashSet<String> = inserted.into_iter().collect();
         let is_new = |key: &Value| matches!(key, Value::Text(text) if inserted.contains(text));
         Ok(keys.iter().map(is_new).collect())
     }

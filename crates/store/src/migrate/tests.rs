@@ -39,8 +39,8 @@ VALUES ('org-1', '', 'group', 'group_1', 'role_organization_owner', 1, 'user-1')
 /// Runs the migrations of the administrative database before `name`.
 async fn migrate_until(database: &Database, name: &str) {
     let mut transaction = database.begin().await.expect("a transaction");
-    let create = "CREATE TABLE migrations (name TEXT PRIMARY KEY)";
-    transaction.batch(create).await.expect("a table");
+    let created = create_table(&mut transaction, database.kind()).await;
+    created.expect("a table");
     let earlier = MIGRATIONS.iter().filter(|migration| migration.name < name);
     for migration in earlier.filter(|migration| migration.target == Target::Administration) {
         let applied = apply(&mut transaction, database.kind(), migration).await;
@@ -165,4 +165,70 @@ async fn objects_keep_their_records_and_two_upstreams_may_give_a_project_the_sam
     assert_eq!(add("proj_1", "w").await, 1);
     assert_eq!(add("proj_1", "u").await, 0, "the project has it");
     assert_eq!(add("proj_1", "v").await, 0, "another project has it");
+}
+
+/// A coming migration, which makes a table.
+fn coming(name: &'static str, oldest: Option<&'static str>) -> Migration {
+    Migration {
+        name,
+        target: Target::Administration,
+        oldest,
+        texts: &[(System::Both, "CREATE TABLE later (id BIGINT PRIMARY KEY)")],
+    }
+}
+
+/// The migrations of this version, with one more.
+fn with(more: Migration) -> Vec<Migration> {
+    let own = MIGRATIONS
+        .iter()
+        .map(|migration| Migration { ..*migration });
+    own.chain([more]).collect()
+}
+
+#[tokio::test]
+async fn b9_a_program_starts_on_expansions_of_a_newer_version_and_on_nothing_else() {
+    let newest = MIGRATIONS[MIGRATIONS.len() - 1].name;
+    for (oldest, starts) in [
+        (Some(newest), true),
+        (Some("0998_unknown"), false),
+        (None, false),
+    ] {
+        let database = TestDatabase::without_tables();
+        let (administration, usage) = backend::open(database.url(), 4).await.expect("databases");
+        let newer = with(coming("0999_later", oldest));
+        let migrated = run_all(&newer, &administration, &usage).await;
+        migrated.expect("migrated by the newer version");
+        let outcome = run(&administration, &usage).await;
+        assert_eq!(outcome.is_ok(), starts, "{oldest:?}: {outcome:?}");
+        if let Err(error) = outcome {
+            let error = error.to_string();
+            assert!(
+                error.starts_with("migration 0999_later: is not known"),
+                "{error}"
+            );
+        }
+        assert_eq!(
+            missing(&administration, &usage).await.expect("a read"),
+            None
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_migrations_of_an_earlier_version_gets_the_column_for_expansions() {
+    let database = TestDatabase::without_tables();
+    let (administration, usage) = backend::open(database.url(), 4).await.expect("databases");
+    let mut transaction = administration.begin().await.expect("a transaction");
+    let before = "CREATE TABLE migrations (name TEXT PRIMARY KEY)";
+    transaction.batch(before).await.expect("a table");
+    transaction.commit().await.expect("a commit");
+    for _ in 0..2 {
+        run(&administration, &usage).await.expect("migrated");
+    }
+    let expansions =
+        "SELECT name || ' ' || oldest AS line FROM migrations WHERE name = '0027_nodes'";
+    assert_eq!(
+        lines(&administration, expansions).await,
+        ["0027_nodes 0026_refusals"]
+    );
 }

@@ -8,6 +8,7 @@ use deadpool_postgres::Object;
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 
+use super::array_rows::ArrayRows;
 use crate::outage::is_stale_plan;
 use crate::timeouts::Timeouts;
 use crate::value::{ColumnIndexes, DriverRow};
@@ -17,6 +18,9 @@ use crate::{Error, Result, Row, Statement, Value};
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time beyond the statement timeout in which a live server reports that it cancelled the statement.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The most rows that one statement writes.
+const MAX_ARRAY_ROWS: usize = 4_096;
 
 /// A connection on loan from the pool.
 pub(crate) struct Client {
@@ -110,6 +114,44 @@ impl Client {
             .try_for_each(|row| step(&indexes.row(DriverRow::Postgres(row))))
     }
 
+    /// Writes rows and returns those that the statement returns: `head`, then the rows, then `tail`, as
+    /// [`Transaction::write_rows`](crate::Transaction::write_rows).
+    pub(crate) async fn write_rows<T>(
+        &mut self,
+        head: &Statement,
+        mut rows: Vec<Vec<Value>>,
+        tail: &Statement,
+        read: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut returned = Vec::new();
+        let indexes = ColumnIndexes::default();
+        let mut keep = |row: &Row<'_>| {
+            returned.push(read(row)?);
+            Ok(())
+        };
+        while rows.len() > 1 {
+            let rest = rows.split_off(rows.len().min(MAX_ARRAY_ROWS));
+            match ArrayRows::new(head, rows, tail)? {
+                Ok(arrays) => {
+                    let found = self.query_once(&arrays.text, &arrays.parameters()).await?;
+                    for row in &found {
+                        keep(&indexes.row(DriverRow::Postgres(row)))?;
+                    }
+                    rows = rest;
+                }
+                Err(mut some) => {
+                    some.extend(rest);
+                    rows = some;
+                    break;
+                }
+            }
+        }
+        for statement in head.with_rows(rows, tail) {
+            self.for_each_row(&statement, &mut keep).await?;
+        }
+        Ok(returned)
+    }
+
     /// Runs statements without parameters.
     pub(crate) async fn batch(&mut self, text: &str) -> Result<()> {
         self.run(async |object| object.batch_execute(text).await)
@@ -174,7 +216,7 @@ async fn before_deadline<T>(deadline: Option<Instant>, work: impl Future<Output 
 
 type BoundParameters<'a> = [&'a (dyn ToSql + Sync)];
 
-fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
+pub(super) fn parameters(statement: &Statement) -> Result<Vec<&(dyn ToSql + Sync)>> {
     let values = statement.values.iter().map(Value::storable);
     values
         .map(|value| Ok(value? as &(dyn ToSql + Sync)))

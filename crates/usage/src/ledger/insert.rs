@@ -113,13 +113,13 @@ impl Ledger {
 /// Returns the key under which the same event may have been written by another source.
 fn other_key(id: &str, source: Source) -> Cow<'_, str> {
     match source {
-        Source::Import => own_key(id),
+        Source::Import | Source::Lost => own_key(id),
         Source::Gateway | Source::Report => id.into(),
     }
 }
 
 /// Finds the events that are in the ledger under another key than that of their row: reported ones from before such
-/// keys had a prefix, and imported ones that the gateway wrote.
+/// keys had a prefix, and imported and lost ones that the gateway wrote.
 async fn known(
     transaction: &mut Transaction,
     table: DayTable,
@@ -130,7 +130,7 @@ async fn known(
     let can_be = match source {
         Source::Gateway => false,
         Source::Report => table.has_bare_ids,
-        Source::Import => true,
+        Source::Import | Source::Lost => true,
     };
     if can_be {
         for some in entries.chunks(MAX_LOOKUP_KEYS) {

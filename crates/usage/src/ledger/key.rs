@@ -29,6 +29,8 @@ pub(crate) enum Source {
     /// Imported by an operator. The id may be that of a row that the gateway wrote and that was exported: then the
     /// event is a duplicate.
     Import,
+    /// Metered by the gateway of a process that has died, by the request's admission. The row may be there already.
+    Lost,
 }
 
 /// Returns the key of an event's row.

@@ -21,8 +21,10 @@ use store::{Database, Result, Transaction, Value, cooperative};
 use crate::allowance::Allowance;
 use crate::rollups::{Compaction, amounts_of, amounts_of_charge, minute_of, yielding_rows};
 use crate::series::{EventSeries, SeriesInterner};
-use crate::spend::{self, ReservationKey, ReservedTotal, SpendTotal};
-use crate::{Charge, Month, PriceBook, Quantities, UsageEvent};
+use crate::spend::{
+    self, CountedSpend, ReservationKey, ReservedTotal, SliceSettlement, SliceTotal, SpendTotal,
+};
+use crate::{Charge, Month, PriceBook, Quantities, UsageEvent, under_way};
 use key::{Source, key_of};
 use partition::Partitions;
 
@@ -62,10 +64,49 @@ pub(crate) struct Written {
     pub(crate) spent: Vec<SpendTotal>,
     /// The reserved sums after the append, for the projects in which a reservation was released.
     pub(crate) reserved: Vec<ReservedTotal>,
+    /// The slices after the append of which something was taken.
+    pub(crate) slices: Vec<SliceTotal>,
     /// The number of events of the gateway that were not written, since their keys are taken by other rows.
     pub(crate) conflicts: usize,
     /// The refusal of all events; nothing was written then.
     pub(crate) refusal: Option<base::Error>,
+}
+
+impl Written {
+    /// Returns the money that the append has changed.
+    pub(crate) fn counted(&self) -> CountedSpend<'_> {
+        CountedSpend {
+            totals: &self.spent,
+            reserved: &self.reserved,
+            slices: &self.slices,
+        }
+    }
+}
+
+/// The properties of events to append, and what the transaction changes beside their rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Append<'a> {
+    pub(crate) source: Source,
+    /// The allowance of the key that reports the events.
+    pub(crate) allowance: Option<&'a Allowance>,
+    /// The reservations to release.
+    pub(crate) releases: &'a [ReservationKey],
+    /// The ids of requests to delete from those under way.
+    pub(crate) ended: &'a [String],
+    /// The costs to take of slices of spend limits.
+    pub(crate) settlements: &'a [SliceSettlement],
+}
+
+impl From<Source> for Append<'_> {
+    fn from(source: Source) -> Self {
+        Self {
+            source,
+            allowance: None,
+            releases: &[],
+            ended: &[],
+            settlements: &[],
+        }
+    }
 }
 
 /// The rows that a transaction has inserted.
@@ -103,15 +144,13 @@ impl Ledger {
         self.clock.now()
     }
 
-    /// Appends events of one source in one transaction, and releases `releases` in it. An event whose id its
-    /// organization has used before on that day, in the ledger or in `events`, is a duplicate and leaves no trace.
-    /// Events that exceed `allowance` are refused as a whole.
+    /// Appends events of one source in one transaction. An event whose id its organization has used before on that day,
+    /// in the ledger or in `events`, is a duplicate and leaves no trace. Events that exceed the allowance are refused as
+    /// a whole.
     pub(crate) async fn append(
         &mut self,
         events: &[&UsageEvent],
-        source: Source,
-        allowance: Option<&Allowance>,
-        releases: &[ReservationKey],
+        append: Append<'_>,
     ) -> Result<Written> {
         let entries = self.entries(events);
         let mut transaction = self.begin().await?;
@@ -119,8 +158,8 @@ impl Ledger {
             indexes,
             amount,
             spent,
-        } = self.write(&mut transaction, entries, source).await?;
-        if let Some(allowance) = allowance {
+        } = self.write(&mut transaction, entries, append.source).await?;
+        if let Some(allowance) = append.allowance {
             let count = i64::try_from(indexes.len()).unwrap_or(i64::MAX);
             let now = self.clock.now();
             let taken = allowance.take(&mut transaction, now, (count, amount), &spent);
@@ -131,12 +170,15 @@ impl Ledger {
                 });
             }
         }
-        let reserved = spend::release(&mut transaction, releases).await?;
-        self.commit(transaction).await?;
         let mut new = vec![false; events.len()];
         for index in indexes {
             new[index] = true;
         }
+        let slices =
+            spend::settle(&mut transaction, append.settlements, |event| new[event]).await?;
+        let reserved = spend::release(&mut transaction, append.releases).await?;
+        under_way::delete(&mut transaction, append.ended).await?;
+        self.commit(transaction).await?;
         let conflicts = std::mem::take(&mut self.conflicts);
         for event in &conflicts {
             let (organization, id) = (&event.organization_id, event.id.as_str());
@@ -146,6 +188,7 @@ impl Ledger {
             new,
             spent,
             reserved,
+            slices,
             conflicts: conflicts.len(),
             refusal: None,
         })
@@ -201,7 +244,8 @@ impl Ledger {
         let (mut increments, mut amount) = (Increments::default(), NanoDollars::default());
         for of_day in entries.chunk_by(|a, b| a.0.day() == b.0.day()) {
             let day = of_day[0].0.day();
-            let may_recreate = (source == Source::Gateway, self.clock.now());
+            let is_own = matches!(source, Source::Gateway | Source::Lost);
+            let may_recreate = (is_own, self.clock.now());
             let table = self
                 .partitions
                 .ensure(transaction, &self.database, day, may_recreate);

@@ -2,14 +2,20 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use base::{BudgetPermit, Error};
+use base::{BudgetPermit, Error, NanoDollars};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 
 use crate::jobs::{Answer, Job};
 use crate::ledger::key::Source;
 use crate::set_aside::json_of;
+use crate::under_way::{RegisteredRequest, StrictRequest, UnderWay};
 use crate::{DurableReservation, PriceBook, SpendReservation, UsageEvent};
+
+/// The longest wait for a request to be durable.
+const STRICT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reserved capacity in the recorder's queue. Drop releases it.
 pub struct QueuePermit {
@@ -18,6 +24,9 @@ pub struct QueuePermit {
     spend: Option<SpendReservation>,
     durable: Option<DurableReservation>,
     share: Option<BudgetPermit>,
+    under_way: UnderWay,
+    strict: mpsc::Sender<StrictRequest>,
+    request: Option<RegisteredRequest>,
     writer: watch::Receiver<()>,
     prices: Arc<PriceBook>,
 }
@@ -26,17 +35,21 @@ impl QueuePermit {
     pub(super) fn new(
         permit: mpsc::OwnedPermit<Job>,
         flush_requested: Arc<Notify>,
+        (under_way, strict): (UnderWay, mpsc::Sender<StrictRequest>),
         writer: watch::Receiver<()>,
         prices: Arc<PriceBook>,
     ) -> Self {
         Self {
             permit,
             flush_requested,
+            under_way,
+            strict,
             writer,
             prices,
             spend: None,
             durable: None,
             share: None,
+            request: None,
         }
     }
 
@@ -61,6 +74,38 @@ impl QueuePermit {
     #[must_use]
     pub fn with_durable(self, durable: Option<DurableReservation>) -> Self {
         Self { durable, ..self }
+    }
+
+    /// Registers the request of the permit, which is under way from now on. If the process dies before the event of the
+    /// request is sent, the ledger gets the row of `event` instead, which has this id.
+    pub fn register(&mut self, id: String, event: impl Fn() -> UsageEvent + Send + Sync + 'static) {
+        self.request = Some(self.under_way.register(id, Box::new(event)));
+    }
+
+    /// Waits until the registered request is durable, if there is one.
+    ///
+    /// # Errors
+    /// 503: the database did not take the request in time.
+    pub async fn make_durable(&self) -> base::Result<()> {
+        let Some(request) = &self.request else {
+            return Ok(());
+        };
+        let (message, written) = request.strict();
+        // Each permit sends one message at most, so the queue has room.
+        let is_sent = self.strict.try_send(message).is_ok();
+        match timeout(STRICT_TIMEOUT, written).await {
+            Ok(Ok(())) if is_sent => Ok(()),
+            _ => Err(Error::overloaded(
+                "The request could not be recorded before it is forwarded. Try again in a second.",
+                1,
+            )),
+        }
+    }
+
+    /// Returns the amount of the money that is reserved in memory for the event.
+    #[must_use]
+    pub fn reserved(&self) -> Option<NanoDollars> {
+        self.spend.as_ref().map(SpendReservation::amount)
     }
 
     /// Returns the money that is reserved in the database for the event.
@@ -102,6 +147,7 @@ impl QueuePermit {
                 .map(DurableReservation::keep)
                 .into_iter()
                 .collect(),
+            ended: self.request.and_then(RegisteredRequest::end),
             share: self.share,
             ..job
         });

@@ -6,6 +6,7 @@ use base::UnixTime;
 use rollup::{Amounts, MAX_COLUMNS, Mask, Segment, columns, read_block};
 
 use super::ReportPart;
+use super::catalog::UnknownSeries;
 use super::query::{Groups, SeriesGroup};
 use crate::rollups::corrupt;
 
@@ -25,8 +26,8 @@ pub(crate) struct Accumulator {
     /// The columns that each bucket and group has; `cells` has their numbers.
     masks: Vec<Mask>,
     cells: Vec<i64>,
-    /// True if a row of an unknown series was met.
-    pub(crate) has_unknown: bool,
+    /// The unknown series that were met.
+    pub(crate) unknown: UnknownSeries,
 }
 
 impl Accumulator {
@@ -51,7 +52,7 @@ impl Accumulator {
             buckets,
             masks: vec![0; sums],
             cells: vec![0; sums * columns.len()],
-            has_unknown: false,
+            unknown: UnknownSeries::default(),
         }
     }
 
@@ -60,12 +61,12 @@ impl Accumulator {
     pub(crate) fn add_block(&mut self, data: &[u8], segment: Option<usize>) -> store::Result<()> {
         let groups = Arc::clone(&self.groups);
         let segments = Arc::clone(&self.segments);
-        let mut has_unknown = false;
+        let mut unknown = std::mem::take(&mut self.unknown);
         let select = |series| match groups.of_series(series) {
             Some(SeriesGroup::Group(group)) => Some(group),
             Some(SeriesGroup::Excluded) => None,
             None => {
-                has_unknown = true;
+                unknown.ids.insert(series);
                 None
             }
         };
@@ -83,9 +84,8 @@ impl Accumulator {
                 self.add(group, bucket, mask, values);
             }
         });
-        read.map_err(corrupt)?;
-        self.has_unknown |= has_unknown;
-        Ok(())
+        self.unknown = unknown;
+        read.map_err(corrupt)
     }
 
     /// Adds numbers of a series, at a time within one of the buckets.
@@ -97,7 +97,7 @@ impl Accumulator {
                 self.add(group, time, amounts.mask(), &values);
             }
             Some(SeriesGroup::Excluded) => {}
-            None => self.has_unknown = true,
+            None => self.unknown.ids.insert(series),
         }
     }
 

@@ -6,6 +6,7 @@
 mod accumulator;
 mod catalog;
 mod costs;
+mod id_set;
 mod page;
 mod query;
 mod usage;
@@ -31,7 +32,8 @@ use query::{Groups, ReportQuery};
 
 /// The most numbers of a part, unless one bucket alone has more.
 const MAX_CELLS: usize = 2_000_000;
-/// The number of attempts when series are added meanwhile.
+/// The number of attempts to meet no unknown series. All but the first see the same state of the database: the second
+/// knows the series of the first, the third those that were added in between, and the fourth the series of charges.
 const MAX_ATTEMPTS_COUNT: usize = 5;
 
 /// Produces reports. Clones share a cache of series.
@@ -166,7 +168,7 @@ impl ReportStream {
             self.at = self.page.end;
             return Ok(Some(self.part(accumulator)));
         };
-        for _ in 0..MAX_ATTEMPTS_COUNT {
+        for attempt in 0..MAX_ATTEMPTS_COUNT {
             let groups = groups(&self.query, &known_series).await?;
             let (segments, buckets) = self.window(groups.values.len());
             let mut accumulator = self.accumulator(groups, Arc::clone(&segments), buckets);
@@ -182,12 +184,19 @@ impl ReportStream {
                 (read, accumulator) =
                     add_rows(read, accumulator, &self.query, &known_series, *edge).await?;
             }
-            if !accumulator.has_unknown {
+            if accumulator.unknown.is_empty() {
                 let end = segments.last().map_or(self.page.end, |last| last.end);
                 self.at = end;
                 return Ok(Some(self.part(accumulator)));
             }
-            known_series.reload(&mut read).await?;
+            if attempt == 0 {
+                drop(read);
+                read = database.snapshot().await?;
+            }
+            let filter = self.query.filter();
+            read = known_series
+                .learn(read, &filter, accumulator.unknown)
+                .await?;
         }
         Err(Error::Busy)
     }
@@ -329,9 +338,10 @@ async fn add_rows(
             SeriesKind::Usage(_) => accumulator.add_amounts(series, time, &amounts_of(&quantities)),
             SeriesKind::Costs => charges.iter().for_each(|charge| {
                 let amounts = amounts_of_charge(charge);
-                match known_series.index().charge(series, charge.name) {
-                    Some(of_charge) => accumulator.add_amounts(of_charge, time, &amounts),
-                    None => accumulator.has_unknown = true,
+                let index = known_series.index();
+                let of_charge = index.charge(series, charge.name, &mut accumulator.unknown);
+                if let Some(of_charge) = of_charge {
+                    accumulator.add_amounts(of_charge, time, &amounts);
                 }
             }),
         }

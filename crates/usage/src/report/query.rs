@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use base::ids::OrganizationId;
 
-use super::catalog::{IndexedSeries, SeriesIndex};
+use super::catalog::{IndexedSeries, SeriesFilter, SeriesIndex};
+use super::id_set::IdSet;
 use crate::series::SeriesKind;
 use crate::{ApiSource, Dimension};
 use rollup::Granularity;
@@ -32,10 +33,19 @@ pub(crate) enum SeriesGroup {
     Excluded,
 }
 
+/// The assignment of a series that is not indexed.
+pub(super) const UNKNOWN_ID: u32 = 0;
+/// The assignment of a series that is excluded.
+pub(super) const EXCLUDED_ID: u32 = 1;
+/// The assignment of a series of the first group.
+const FIRST_GROUP_ID: u32 = 2;
+
 /// The groups of a query, and the assignment of series to them.
 pub(crate) struct Groups {
-    /// The assignment by the number of the series; `None` for numbers that were not known.
-    of_series: Vec<Option<SeriesGroup>>,
+    /// The assignment by the number of the series.
+    of_series: Vec<u32>,
+    /// The series that are not indexed and that the query excludes.
+    excluded: Arc<IdSet>,
     /// The values of each group, in the order of the query's dimensions.
     pub(crate) values: Vec<Vec<Option<Arc<str>>>>,
 }
@@ -48,6 +58,14 @@ impl ReportQuery {
             .chain(self.group_by.iter().copied())
             .map(Dimension::granularity);
         needed.max().unwrap_or(Granularity::Model)
+    }
+
+    /// Returns the condition by which the query selects series.
+    pub(crate) fn filter(&self) -> SeriesFilter {
+        SeriesFilter {
+            kind: self.kind,
+            values: self.filters.clone(),
+        }
     }
 
     /// Assigns the series of an index to groups.
@@ -64,7 +82,7 @@ impl ReportQuery {
             };
             filters.iter().all(passes)
         };
-        let mut places = index.excluded();
+        let mut places = index.assignments();
         let mut groups: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut values = Vec::new();
         let mut key = Vec::with_capacity(self.group_by.len());
@@ -80,11 +98,12 @@ impl ReportQuery {
                     group
                 });
                 let place = usize::try_from(series.id).unwrap_or_default();
-                places[place] = Some(SeriesGroup::Group(group));
+                places[place] = FIRST_GROUP_ID.saturating_add(group);
             }
         }
         Groups {
             of_series: places,
+            excluded: index.excluded(&self.filter()),
             values,
         }
     }
@@ -103,6 +122,7 @@ impl Groups {
     pub(crate) fn none() -> Self {
         Self {
             of_series: Vec::new(),
+            excluded: Arc::default(),
             values: Vec::new(),
         }
     }
@@ -110,6 +130,10 @@ impl Groups {
     /// Returns the assignment of a series; `None` if the series is unknown.
     pub(crate) fn of_series(&self, series: i64) -> Option<SeriesGroup> {
         let index = usize::try_from(series).ok()?;
-        *self.of_series.get(index)?
+        match self.of_series.get(index).copied().unwrap_or(UNKNOWN_ID) {
+            UNKNOWN_ID => (self.excluded.contains(series)).then_some(SeriesGroup::Excluded),
+            EXCLUDED_ID => Some(SeriesGroup::Excluded),
+            group => Some(SeriesGroup::Group(group - FIRST_GROUP_ID)),
+        }
     }
 }

@@ -1,20 +1,27 @@
 //! Compaction of the blocks in the database.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use base::time::SECONDS_PER_MINUTE;
+use base::time::{SECONDS_PER_MINUTE, Stopwatch};
 use rollup::{
-    Backlog, MAX_COMPACTED_BLOCKS, OldestRows, Parents, Rollup, Rows, derive, merge_candidates,
+    Backlog, DUE_BLOCKS_COUNT, MAX_COMPACTED_BLOCKS, OldestRows, Parents, Rollup, Rows, derive,
+    merge_candidates,
 };
 use store::{Database, Result, Transaction, cooperative};
 
 use super::{corrupt, table, yielding_rows};
 use crate::series::SeriesInterner;
 
+/// The interval at which blocks are counted that no process may know of any more, since the one that added them has ended.
+const COUNT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Appends new rows to the rollups, and compacts them when an organization has enough.
 #[derive(Default)]
 pub(crate) struct Compaction {
     backlog: Backlog,
+    /// The time since blocks in the database were counted; `None` before the first time.
+    counted: Option<Stopwatch>,
 }
 
 impl Compaction {
@@ -56,6 +63,14 @@ impl Compaction {
         database: &Database,
         interner: &mut SeriesInterner,
     ) -> Result<()> {
+        let is_counted = |since: Stopwatch| since.elapsed() < COUNT_INTERVAL;
+        if !self.counted.is_some_and(is_counted) {
+            self.counted = Some(Stopwatch::start());
+            let mut read = database.read().await?;
+            for (organization, blocks) in table::waiting(&mut read, DUE_BLOCKS_COUNT).await? {
+                self.backlog.found(organization, blocks);
+            }
+        }
         for organization in self.backlog.due() {
             let mut transaction = database.begin().await?;
             interner.begin();

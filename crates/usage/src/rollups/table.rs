@@ -117,6 +117,29 @@ pub(super) async fn insert(
     transaction.execute(insert).await.map(|_| ())
 }
 
+/// Returns the organizations that have at least `least` blocks of new rows, with their numbers of blocks.
+pub(super) async fn waiting(
+    connection: &mut Connection,
+    least: usize,
+) -> Result<Vec<(i64, usize)>> {
+    // Each count reads the index only as far as the organization has blocks.
+    let select = sql!(
+        "SELECT number, blocks FROM ( \
+            SELECT o.number, (SELECT COUNT(*) FROM usage_sums s \
+                WHERE s.organization = o.number AND s.shape = $1 AND s.period = $2) AS blocks \
+            FROM usage_organizations o) AS counted \
+         WHERE blocks >= $3",
+        Rollup::New.as_str(),
+        Rollup::New.period(0),
+        i64::try_from(least).unwrap_or(i64::MAX)
+    );
+    let read = |row: &Row<'_>| {
+        let blocks = row.get::<i64>("blocks")?;
+        Ok((row.get("number")?, usize::try_from(blocks).unwrap_or(0)))
+    };
+    connection.fetch_all(select, read).await
+}
+
 /// Returns at most `limit` blocks of a rollup and period with their ids, oldest first.
 pub(super) async fn oldest(
     connection: &mut Connection,

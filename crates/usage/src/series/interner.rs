@@ -7,11 +7,15 @@ use hashbrown::{HashMap, HashSet};
 use rollup::{Granularity, Interner, Parents};
 use store::{Error, Result, Row, Statement, Transaction, cooperative, sql};
 
+use super::fingerprint::{Fingerprints, SeriesFingerprint};
 use super::{EventSeriesKey, Series, SeriesKind, select};
 use crate::{Charge, ItemName, UsageEvent};
 
-/// The most series that are kept in memory. Beyond that all are forgotten, and looked up again.
-const MAX_SERIES: usize = 200_000;
+/// The most series, and the most parents of series, that are kept in memory: about 60 bytes each. Beyond that all are
+/// forgotten, and looked up again.
+const MAX_SERIES: usize = 1_000_000;
+/// The most charges that are kept in memory, about 35 bytes each: most series have two or three.
+const MAX_CHARGES: usize = 3 * MAX_SERIES;
 /// The most ids that one statement looks up.
 const MAX_LOOKUP_IDS: usize = 500;
 
@@ -19,7 +23,8 @@ const MAX_LOOKUP_IDS: usize = 500;
 #[derive(Default)]
 pub(crate) struct SeriesInterner {
     organizations: Interner<OrganizationId>,
-    series: Interner<Series>,
+    fingerprints: Fingerprints,
+    series: Interner<SeriesFingerprint>,
     /// The series of the costs of a charge, by the series of the usage and the charge's name.
     charges: Interner<(i64, ItemName)>,
     parents: Interner<i64, Parents>,
@@ -40,8 +45,17 @@ impl SeriesInterner {
         self.series.begin();
         self.charges.begin();
         self.parents.begin();
-        if self.series.len() > MAX_SERIES || self.parents.len() > MAX_SERIES {
-            *self = Self::default();
+        if self.organizations.len() > MAX_SERIES {
+            self.organizations.clear();
+        }
+        if self.series.len() > MAX_SERIES {
+            self.series.clear();
+        }
+        if self.charges.len() > MAX_CHARGES {
+            self.charges.clear();
+        }
+        if self.parents.len() > MAX_SERIES {
+            self.parents.clear();
         }
     }
 
@@ -76,9 +90,10 @@ impl SeriesInterner {
                 organization,
                 event,
             };
-            let series = self.series.get(&key);
+            let fingerprint = self.fingerprints.of(&key);
+            let series = self.series.get(&fingerprint);
             if series.is_none() {
-                missing.push((index, key));
+                missing.push((index, key, fingerprint));
             }
             all.push(EventSeries {
                 organization,
@@ -86,10 +101,10 @@ impl SeriesInterner {
                 charges: Vec::new(),
             });
         }
-        let new = missing.iter().map(|(_, key)| key.to_series()).collect();
+        let new = missing.iter().map(|(_, key, _)| key.to_series()).collect();
         self.intern(transaction, new).await?;
-        for (index, key) in missing {
-            all[index].series = self.series.get(&key).ok_or(Error::NoRow)?;
+        for (index, _, fingerprint) in missing {
+            all[index].series = self.series.get(&fingerprint).ok_or(Error::NoRow)?;
         }
         self.resolve_charges(transaction, events, &mut all).await?;
         Ok(all)
@@ -189,11 +204,12 @@ impl SeriesInterner {
     }
 
     fn has(&self, series: &Series) -> bool {
-        self.series.get(series).is_some()
+        self.series.get(&self.fingerprints.of(series)).is_some()
     }
 
     fn number(&self, series: &Series) -> Result<i64> {
-        self.series.get(series).ok_or(Error::NoRow)
+        let fingerprint = self.fingerprints.of(series);
+        self.series.get(&fingerprint).ok_or(Error::NoRow)
     }
 
     /// Inserts the series that are new, and finds the numbers of all. A set, since a statement must not meet a row twice;
@@ -207,6 +223,8 @@ impl SeriesInterner {
         let (head, tail) = upsert();
         let read = |row: &Row<'_>| Ok((Series::read(row)?, row.get::<i64>("id")?));
         let found = transaction.write_rows(&head, rows, &tail, read).await?;
+        let found = found.into_iter();
+        let found = found.map(|(series, id)| (self.fingerprints.of(&series), id));
         self.series.extend(found);
         Ok(())
     }

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use base::ids::{Id, IdGenerator, OrganizationId, ProjectId, SpendReservationId};
-use base::{Clock, Error, NanoDollars, UnixTime};
+use base::{Clock, Error, NanoDollars};
 use store::{Database, Result, Row, sql};
 
+use super::owned::OwnedSpendRequest;
 use super::reserved::{LimitAccounts, ReservedTotal, add, lock, release};
-use super::{Month, Spend, SpendRequest};
+use super::{CountedSpend, Month, Spend, SpendRequest};
 
 /// The most that is reserved at once without a limit, so that the sum of many reservations fits the database.
 const MAX_UNLIMITED: NanoDollars = NanoDollars(1_000_000_000_000_000);
@@ -61,17 +62,27 @@ impl DurableReservations {
         request: &SpendRequest<'_>,
         seconds: i64,
     ) -> base::Result<DurableReservation> {
-        // Requests that this node has admitted are known here only, so the amount is reserved in memory first, then in
-        // the database.
-        let local = self.spend.reserve(request)?;
+        // Requests that a node has admitted on its own are known there only, so the amount is reserved in memory first,
+        // then in the database. Nodes that share limits have slices, which the database knows.
+        let local = match self.spend.is_shared() {
+            true => None,
+            false => self.spend.reserve_locally(request)?,
+        };
         let owned = OwnedSpendRequest::new(request);
         let reservations = self.clone();
         let reserving = async move {
             let request = owned.borrowed();
-            let (reserved, release) = reservations.reserve_now(&request, seconds).await?;
+            let (reserved, release) = match reservations.reserve_now(&request, seconds).await {
+                // Slices that nothing is reserved of may have what is missing.
+                Err(error) if reservations.spend.is_shared() && error.retry_after.is_none() => {
+                    reservations.give_back_slices(request.organization.0).await;
+                    reservations.reserve_now(&request, seconds).await
+                }
+                reserved => reserved,
+            }?;
             reservations
                 .spend
-                .count(&[], &[reserved], local.into_iter());
+                .count(CountedSpend::of_reserved(&[reserved]), local.into_iter());
             Ok(DurableReservation {
                 reservations,
                 release,
@@ -80,6 +91,12 @@ impl DurableReservations {
         };
         let reserved = tokio::spawn(reserving).await;
         reserved.map_err(|_| Error::internal())?
+    }
+
+    async fn give_back_slices(&self, organization: &OrganizationId) {
+        if let Err(error) = self.spend.give_back_slices_of(organization).await {
+            tracing::warn!(%error, "failed to give back spend slices");
+        }
     }
 
     async fn reserve_now(
@@ -161,7 +178,9 @@ impl DurableReservations {
         if transaction.execute(insert).await? == 1 {
             let reserved = add(&mut transaction, organization_id, project, amount).await?;
             transaction.commit().await?;
-            self.spend.count(&[], &[reserved], std::iter::empty());
+            let counted = [reserved];
+            let counted = CountedSpend::of_reserved(&counted);
+            self.spend.count(counted, std::iter::empty());
         }
         Ok(())
     }
@@ -215,7 +234,8 @@ impl DurableReservations {
         let mut transaction = self.database.begin().await?;
         let reserved = release(&mut transaction, reservations).await?;
         transaction.commit().await?;
-        self.spend.count(&[], &reserved, std::iter::empty());
+        let counted = CountedSpend::of_reserved(&reserved);
+        self.spend.count(counted, std::iter::empty());
         Ok(())
     }
 }
@@ -270,33 +290,5 @@ impl ReservationKey {
             organization_id: row.id("organization_id")?,
             id: row.id("id")?,
         })
-    }
-}
-
-/// A [`SpendRequest`] that owns its ids.
-struct OwnedSpendRequest {
-    organization: (OrganizationId, Option<NanoDollars>),
-    project: (ProjectId, Option<NanoDollars>),
-    at: UnixTime,
-    max_cost: NanoDollars,
-}
-
-impl OwnedSpendRequest {
-    fn new(request: &SpendRequest<'_>) -> Self {
-        Self {
-            organization: (request.organization.0.clone(), request.organization.1),
-            project: (request.project.0.clone(), request.project.1),
-            at: request.at,
-            max_cost: request.max_cost,
-        }
-    }
-
-    fn borrowed(&self) -> SpendRequest<'_> {
-        SpendRequest {
-            organization: (&self.organization.0, self.organization.1),
-            project: (&self.project.0, self.project.1),
-            at: self.at,
-            max_cost: self.max_cost,
-        }
     }
 }

@@ -5,7 +5,7 @@ use base::{Clock, NanoDollars, UnixTime};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::{Month, Shared, Spend, SpendRequest, SpendReservation, SpendTotal};
+use super::{CountedSpend, Month, Shared, Spend, SpendRequest, SpendReservation, SpendTotal};
 
 /// 2026-01-15T12:00:00Z.
 const NOW: UnixTime = UnixTime(1_768_478_400);
@@ -133,7 +133,12 @@ impl Model {
             amount: NanoDollars(self.spent(project, month)),
             changes: i64::try_from(self.spent.len()).expect("few"),
         };
-        spend.count(&[total], &[], reservation.into_iter());
+        let totals = [total];
+        let counted = CountedSpend {
+            totals: &totals,
+            ..CountedSpend::default()
+        };
+        spend.count(counted, reservation.into_iter());
     }
 
     /// Asserts that `spend` has the amounts of the model, and refuses exactly the requests that the model refuses.
@@ -170,7 +175,7 @@ fn reserve(
 ) -> base::Result<Option<SpendReservation>> {
     let limits = limits.map(|limit| limit.map(NanoDollars));
     let (organization, project) = ids(who);
-    spend.reserve(&SpendRequest {
+    spend.reserve_locally(&SpendRequest {
         organization: (&organization, limits[0]),
         project: (&project, limits[1]),
         at: month.start,
@@ -185,8 +190,11 @@ fn ids(who: usize) -> (OrganizationId, ProjectId) {
 }
 
 fn run(steps: Vec<Step>, limits: Vec<(ModelAccount, i64)>) -> (Model, [Month; 2]) {
-    let (clock, state) = (Clock::fake(NOW), std::sync::Mutex::default());
-    let spend = Spend(std::sync::Arc::new(Shared { clock, state }));
+    let spend = Spend(std::sync::Arc::new(Shared {
+        clock: Clock::fake(NOW),
+        state: std::sync::Mutex::default(),
+        shared: std::sync::OnceLock::new(),
+    }));
     let month = Month::of(NOW);
     let months = [month, Month::of(month.end)];
     let mut model = Model {

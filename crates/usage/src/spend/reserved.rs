@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use base::NanoDollars;
-use base::ids::{OrganizationId, ProjectId};
+use base::ids::{Id, OrganizationId, ProjectId};
 use store::{Connection, Result, Row, Transaction, sql};
 
+use super::slice::SliceAsk;
 use super::state::SpendAccount;
 use super::{Month, ReservationKey, SpendRequest, limits, refusal};
 
@@ -19,8 +20,12 @@ pub(crate) struct ReservedTotal {
     pub(crate) changes: i64,
 }
 
-/// The spent and the reserved sum of an organization and of one of its projects.
-pub(super) struct LimitAccounts([SpendAccount; 2]);
+/// The spent and the reserved sum of an organization and of one of its projects, slices included.
+pub(super) struct LimitAccounts {
+    accounts: [SpendAccount; 2],
+    /// The number of sessions that have slices of the organization.
+    holders: i64,
+}
 
 impl ReservedTotal {
     fn read(row: &Row<'_>) -> Result<Self> {
@@ -50,41 +55,101 @@ impl LimitAccounts {
              (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reserved \
               WHERE organization_id = $2) AS reserved, \
              (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_reserved \
-              WHERE organization_id = $2 AND project_id = $3) AS reserved_of_project",
+              WHERE organization_id = $2 AND project_id = $3) AS reserved_of_project, \
+             (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_slices \
+              WHERE month = $1 AND organization_id = $2) AS slices, \
+             (SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM spend_slices \
+              WHERE month = $1 AND organization_id = $2 AND project_id = $3) AS slices_of_project, \
+             (SELECT CAST(COUNT(DISTINCT epoch) AS BIGINT) FROM spend_slices \
+              WHERE month = $1 AND organization_id = $2 AND amount > 0) AS holders",
             month.start,
             organization,
             project
         );
         let read = |row: &Row<'_>| {
-            let account = |spent, reserved| -> Result<SpendAccount> {
+            let account = |spent, reserved, slices| -> Result<SpendAccount> {
+                let amount = |column| Ok(NanoDollars(row.get(column)?));
+                let reserved: Result<_> = amount(reserved);
                 Ok(SpendAccount {
-                    spent: NanoDollars(row.get(spent)?),
-                    reserved: NanoDollars(row.get(reserved)?),
+                    spent: amount(spent)?,
+                    reserved: reserved? + amount(slices)?,
                 })
             };
-            Ok(Self([
-                account("spent", "reserved")?,
-                account("spent_of_project", "reserved_of_project")?,
-            ]))
+            Ok(Self {
+                accounts: [
+                    account("spent", "reserved", "slices")?,
+                    account(
+                        "spent_of_project",
+                        "reserved_of_project",
+                        "slices_of_project",
+                    )?,
+                ],
+                holders: row.get("holders")?,
+            })
         };
         connection.fetch_one(select, read).await
     }
 
     pub(super) fn check(self, request: &SpendRequest<'_>, month: Month) -> base::Result<()> {
-        for (account, (limit, who)) in self.0.into_iter().zip(limits(request)) {
+        for (account, (limit, who)) in self.accounts.into_iter().zip(limits(request)) {
             if let Some(limit) = limit.filter(|limit| !account.admits(*limit, request.max_cost)) {
                 return Err(refusal(who, account, limit, request, month));
             }
         }
         Ok(())
     }
+
+    /// Returns the amount by which a slice may grow.
+    ///
+    /// # Errors
+    /// 429: a limit leaves less than the need.
+    pub(super) fn grant(
+        self,
+        request: &SpendRequest<'_>,
+        ask: SliceAsk,
+        month: Month,
+    ) -> base::Result<NanoDollars> {
+        let mut left = NanoDollars(i64::MAX);
+        for (mut account, (limit, who)) in self.accounts.into_iter().zip(limits(request)) {
+            let Some(limit) = limit else { continue };
+            let left_of_limit = limit - account.spent - account.reserved;
+            if account.spent >= limit || left_of_limit < ask.need {
+                // The rest of the maximum cost is in the slice already.
+                account.reserved = account.reserved - (request.max_cost - ask.need);
+                return Err(refusal(who, account, limit, request, month));
+            }
+            left = left.min(left_of_limit);
+        }
+        ask.grant(left, self.holders)
+            .ok_or_else(base::Error::internal)
+    }
 }
 
-/// Locks the reservations of an organization until the transaction ends.
+/// Locks what may be spent of the limits of an organization until the transaction ends.
+pub(super) async fn lock_limits(
+    transaction: &mut Transaction,
+    organization: &OrganizationId,
+) -> Result<()> {
+    transaction.advisory_lock(lock_id(organization)).await
+}
+
+/// Returns the number of the lock of an organization, the same in every process: the FNV-1a hash of its name.
+fn lock_id(organization: &OrganizationId) -> i64 {
+    let name = ["spend limits of ", organization.as_str()];
+    let bytes = name.iter().flat_map(|part| part.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+/// Locks what may be spent, and the reservations of an organization, until the transaction ends. Older versions lock the
+/// reservations only.
 pub(super) async fn lock(
     transaction: &mut Transaction,
     organization: &OrganizationId,
 ) -> Result<()> {
+    lock_limits(transaction, organization).await?;
     let upsert = sql!(
         "INSERT INTO spend_reserved (organization_id, project_id, amount, changes) VALUES ($1, '', 0, 0) \
          ON CONFLICT (organization_id, project_id) DO UPDATE SET amount = spend_reserved.amount",

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use base::ids::{OrganizationId, ProjectId};
 use base::{NanoDollars, UnixTime};
 
+use super::slice::{Slice, SliceKey, SliceTotal};
 use super::{Month, ReservationState, ReservedTotal, SpendChange, SpendTotal};
 
 /// The spend of the months that are remembered, by their first seconds. Organizations and projects are added when they
@@ -34,6 +35,8 @@ struct ProjectSpend {
     account: SpendAccount,
     /// The number of changes of the project's sum in the database.
     changes: i64,
+    /// The slice of this node, where several nodes share limits.
+    slice: Slice,
 }
 
 /// The money that is reserved in the database for an organization.
@@ -161,6 +164,82 @@ impl SpendState {
         }
     }
 
+    /// Returns the slice of a project, added if missing.
+    pub(super) fn slice(
+        &mut self,
+        month: UnixTime,
+        organization: &OrganizationId,
+        project: &ProjectId,
+    ) -> &mut Slice {
+        let all = self.months.entry(month).or_default();
+        let organization = entry(all, organization);
+        &mut entry(&mut organization.projects, project).slice
+    }
+
+    fn slice_of(&mut self, key: &SliceKey) -> &mut Slice {
+        self.slice(key.month, &key.organization_id, &key.project_id)
+    }
+
+    /// Sets a slice to its amount in the database.
+    pub(super) fn set_slice(&mut self, total: &SliceTotal) {
+        self.slice_of(&total.key).set(total);
+    }
+
+    /// Sets slices to amounts that were read while none was being given back.
+    pub(super) fn reload_slices(&mut self, totals: &[SliceTotal]) {
+        for total in totals {
+            self.slice_of(&total.key).reload(total);
+        }
+    }
+
+    /// Takes what is free of the slices of a session that are to be given back, as `is_returned` decides by the key and
+    /// by whether the slice is idle. Returns the amounts, ordered by their keys.
+    pub(super) fn begin_returns(
+        &mut self,
+        epoch: i64,
+        is_returned: impl Fn(&SliceKey, bool) -> bool,
+    ) -> Vec<(SliceKey, NanoDollars)> {
+        let mut returns = Vec::new();
+        for (month, all) in &mut self.months {
+            for (organization_id, organization) in all {
+                for (project_id, project) in &mut organization.projects {
+                    let slice = &mut project.slice;
+                    if slice.free(epoch) == NanoDollars::default() {
+                        continue;
+                    }
+                    let key = SliceKey {
+                        month: *month,
+                        organization_id: organization_id.clone(),
+                        project_id: project_id.clone(),
+                        epoch,
+                    };
+                    if is_returned(&key, slice.is_idle()) {
+                        returns.push((key, slice.begin_return(epoch)));
+                    }
+                }
+            }
+        }
+        returns.sort();
+        returns
+    }
+
+    /// Ends the return of amounts.
+    pub(super) fn end_returns(&mut self, totals: &[(SliceTotal, NanoDollars)]) {
+        for (total, amount) in totals {
+            self.slice_of(&total.key).end_return(total, *amount);
+        }
+    }
+
+    /// Releases the reservation of a request whose cost counts.
+    pub(super) fn settle(&mut self, reserved: &mut ReservationState) {
+        if reserved.epoch.is_some() {
+            let (organization, project) = (&reserved.organization_id, &reserved.project_id);
+            let slice = self.slice(reserved.month, organization, project);
+            slice.spent(reserved.amount);
+        }
+        self.release(reserved);
+    }
+
     /// Releases a reservation.
     pub(super) fn release(&mut self, reserved: &mut ReservationState) {
         self.change(reserved, NanoDollars::default());
@@ -176,6 +255,9 @@ impl SpendState {
         organization.account.reserved = organization.account.reserved - before + amount;
         if let Some(project) = organization.projects.get_mut(&reserved.project_id) {
             project.account.reserved = project.account.reserved - before + amount;
+            if let Some(epoch) = reserved.epoch {
+                project.slice.change_reserved(epoch, before, amount);
+            }
         }
     }
 

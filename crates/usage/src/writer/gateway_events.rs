@@ -9,11 +9,11 @@ use tasks::Task;
 
 use super::outcome::{NotWritten, caught};
 use super::{LedgerWriter, MIN_RETRY_DELAY, answer};
+use crate::UsageEvent;
 use crate::jobs::{Appended, Job};
-use crate::ledger::Written;
 use crate::ledger::key::Source;
+use crate::ledger::{Append, Written};
 use crate::set_aside::{self, SetAside, json_of};
-use crate::{ReservationKey, UsageEvent};
 
 /// The interval at which events that were set aside are retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -73,7 +73,7 @@ impl LedgerWriter {
         for (index, event) in events.iter().enumerate() {
             let written = match events.len() {
                 1 => Err(reason.to_string()),
-                _ => match self.append_alone(&[event], &[]).await {
+                _ => match self.append_alone(&[event], Source::Gateway.into()).await {
                     Ok(written) => Ok(written),
                     Err(reason @ (NotWritten::Refused(_) | NotWritten::Panicked)) => {
                         Err(reason.to_string())
@@ -85,9 +85,9 @@ impl LedgerWriter {
                 },
             };
             let is_new = match written {
-                Ok(Written { new, spent, .. }) => {
-                    self.spend.count(&spent, &[], std::iter::empty());
-                    new[0]
+                Ok(written) => {
+                    self.spend.count(written.counted(), std::iter::empty());
+                    written.new[0]
                 }
                 Err(reason) => match self.set_event_aside(event, &reason).await {
                     Ok(()) => true,
@@ -100,12 +100,18 @@ impl LedgerWriter {
             appended.accepted += usize::from(is_new);
             appended.duplicates += usize::from(!is_new);
         }
-        drop(job.spend.take());
-        if !job.releases.is_empty() {
-            match self.append_alone(&[], &job.releases).await {
-                Ok(Written { reserved, .. }) => {
-                    self.spend.count(&[], &reserved, std::iter::empty());
-                }
+        let spend = job.spend.take();
+        let settlement = spend.as_ref().and_then(|spend| spend.settlement(None));
+        if !(job.releases.is_empty() && job.ended.is_none() && settlement.is_none()) {
+            let (releases, ended) = (job.releases.clone(), Vec::from_iter(job.ended.clone()));
+            let append = Append {
+                releases: &releases,
+                ended: &ended,
+                settlements: settlement.as_slice(),
+                ..Append::from(Source::Gateway)
+            };
+            match self.append_alone(&[], append).await {
+                Ok(written) => self.spend.count(written.counted(), spend.into_iter()),
                 Err(reason) => return self.lose(vec![job], &reason),
             }
         }
@@ -113,13 +119,13 @@ impl LedgerWriter {
         let _ = job.done.send(Ok(appended));
     }
 
-    /// Appends an event, or releases reservations, in a transaction of its own.
+    /// Appends an event, or releases what a request holds, in a transaction of its own.
     async fn append_alone(
         &mut self,
         event: &[&UsageEvent],
-        releases: &[ReservationKey],
+        append: Append<'_>,
     ) -> Result<Written, NotWritten> {
-        let appended = caught(self.append(event, Source::Gateway, None, releases)).await;
+        let appended = caught(self.append(event, append)).await;
         appended.unwrap_or_else(|| {
             self.recover();
             Err(NotWritten::Panicked)
@@ -176,15 +182,11 @@ impl LedgerWriter {
         let is_last = events.len() < MAX_RETRIES;
         for SetAside { number, event, .. } in events {
             self.retries.after = number;
-            match self
-                .ledger
-                .append(&[&event], Source::Gateway, None, &[])
-                .await
-            {
+            match self.ledger.append(&[&event], Source::Gateway.into()).await {
                 // Another row has the key, so the event must stay where it is.
                 Ok(Written { conflicts: 1.., .. }) => {}
-                Ok(Written { spent, .. }) => {
-                    self.spend.count(&spent, &[], std::iter::empty());
+                Ok(written) => {
+                    self.spend.count(written.counted(), std::iter::empty());
                     set_aside::remove(&database, number).await?;
                     let (organization, id) = (&event.organization_id, event.id.as_str());
                     tracing::info!(%organization, id, "set-aside usage event written");

@@ -14,6 +14,7 @@ use crate::jobs::{Job, ReportQueue};
 use crate::ledger::Ledger;
 use crate::ledger::key::Source;
 use crate::metrics::LedgerMetrics;
+use crate::under_way::UnderWay;
 use crate::{PriceBook, Spend};
 
 /// The resolution of timers.
@@ -41,6 +42,7 @@ async fn writer() -> (LedgerWriter, RecorderEnds) {
     tokio::task::spawn_blocking(move || released.recv());
     let (jobs, own) = mpsc::channel(100);
     let (reports, reported) = mpsc::channel(1);
+    let (_, strict) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(None);
     let flush_requested = Arc::new(Notify::new());
     let metrics = Arc::new(LedgerMetrics::new().expect("metrics"));
@@ -48,6 +50,9 @@ async fn writer() -> (LedgerWriter, RecorderEnds) {
         jobs: own,
         reports: ReportQueue::new(reported),
         flush_requested: Arc::clone(&flush_requested),
+        under_way: UnderWay::default(),
+        strict,
+        node: None,
         stop: stopped,
         running: RunningGuard::new(metrics, watch::channel(()).0),
     };

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rollup::{DUE_BLOCKS_COUNT, Rollup};
+use store::sql;
 use tokio::task::JoinSet;
 use usage::{Recorder, UsageEvent};
 
@@ -48,4 +50,45 @@ async fn a_busy_node_sees_the_spend_of_another() {
     let events: usize = clients.join_all().await.into_iter().sum();
     task.stop(STOP_TIMEOUT).await;
     assert!(events > 1_000, "{events} events are no load");
+}
+
+/// The number of blocks of new rows.
+async fn new_blocks(fixture: &Fixture) -> i64 {
+    let count = sql!(
+        "SELECT COUNT(*) AS blocks FROM usage_sums WHERE shape = $1",
+        Rollup::New.as_str()
+    );
+    fixture.rows(count, |row| row.get("blocks")).await[0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_nodes_that_have_ended_are_compacted_by_another() {
+    let fixture = Fixture::new().await;
+    // Neither of two nodes has added enough blocks to compact them.
+    let (first, task, _) = fixture.another().await;
+    let (second, other_task, _) = fixture.another().await;
+    for (node, recorder) in [first, second].into_iter().enumerate() {
+        for number in 0..DUE_BLOCKS_COUNT - 6 {
+            let event = event(&format!("{node}_{number}"));
+            recorder.append(vec![event]).await.expect("durable");
+        }
+    }
+    for task in [task, other_task] {
+        task.stop(STOP_TIMEOUT).await;
+    }
+    let left = i64::try_from(2 * (DUE_BLOCKS_COUNT - 6)).expect("a small number");
+    assert_eq!(new_blocks(&fixture).await, left);
+    let elsewhere = UsageEvent {
+        organization_id: organization("b"),
+        ..event("elsewhere")
+    };
+    fixture
+        .recorder
+        .append(vec![elsewhere])
+        .await
+        .expect("durable");
+    poll::until("only the new block is left", async || {
+        new_blocks(&fixture).await == 1
+    })
+    .await;
 }

@@ -48,7 +48,7 @@ fn passes(spend: &Spend, limit: i64) -> bool {
         at: UnixTime(START_SECONDS),
         max_cost: NanoDollars(1),
     };
-    spend.reserve(&ask).is_ok()
+    spend.reserve_locally(&ask).is_ok()
 }
 
 /// Waits until requests are admitted, or until they are refused.

@@ -28,7 +28,7 @@ fn march() -> Month {
 
 /// Reserves `max_cost` nano-dollars for `proj_a`, whose organization has the limit `limit`.
 fn reserve(spend: &Spend, limit: i64, max_cost: i64) -> base::Result<Option<SpendReservation>> {
-    spend.reserve(&SpendRequest {
+    spend.reserve_locally(&SpendRequest {
         organization: (&organization("a"), Some(NanoDollars(limit))),
         project: (&project("proj_a"), None),
         at: UnixTime(START_SECONDS),

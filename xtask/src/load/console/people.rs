@@ -61,7 +61,7 @@ pub fn sign_in(bench: &Bench, server: &Server, email: &str) -> Result<String> {
     let mut command = Command::new(&bench.binary);
     command.args(["sign-in", "link", "--email", email]);
     command
-        .args(["--database", &server.database()])
+        .args(["--database", server.database()])
         .current_dir(server.folder());
     let printed = output(&mut command)?;
     let token = between(&printed, "/sign-in/link#", "\n")?.trim();

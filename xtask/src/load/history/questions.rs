@@ -174,7 +174,8 @@ pub fn ask(
     Ok(all)
 }
 
-fn first(client: &mut Client, question: &Question) -> Result<Answers> {
+/// Puts the question once.
+pub fn first(client: &mut Client, question: &Question) -> Result<Answers> {
     let (answer, time) = timed(client, &question.path)?;
     let report: Value = serde_json::from_slice(&answer)?;
     Ok(Answers {
@@ -216,7 +217,7 @@ fn nanos(amount: &Value) -> u64 {
 }
 
 /// Fails unless the reports of all the time come to what was sent.
-fn check(client: &mut Client, population: &Population, sent: &Totals) -> Result<()> {
+pub fn check(client: &mut Client, population: &Population, sent: &Totals) -> Result<()> {
     let Population { start, end, .. } = population;
     let mut all = Totals::default();
     for (path, limit) in [("usage/completions", 31), ("costs", 180)] {

@@ -5,6 +5,7 @@ use super::super::figures::{hundredths, median, milliseconds, percentile, table,
 use super::super::goal::{Goal, Section};
 use super::super::models::MODELS;
 use super::super::sending::{CONNECTION_COUNT, REQUESTS_PER_REPEAT};
+use super::clickhouse::Peer;
 use super::questions::{Answers, REPETITION_COUNT, WARM_UP_COUNT};
 use super::{BATCH_LEN, DAY_COUNT, Ledger};
 
@@ -44,7 +45,12 @@ pub fn describe(ledgers: &[Ledger]) -> Section {
     );
     let mut goals: Vec<Goal> = ledgers.iter().flat_map(goals).collect();
     goals.extend(grown.1);
-    Section { text, goals }
+    let compared = ledgers.iter().flat_map(compared).collect();
+    Section {
+        text,
+        goals,
+        compared,
+    }
 }
 
 fn count(ledger: &Ledger) -> String {
@@ -64,6 +70,7 @@ fn taken_in(ledgers: &[Ledger]) -> String {
             whole(percentile(rates.iter().copied(), 10.0)),
             hundredths(median(end.iter().copied()) / median(start.iter().copied())),
             format!("{:.1}", ledger.cpu),
+            format!("{:.1}", ledger.database_cpu),
             milliseconds(sent.latency(50.0)),
             milliseconds(sent.latency(99.0)),
             whole(sent.known as f64),
@@ -78,6 +85,7 @@ fn taken_in(ledgers: &[Ledger]) -> String {
         "slowest tenth",
         "last ÷ first tenth",
         "CPU µs/event",
+        "database's",
         "request p50 ms",
         "p99 ms",
         "sent again",
@@ -95,8 +103,8 @@ fn kept(ledgers: &[Ledger]) -> String {
             whole(ledger.memory.writing),
             whole(ledger.memory.idle),
             whole(ledger.memory.asked),
-            format!("{:.1}", ledger.peer.bytes),
-            whole(ledger.peer.rate),
+            of_peer(&ledger.peer, |peer| format!("{:.1}", peer.bytes)),
+            of_peer(&ledger.peer, |peer| whole(peer.rate)),
         ]
     };
     let head = [
@@ -110,6 +118,20 @@ fn kept(ledgers: &[Ledger]) -> String {
         "ClickHouse events/s",
     ];
     table(&head, &ledgers.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Shows a figure of ClickHouse, if ClickHouse was measured.
+fn of_peer(peer: &Option<Peer>, show: impl Fn(&Peer) -> String) -> String {
+    peer.as_ref().map_or_else(|| "–".to_owned(), show)
+}
+
+/// Returns the figures that are compared with those of the other database system.
+fn compared(ledger: &Ledger) -> impl Iterator<Item = (String, f64)> {
+    let questions = ledger.questions.iter().zip(&ledger.answers);
+    questions.map(|(question, answers)| {
+        let name = format!("{} events: {}: p95", count(ledger), question.name);
+        (name, answers.at(95.0))
+    })
 }
 
 fn asked(ledgers: &[Ledger]) -> String {
@@ -135,7 +157,10 @@ fn asked(ledgers: &[Ledger]) -> String {
 }
 
 fn row_of(ledger: &Ledger, place: usize) -> Vec<String> {
-    let (ours, theirs) = (&ledger.answers[place], &ledger.peer.answers[place]);
+    let ours = &ledger.answers[place];
+    let theirs = |show: &dyn Fn(&Answers) -> String| {
+        of_peer(&ledger.peer, |peer| show(&peer.answers[place]))
+    };
     vec![
         ledger.questions[place].name.to_owned(),
         count(ledger),
@@ -145,10 +170,10 @@ fn row_of(ledger: &Ledger, place: usize) -> Vec<String> {
         milliseconds(ours.at(50.0)),
         milliseconds(ours.at(95.0)),
         hundredths(ours.at(50.0) / ours.results as f64),
-        whole(theirs.bytes as f64 / 1e3),
-        milliseconds(theirs.at(50.0)),
-        milliseconds(theirs.at(95.0)),
-        hundredths(theirs.at(50.0) / ours.at(50.0)),
+        theirs(&|theirs| whole(theirs.bytes as f64 / 1e3)),
+        theirs(&|theirs| milliseconds(theirs.at(50.0))),
+        theirs(&|theirs| milliseconds(theirs.at(95.0))),
+        theirs(&|theirs| hundredths(theirs.at(50.0) / ours.at(50.0))),
     ]
 }
 

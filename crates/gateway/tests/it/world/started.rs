@@ -11,7 +11,7 @@ use base::{Budget, BudgetLimits, Clock, Entropy};
 use bodies::BodiesTask;
 use gateway::{
     DEFAULT_BODY_MEMORY_BYTES, Durability, FlowLimits, Gateway, GatewayOptions, GatewayTask,
-    ObjectRepository, UnpricedModels, UpstreamConfig,
+    LimitWindows, ObjectRepository, UnpricedModels, UpstreamConfig,
 };
 use store::Store;
 use tasks::TaskHandle;
@@ -145,6 +145,7 @@ pub async fn start(
         unpriced: bounds.unpriced,
         facts: facts(),
         reservations: reservations(store, spend, clock),
+        limit_windows: LimitWindows::memory(),
         refusals: Refusals::new(clock.clone()),
         last_used,
         bodies: bodies.flatten(),
@@ -153,6 +154,7 @@ pub async fn start(
         ids: Arc::new(ids),
         clock: clock.clone(),
         durability,
+        admission: Durability::Batched,
         flow: bounds.flow,
         body_memory: bounds.body_memory,
     };

@@ -16,7 +16,11 @@ async fn words_are_completed_from_the_registry() {
     let cases: [(&str, &[&str], &str); 9] = [
         ("fish", &["ser"], "serve\t"),
         ("bash", &["adm"], "admin\n"),
-        ("bash", &["admin:organization:us"], "users\nusers:roles\n"),
+        (
+            "bash",
+            &["admin:organization:us"],
+            "users\nusers:groups\nusers:projects\nusers:roles\n",
+        ),
         ("bash", &["admin:organization:users", "re"], "retrieve\n"),
         (
             "zsh",

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::background::BackgroundCalls;
 use super::gateway::{Calls, INPUT_TOKEN_COUNT, OUTPUT_TOKEN_COUNT};
+use super::lost::lost_sums;
 use super::writers::Work;
 use super::{PRICES, SETTINGS, are_known, is_known, until_alerts_are_mailed};
 use crate::api::Api;
@@ -163,8 +164,10 @@ impl World {
 
         let reported: Sums = batches.iter().map(|batch| batch.sums()).sum();
         let usage = reports::usage(admin).await;
-        let through_us = usage.requests - reported.requests;
+        let lost = lost_sums(&self.installation);
+        let through_us = usage.requests - reported.requests - lost.requests;
         let mut expected = reported;
+        expected += lost;
         expected += Sums {
             requests: through_us,
             input: through_us * INPUT_TOKEN_COUNT,
@@ -175,7 +178,10 @@ impl World {
         let begun = [&calls.begun, &background.begun];
         let begun: usize = begun.iter().map(|it| it.load(Ordering::SeqCst)).sum();
         let received = calls.received() + background.received();
-        assert!((received..=begun).contains(&usize::try_from(through_us).expect("some")));
+        assert!(
+            (received..=begun)
+                .contains(&usize::try_from(through_us + lost.requests).expect("some"))
+        );
         self.spent = reports::cost(admin).await;
         assert_eq!(self.spent, usage.cost(PRICES));
         self.is_proved();

@@ -4,6 +4,7 @@ mod background;
 mod batches;
 mod cycles;
 mod gateway;
+pub(crate) mod lost;
 mod socket_cycles;
 mod socket_peers;
 mod spend;

@@ -72,6 +72,9 @@ fn is_whole(installation: &Installation, received: &Received, made: i64) {
     let mut rows = BTreeMap::new();
     for line in exported.stdout.lines() {
         let row: Value = serde_json::from_str(line).expect("a line of JSON");
+        if row["outcome"] == "node_lost" {
+            continue;
+        }
         assert_eq!(
             row["output_tokens"],
             json!(1),

@@ -1,10 +1,15 @@
 //! Several nodes on one PostgreSQL: processes that start at once, lose their way to the database, and share its connections.
 
 mod connections;
+mod failover;
 mod first_start;
 mod hang;
+mod limits;
+mod listing;
 mod proxy;
+mod revocation;
 mod sessions;
+mod spend;
 mod upgrade;
 
 use std::process::Command;

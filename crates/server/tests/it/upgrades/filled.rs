@@ -16,6 +16,8 @@ use crate::model_server::{ModelServer, PRICES};
 /// The model that every stored installation has called.
 pub(super) const MODEL: &str = PRICES[0].model;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// The session whose request and slice are left; none has a higher number.
+const LOST_EPOCH: i64 = i64::MAX;
 /// Age, in days, of an event that the ledger did not take: before the span of the recorded reports.
 const SET_ASIDE_AGE: i64 = 5;
 
@@ -67,13 +69,17 @@ pub(super) async fn filled() -> (Installation, Fixture) {
         testkit::row_counts(&url)["bodies"] > 0
     })
     .await;
+    poll::until("the windows of rate limits", async || {
+        testkit::row_counts(&url)["limit_windows"] > 0
+    })
+    .await;
     let mut fixture = Fixture::default();
     fixture.known.answers = answers::record(&admin, &world.ids, &span).await;
     fixture.known.admin_key = admin.key;
     fixture.known.project_key = project_key;
     fixture.known.request_id = request_id;
     server.stop();
-    set_aside(&installation, &world.ids["project_id"]).await;
+    left_over(&installation, &world.ids["project_id"]).await;
     sign_in(&installation, &world.ids["user_id"]).await;
     (installation, fixture)
 }
@@ -303,7 +309,7 @@ impl World {
 }
 
 /// Puts an event beside the ledger, as if the ledger had refused it. The next start takes it in.
-async fn set_aside(installation: &Installation, project: &str) {
+async fn left_over(installation: &Installation, project: &str) {
     let store = store::Store::open(&installation.database_url()).await;
     let store = store.expect("the database");
     let time = now() - SET_ASIDE_AGE * SECONDS_PER_DAY;
@@ -318,8 +324,26 @@ async fn set_aside(installation: &Installation, project: &str) {
         "the database was full",
         event.to_string().into_bytes()
     );
+    let request = json!({
+        "id": "req_lost", "timestamp": time, "organization_id": "org-x", "type": "completions",
+        "project_id": project, "batch": false, "quantities": [["input_tokens", 7]], "estimated": true,
+        "outcome": "node_lost"
+    });
+    let under_way = store::sql!(
+        "INSERT INTO under_way (id, epoch, event) VALUES ('req_lost', $1, $2)",
+        LOST_EPOCH,
+        request.to_string().into_bytes()
+    );
+    let slice = store::sql!(
+        "INSERT INTO spend_slices (month, organization_id, project_id, epoch, amount, changes, refused) \
+         VALUES (0, 'org-x', $1, $2, 7, 1, 0)",
+        project,
+        LOST_EPOCH
+    );
     let mut transaction = store.usage().begin().await.expect("a transaction");
-    transaction.execute(insert).await.expect("inserted");
+    for insert in [insert, under_way, slice] {
+        transaction.execute(insert).await.expect("inserted");
+    }
     transaction.commit().await.expect("committed");
 }
 

@@ -6,6 +6,12 @@ use proptest::sample::Index;
 use crate::shard::{Shard, Taken};
 use crate::*;
 
+fn at(now: u64) -> TimeBounds {
+    TimeBounds::exact(now)
+}
+
+type TestShard = Shard<QUANTITY_COUNT, AllSafeguards>;
+
 /// The milliseconds of a second.
 const SECOND_LEN: u64 = 1_000;
 const MINUTE_LEN: u64 = 60 * SECOND_LEN;
@@ -64,23 +70,22 @@ fn tokens(tokens: i64) -> Request<QUANTITY_COUNT> {
 fn retry((reserved, _): &Reserved) -> Option<Option<u64>> {
     match reserved {
         Err(Denial::Exceeded { exceeded, .. }) => Some(exceeded.retry_after),
-        Err(Denial::TooManyNames) | Ok(_) => None,
+        Err(_) | Ok(_) => None,
     }
 }
 
 /// A shard with the limits of one name.
-struct OneName(Shard<QUANTITY_COUNT>, Limits);
+struct OneName(TestShard, Limits);
 
 impl OneName {
     fn new(pairs: &[(usize, i64)]) -> Self {
-        Self(Shard::default(), limits(pairs))
+        Self(Shard::new(QUANTITIES, false), limits(pairs))
     }
 
     fn reserve(&mut self, now: u64, request: &Request<QUANTITY_COUNT>) -> Reserved {
         let (name, limits) = ("m", self.1);
         let descriptors = [Descriptor { name, limits }];
-        self.0
-            .reserve(&QUANTITIES, now, TENANT, &descriptors, request)
+        self.0.reserve(at(now), TENANT, &descriptors, request)
     }
 
     fn retry(&mut self, now: u64, request: &Request<QUANTITY_COUNT>) -> Option<Option<u64>> {
@@ -166,11 +171,11 @@ fn changed_limit_holds_at_once_and_keeps_the_counters() {
 
 #[test]
 fn idle_counters_are_removed_and_a_tenant_cannot_fill_the_memory() {
-    let mut shard = Shard::default();
-    let reserve = |shard: &mut Shard<QUANTITY_COUNT>, now: u64, name: &str| {
+    let mut shard = Shard::new(QUANTITIES, false);
+    let reserve = |shard: &mut TestShard, now: u64, name: &str| {
         let limits = [None; QUANTITY_COUNT];
         let descriptors = [Descriptor { name, limits }];
-        let reserved = shard.reserve(&QUANTITIES, now, TENANT, &descriptors, &tokens(1));
+        let reserved = shard.reserve(at(now), TENANT, &descriptors, &tokens(1));
         reserved.0.err()
     };
     for name in 0..MAX_NAMES_PER_TENANT {
@@ -192,7 +197,7 @@ fn usage_has_what_is_reserved_until_it_is_settled_and_never_beyond_the_window() 
         limits: [None; QUANTITY_COUNT],
     };
     let usage = |now: u64, quantity: usize| {
-        let names = limiter.usage(now, TENANT);
+        let names = limiter.usage(at(now), TENANT);
         let found = names.iter().find(|(name, _)| &**name == "m");
         found.map(|(_, windows)| {
             let window = windows[quantity];
@@ -200,7 +205,7 @@ fn usage_has_what_is_reserved_until_it_is_settled_and_never_beyond_the_window() 
         })
     };
     let reserve = |now: u64, amount: i64| {
-        let (reserved, _) = limiter.reserve(now, TENANT, &[descriptor("m")], &tokens(amount));
+        let (reserved, _) = limiter.reserve(at(now), TENANT, &[descriptor("m")], &tokens(amount));
         reserved.expect("there is no limit")
     };
     assert_eq!(usage(0, TOKENS_PER_MINUTE), None);
@@ -208,7 +213,7 @@ fn usage_has_what_is_reserved_until_it_is_settled_and_never_beyond_the_window() 
     let third = reserve(2_000, 30);
     assert_eq!(usage(2_000, TOKENS_PER_MINUTE), Some((60, 60, 61_000)));
     assert_eq!(usage(2_000, IMAGES_PER_MINUTE), Some((0, 0, 0)));
-    first.settle(2_000, &Amounts::default().with(TOKENS_PER_MINUTE, 4));
+    first.settle(at(2_000), &Amounts::default().with(TOKENS_PER_MINUTE, 4));
     assert_eq!(usage(2_000, TOKENS_PER_MINUTE), Some((54, 50, 61_000)));
     // What was consumed is not known: it stays counted, and may no longer change.
     second.forfeit();
@@ -220,7 +225,7 @@ fn usage_has_what_is_reserved_until_it_is_settled_and_never_beyond_the_window() 
     // The reservation is older than the window of a minute, and within that of a day.
     assert_eq!(usage(2 * MINUTE_LEN, TOKENS_PER_MINUTE), Some((0, 0, 0)));
     third.settle(
-        2 * MINUTE_LEN,
+        at(2 * MINUTE_LEN),
         &Amounts::default().with(TOKENS_PER_MINUTE, 35),
     );
     assert_eq!(
@@ -233,7 +238,7 @@ fn usage_has_what_is_reserved_until_it_is_settled_and_never_beyond_the_window() 
         Some((3, 0))
     );
     assert_eq!(usage(3 * DAY_LEN, TOKENS_PER_MINUTE), None);
-    assert_eq!(limiter.usage(0, "proj_2"), []);
+    assert_eq!(limiter.usage(at(0), "proj_2"), []);
 }
 
 /// The admitted amounts: the time, the name, and the amount of each quantity.
@@ -278,7 +283,7 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
 
 /// A shard and the list beside it.
 struct Compared {
-    shard: Shard<QUANTITY_COUNT>,
+    shard: TestShard,
     limits: [Limits; 2],
     admitted: Admitted,
     /// The open reservations, with the positions of their names in the list.
@@ -304,9 +309,7 @@ impl Compared {
         let (names, descriptors): (Vec<usize>, Vec<Descriptor<'_, QUANTITY_COUNT>>) =
             self.descriptors(names).into_iter().unzip();
         let before = self.shard.clone();
-        let reserved = self
-            .shard
-            .reserve(&QUANTITIES, now, TENANT, &descriptors, request);
+        let reserved = self.shard.reserve(at(now), TENANT, &descriptors, request);
         match reserved.0 {
             Ok(taken) => {
                 let mut positions = Vec::new();
@@ -321,7 +324,7 @@ impl Compared {
             }
             Err(denial) => self.check_denial(now, &names, &denial, |later| {
                 let mut shard = before.clone();
-                retry(&shard.reserve(&QUANTITIES, later, TENANT, &descriptors, request))
+                retry(&shard.reserve(at(later), TENANT, &descriptors, request))
             })?,
         }
         Ok(())
@@ -379,7 +382,7 @@ impl Compared {
 
     /// Checks that what is reserved is that of the open reservations within the window.
     fn check_reserved(&mut self, now: u64) -> Result<(), TestCaseError> {
-        for (name, windows) in self.shard.usage(&QUANTITIES, now, TENANT) {
+        for (name, windows) in self.shard.usage(at(now), TENANT) {
             for (quantity, (window, bucket)) in LENGTHS.into_iter().enumerate() {
                 let is_within = |at: u64| (at / bucket + 1) * bucket + window > now;
                 let open = self.open.iter().filter(|(taken, _)| is_within(taken.at));
@@ -398,7 +401,7 @@ impl Compared {
             return;
         }
         let (taken, positions) = self.open.swap_remove(which.index(self.open.len()));
-        self.shard.settle(&QUANTITIES, now, &taken, consumed);
+        self.shard.settle(at(now), &taken, consumed);
         for (position, (_, amounts)) in positions.iter().zip(&taken.names) {
             let mut deficit = [0; QUANTITY_COUNT];
             for (quantity, deficit) in deficit.iter_mut().enumerate() {
@@ -429,7 +432,7 @@ proptest! {
         steps in steps(),
         limits in prop::array::uniform2(prop::array::uniform6(prop::option::of(1..20_i64))),
     ) {
-        let mut compared = Compared { shard: Shard::default(), limits, admitted: Vec::new(), open: Vec::new() };
+        let mut compared = Compared { shard: Shard::new(QUANTITIES, false), limits, admitted: Vec::new(), open: Vec::new() };
         let mut now = 0;
         for (pause, step) in steps {
             now += pause;

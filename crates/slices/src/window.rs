@@ -14,19 +14,31 @@ pub struct Window {
 
 impl Window {
     /// A minute, in buckets of a second.
-    pub const MINUTE: Self = Self {
-        bucket: 1_000,
-        buckets: 60,
-    };
+    pub const MINUTE: Self = Self::new(1_000, 60);
     /// A day, in buckets of a quarter of an hour.
-    pub const DAY: Self = Self {
-        bucket: 15 * 60 * 1_000,
-        buckets: 96,
-    };
+    pub const DAY: Self = Self::new(15 * 60 * 1_000, 96);
+
+    /// Returns a window of `buckets` buckets of `bucket` milliseconds each. Neither may be 0.
+    #[must_use]
+    pub const fn new(bucket: u64, buckets: u64) -> Self {
+        Self { bucket, buckets }
+    }
+
+    /// Returns the number of the bucket that has this time.
+    pub(crate) fn bucket_at(self, time: u64) -> u64 {
+        time / self.bucket
+    }
 
     /// Returns the time at which the bucket with this number leaves the window.
-    fn expiry(self, bucket: u64) -> u64 {
-        (bucket + self.buckets + 1) * self.bucket
+    pub(crate) fn expiry(self, bucket: u64) -> u64 {
+        bucket
+            .saturating_add(self.buckets + 1)
+            .saturating_mul(self.bucket)
+    }
+
+    /// Returns the most buckets that a window can have at once.
+    pub(crate) fn max_buckets(self) -> usize {
+        usize::try_from(self.buckets).map_or(usize::MAX, |buckets| buckets + 2)
     }
 }
 
@@ -38,12 +50,12 @@ pub(crate) struct Counter {
     sum: i64,
 }
 
-/// A part of a window.
+/// A piece of a window.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     number: u64,
     amount: i64,
-    /// The part of the amount that is reserved, and may still change.
+    /// The share of the amount that is reserved, and may still change.
     reserved: i64,
 }
 
@@ -59,7 +71,7 @@ impl Counter {
         self.sum
     }
 
-    /// Returns the part of the sum that is reserved. Must be called after [`Counter::sum`].
+    /// Returns the share of the sum that is reserved. Must be called after [`Counter::sum`].
     pub(crate) fn reserved(&self) -> i64 {
         self.buckets.iter().map(|bucket| bucket.reserved).sum()
     }
@@ -75,11 +87,10 @@ impl Counter {
     }
 
     fn insert(&mut self, window: Window, now: u64, amount: i64, reserved: i64) {
-        let number = now / window.bucket;
-        // Removing old buckets here bounds their number.
-        self.sum(window, now);
+        let number = window.bucket_at(now);
         match self.buckets.back_mut() {
-            Some(bucket) if bucket.number == number => {
+            // A clock that was set back, and buckets that were moved with it, may differ by a bucket.
+            Some(bucket) if bucket.number >= number => {
                 bucket.amount += amount;
                 bucket.reserved += reserved;
             }
@@ -92,9 +103,31 @@ impl Counter {
         self.sum += amount;
     }
 
-    /// Ends a reservation of the time `at`, and refunds a part of it, unless its bucket has left the window.
+    /// Adds an amount of another node to the bucket with this number, wherever that is among the others.
+    pub(crate) fn merge(&mut self, number: u64, amount: i64) {
+        let found = self
+            .buckets
+            .binary_search_by_key(&number, |bucket| bucket.number);
+        match found {
+            Ok(index) => {
+                let merged = &mut self.buckets[index].amount;
+                *merged = merged.saturating_add(amount);
+            }
+            Err(index) => self.buckets.insert(
+                index,
+                Bucket {
+                    number,
+                    amount,
+                    reserved: 0,
+                },
+            ),
+        }
+        self.sum = self.sum.saturating_add(amount);
+    }
+
+    /// Ends a reservation of the time `at`, and refunds a share of it, unless its bucket has left the window.
     pub(crate) fn release(&mut self, window: Window, at: u64, reserved: i64, refund: i64) {
-        let number = at / window.bucket;
+        let number = window.bucket_at(at);
         let found = self
             .buckets
             .binary_search_by_key(&number, |bucket| bucket.number);
@@ -118,6 +151,22 @@ impl Counter {
             end = window.expiry(bucket.number);
         }
         end.saturating_sub(now)
+    }
+
+    /// Returns the number and the amount of each bucket, oldest first.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, i64)> {
+        self.buckets
+            .iter()
+            .map(|bucket| (bucket.number, bucket.amount))
+    }
+
+    /// Moves all buckets by `shift` milliseconds, rounded up to whole buckets, after the clock was set.
+    pub(crate) fn shift(&mut self, window: Window, shift: i64) {
+        let length = window.bucket.cast_signed();
+        let ahead = shift.div_euclid(length) + i64::from(shift.rem_euclid(length) > 0);
+        for bucket in &mut self.buckets {
+            bucket.number = bucket.number.saturating_add_signed(ahead);
+        }
     }
 
     /// True if the window at `now` holds nothing.

@@ -1,10 +1,10 @@
-//! The limiter under every interleaving of its threads: `RUSTFLAGS="--cfg loom" cargo test -p limiter --test loom`.
+//! The limiter under every interleaving of its threads: `RUSTFLAGS="--cfg loom" cargo test -p slices --test loom`.
 #![cfg(loom)]
 
 use std::sync::Arc;
 
-use limiter::{Amounts, Descriptor, Limiter, Quantity, Request, Reservation, Window};
 use loom::thread;
+use slices::{Amounts, Descriptor, Limiter, Quantity, Request, Reservation, TimeBounds, Window};
 
 /// A limiter of requests a minute.
 #[derive(Clone)]
@@ -28,7 +28,9 @@ impl Requests {
         let descriptors = names.iter().map(|name| Descriptor { name, limits });
         let descriptors: Vec<Descriptor<'_, 1>> = descriptors.collect();
         let request = Request::from(Amounts::default().with(0, 1));
-        let (reservation, _) = self.limiter.reserve(now, "proj_1", &descriptors, &request);
+        let (reservation, _) =
+            self.limiter
+                .reserve(TimeBounds::exact(now), "proj_1", &descriptors, &request);
         reservation.ok()
     }
 
@@ -84,7 +86,8 @@ fn reservation_is_released_exactly_once() {
         let [dropped, settled, forfeited] =
             [(); 3].map(|()| requests.reserve(0, &["m"]).expect("room"));
         let first = thread::spawn(move || drop(dropped));
-        let second = thread::spawn(move || settled.settle(2_000, &Amounts::zero()));
+        let second =
+            thread::spawn(move || settled.settle(TimeBounds::exact(2_000), &Amounts::zero()));
         forfeited.forfeit();
         // Only what the two threads have refunded by now can be taken again.
         let taken = requests.remaining(1_000, "m");

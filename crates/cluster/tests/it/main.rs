@@ -1,0 +1,4 @@
+//! Sessions of nodes on a database.
+
+mod local;
+mod sessions;
