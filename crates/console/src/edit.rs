@@ -88,6 +88,7 @@ struct FormPage<'a> {
 /// Answers the page that creates an item.
 pub(crate) async fn create(context: &Context<'_>, resource: &'static Resource) -> Outcome {
     let known = operation(context, &Method::POST, resource.path)?;
+    check_parent(context, resource, known).await?;
     let list = console_path(&context.fill(resource.path, &[]));
     let page = FormPage {
         resource,
@@ -112,6 +113,32 @@ pub(crate) async fn create(context: &Context<'_>, resource: &'static Resource) -
         buttons: Vec::new(),
     };
     page.answer(context).await
+}
+
+/// Checks that the thing whose collection the page changes exists. A visitor who may not read the collection can
+/// change it, if that is allowed.
+///
+/// # Errors
+/// 404 if there is no such thing; 403 if the visitor may neither read nor change it.
+async fn check_parent(
+    context: &Context<'_>,
+    resource: &Resource,
+    known: &KnownOperation,
+) -> Result<(), Refusal> {
+    let mut parameters = resource
+        .path
+        .split('/')
+        .filter(|part| part.starts_with('{'));
+    // The project of a page is checked for every page.
+    if !parameters.any(|parameter| parameter != "{project_id}") {
+        return Ok(());
+    }
+    let path = context.fill(resource.path, &[]);
+    match context.get(&path, &[("limit", "1")]).await {
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => Err(refusal),
+        Err(refusal) if context.rights.missing(&known.operation).is_some() => Err(refusal),
+        _ => Ok(()),
+    }
 }
 
 /// True if a new item of a resource is a link that the visitor hands over, since the server sends no mail.
@@ -208,6 +235,7 @@ pub(crate) async fn action(
     let item = if is_in_item {
         Some(item_of(context, resource).await?)
     } else {
+        check_parent(context, resource, known).await?;
         None
     };
     let title = match &item {
