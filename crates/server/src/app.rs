@@ -9,7 +9,7 @@ use admin::mail::{Smtp, start_mailer};
 use admin::spend_alerts::start_notifier;
 use anyhow::Context;
 use axum::Router;
-use base::{Clock, Entropy};
+use base::Entropy;
 use bodies::{Bodies, BodiesTask, BodyWriterOptions};
 use cluster::NodeSession;
 use console::IdentityProviderFacts;
