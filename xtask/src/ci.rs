@@ -26,7 +26,7 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// Maximum number of packages in `Cargo.lock`. A commit that raises the number says what the new packages are for: each
 /// is compiled by everybody who follows the README, and is code that this project answers for.
-const MAX_PACKAGES: usize = 463;
+const MAX_PACKAGES: usize = 464;
 
 /// Runs all checks, those after a failed one included.
 pub fn run() -> Result<()> {

@@ -62,15 +62,7 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
     let mut last = String::new();
     let extra = match resource.extra {
         Extra::None | Extra::LimitsNow | Extra::SpendNow => String::new(),
-        Extra::ProjectNow => {
-            let spend = limits_now::spend_section(context).await;
-            let refused = refusals::section(context).await;
-            if spend.is_empty() && refused.is_empty() {
-                String::new()
-            } else {
-                format!("<div class=\"panels\">{spend}{refused}</div>")
-            }
-        }
+        Extra::ProjectNow => project_now(context).await,
         Extra::Reasons => {
             sections.extend(keys_of(context, &resource.id_of(&item)).await);
             last = reasons::section(context, &item).await;
@@ -96,6 +88,16 @@ pub(crate) async fn answer(context: &Context<'_>, resource: &'static Resource) -
         trail.truncate(1);
     }
     Ok(context.page(&title, &trail, &content).into_response())
+}
+
+/// Returns the panels of a project's spend and refused requests; empty if there are none.
+async fn project_now(context: &Context<'_>) -> String {
+    let spend = limits_now::spend_section(context).await;
+    let refused = refusals::section(context).await;
+    if spend.is_empty() && refused.is_empty() {
+        return String::new();
+    }
+    format!("<div class=\"panels\">{spend}{refused}</div>")
 }
 
 /// Returns the section with a person's keys of projects.

@@ -20,9 +20,8 @@ use gateway::{
 };
 use identity::Identity;
 use store::Store;
-use tasks::{Health, Task, TaskHandle};
+use tasks::{Health, TaskHandle};
 use telemetry::{Tracer, TracerTask, TracingOptions};
-use tokio::sync::watch;
 use usage::{
     DurableReservations, LastUsed, ModelFacts, PriceBook, Recorder, RecorderTask, Refusals,
     Reports, Retention, Spend, record_lost,
@@ -33,6 +32,7 @@ use crate::authentication::AuthenticationGuard;
 use crate::config::SettleScope;
 use crate::console::{ConsoleService, RunningGateway, provider_facts};
 use crate::cors::Cors;
+use crate::credential_reload::CredentialReload;
 use crate::http_service::{HttpService, HttpServiceParts};
 use crate::limits_now;
 use crate::metrics::Metrics;
@@ -72,20 +72,6 @@ pub struct App {
     session: NodeSession,
 }
 
-/// Task that reloads the keys and certificates of upstreams when a reload is requested.
-struct CredentialReload {
-    gateway: Gateway,
-    reloads: watch::Receiver<()>,
-}
-
-impl Task for CredentialReload {
-    async fn run(&mut self) {
-        while self.reloads.changed().await.is_ok() {
-            self.gateway.reread_credentials().await;
-        }
-    }
-}
-
 impl App {
     /// Starts the background tasks and loads the directory.
     ///
@@ -106,11 +92,8 @@ impl App {
             last_used,
         };
         let services = Arc::new(services(&options, shared));
-        let keep_days = options.keep_bodies_days;
-        let (bodies, bodies_task) = start_bodies(&options.store, &services, keep_days)?;
-        let limit_windows = LimitWindows::open(&options.store, &session)
-            .await
-            .context("failed to read the windows of rate limits")?;
+        let (bodies, bodies_task) = start_bodies(&options, &services)?;
+        let limit_windows = open_limit_windows(&options.store, &session).await?;
         let gateway_options = GatewayOptions {
             prices: options.prices.clone(),
             unpriced: options.unpriced,
@@ -123,9 +106,8 @@ impl App {
         };
         let (gateway, gateway_task, refusals_task) = start_gateway(&services, gateway_options)?;
         let metrics = Metrics::start(&services, &gateway, &tracer, session.clone())?;
-        let sends_mail = options.smtp.is_some();
-        let mailer_task = start_mails(&services, options.smtp);
-        let providers = provider_facts(&options.sign_in);
+        let facts = (provider_facts(&options.sign_in), options.smtp.is_some());
+        let console = || running_gateway(gateway.clone(), options.prices, facts);
         let (identity, sign_in_task) = Identity::start(&services, options.sign_in)?;
         let app = Self {
             retention_task: start_retention(&services),
@@ -140,9 +122,8 @@ impl App {
             tracer_task,
             has_metrics_apart: options.has_metrics_apart,
             cors: options.cors,
-            console: options
-                .has_console
-                .then(|| running_gateway(gateway.clone(), options.prices, (providers, sends_mail))),
+            console: options.has_console.then(console),
+            mailer_task: start_mails(&services, options.smtp),
             services,
             gateway,
             gateway_task,
@@ -150,7 +131,6 @@ impl App {
             last_used_task,
             refusals_task,
             bodies_task,
-            mailer_task,
             following,
             session_task,
             session,
@@ -220,11 +200,7 @@ impl App {
     /// Starts the task that reloads the keys and certificates of upstreams on every reload, until the handle is
     /// dropped.
     pub(crate) fn follow(&self, reload: &Reload) -> TaskHandle {
-        let (gateway, reloads) = (self.gateway.clone(), reload.subscribe());
-        tasks::start("upstream reloads", |_| CredentialReload {
-            gateway,
-            reloads,
-        })
+        CredentialReload::start(self.gateway.clone(), reload)
     }
 
     /// Returns the services that handlers use.
@@ -373,6 +349,12 @@ fn start_retention(services: &Services) -> TaskHandle {
     Retention::start(database, services.keep_usage, clock)
 }
 
+/// Opens the windows of rate limits.
+async fn open_limit_windows(store: &Store, session: &NodeSession) -> anyhow::Result<LimitWindows> {
+    let opened = LimitWindows::open(store, session).await;
+    opened.context("failed to read the windows of rate limits")
+}
+
 /// Loads the directory and starts the task that keeps it current.
 async fn start_directory(
     store: &Store,
@@ -443,17 +425,16 @@ fn start_gateway(
 
 /// Starts the task that stores bodies, or deletes those past their retention.
 fn start_bodies(
-    store: &Store,
+    options: &AppOptions,
     services: &Services,
-    days: u32,
 ) -> anyhow::Result<(Option<Bodies>, BodiesTask)> {
     let keeper = BodyWriterOptions {
-        store: store.for_background(),
+        store: options.store.for_background(),
         changes: services.directory.settings_changes(),
         pepper: services.pepper.clone(),
         entropy: services.entropy.clone(),
         clock: services.clock.clone(),
-        days,
+        days: options.keep_bodies_days,
     };
     bodies::start(keeper).context("failed to start the body writer")
 }

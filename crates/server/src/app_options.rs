@@ -63,7 +63,7 @@ pub struct AppOptions {
     pub cors: Cors,
     /// True to serve the console.
     pub has_console: bool,
-    /// True if metrics have their own listener, served by [`App::metrics_router`].
+    /// True if metrics have their own listener, served by [`crate::app::App::metrics_router`].
     pub has_metrics_apart: bool,
 }
 

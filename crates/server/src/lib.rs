@@ -11,6 +11,7 @@ mod connection;
 mod connection_limiter;
 mod console;
 mod cors;
+mod credential_reload;
 pub mod demo;
 mod descriptors;
 mod drain_body;

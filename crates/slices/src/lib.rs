@@ -25,6 +25,7 @@ mod parts;
 mod safeguards;
 mod session;
 mod shard;
+mod take;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod time;

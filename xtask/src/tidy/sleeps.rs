@@ -48,6 +48,10 @@ const SCENARIOS: &[(&str, &str)] = &[
         "crates/server/tests/it/nodes/hang.rs",
         "a load generator beside a database that hangs for a while",
     ),
+    (
+        "crates/server/tests/it/nodes/limits.rs",
+        "a load generator beside a database that is away for a while",
+    ),
 ];
 
 /// A test does not sleep. In a test whose clock is paused, `sleep` moves the clock and passes; so does a delay of a scenario

@@ -24,7 +24,7 @@ pub(super) struct ClusterTable {
     /// `own`: an administrative change is answered when this node acts on it, and other nodes follow within a second; `all`: it is
     /// answered when all nodes act on it, or after a second.
     settle: SettleScope,
-    /// What becomes of the money that a node which has died had reserved within spend limits: `release`: it is free once the
+    /// End of the money that a node which has died had reserved within spend limits: `release`: it is free once the
     /// requests of the node have rows in the ledger; `keep`: it stays reserved until the month ends.
     lost: LostSlices,
 }
@@ -33,10 +33,10 @@ pub(super) struct ClusterTable {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LostSlices {
-    /// It is free once the requests of the node have rows.
+    /// The money is free once the requests of the node have rows.
     #[default]
     Release,
-    /// It stays reserved until the month ends.
+    /// The money stays reserved until the month ends.
     Keep,
 }
 

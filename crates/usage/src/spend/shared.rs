@@ -28,7 +28,7 @@ const MAX_ASKS_COUNT: usize = 4;
 pub(super) struct SharedSpend {
     database: Database,
     node: LedgerNode,
-    /// One node asks for an organization once at a time.
+    /// Locks by which this node asks for an organization once at a time.
     turns: Mutex<HashMap<OrganizationId, Arc<sync::Mutex<Option<LastRefusal>>>>>,
     /// Slices are given back one after the other.
     returns: sync::Mutex<()>,

@@ -59,7 +59,7 @@ struct Demand {
     previous: NanoDollars,
 }
 
-/// What a node asks for.
+/// An amount that a node asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SliceAsk {
     /// The least that helps: less is refused.

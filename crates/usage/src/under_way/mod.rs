@@ -26,7 +26,7 @@ pub(crate) const WRITE_INTERVAL: Duration = Duration::from_millis(250);
 /// The age from which on a request is inserted: requests are durable after twice this age.
 pub(crate) const MIN_AGE: Duration = Duration::from_millis(250);
 /// The session of a process that serves its database alone.
-pub(crate) const LOCAL_EPOCH: i64 = 0;
+pub(crate) const LOCAL_EPOCH_ID: i64 = 0;
 /// The most requests that are inserted in one transaction.
 const MAX_BATCH: usize = 1_000;
 
@@ -75,7 +75,7 @@ pub(crate) struct RegisteredRequest {
     id: Option<String>,
 }
 
-/// What the writer is to change in the table.
+/// Changes that the writer makes in the table.
 #[derive(Default)]
 pub(crate) struct DueRequests {
     pub(crate) requests: Vec<(u64, UnwrittenRequest)>,

@@ -11,7 +11,7 @@ use super::LedgerWriter;
 use super::outcome::caught;
 use crate::Month;
 use crate::spend::CountedSpend;
-use crate::under_way::{self, DueRequests, LOCAL_EPOCH, LostRequests, StrictRequest};
+use crate::under_way::{self, DueRequests, LOCAL_EPOCH_ID, LostRequests, StrictRequest};
 
 /// The interval at which sessions that are over are looked for.
 const LOST_INTERVAL: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ impl LedgerWriter {
 
     fn epoch(&self) -> i64 {
         let node = self.inbox.node.as_ref();
-        node.map_or(LOCAL_EPOCH, |node| node.session.epoch())
+        node.map_or(LOCAL_EPOCH_ID, |node| node.session.epoch())
     }
 
     /// Writes the requests under way that are due.

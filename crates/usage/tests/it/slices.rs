@@ -15,7 +15,7 @@ use usage::{
 use crate::fixture::{Fixture, NANO_DOLLARS_PER_EVENT, event, organization};
 
 /// A time after every test, in microseconds since 1970.
-const FOREVER: i64 = i64::MAX;
+const MAX_TIME: i64 = i64::MAX;
 
 /// A session that the test ends.
 struct TestSession {
@@ -50,7 +50,7 @@ async fn begin_session(fixture: &Fixture, epoch: i64) {
         "INSERT INTO nodes (epoch, name, version, fingerprint, keep_bodies_days, started_at, until, generation_seen, \
          revision_seen) VALUES ($1, 'a', '', '', 0, 0, $2, 1, 0)",
         epoch,
-        FOREVER
+        MAX_TIME
     );
     fixture.execute(insert).await;
 }
@@ -133,7 +133,7 @@ async fn slices(fixture: &Fixture) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_reserve_a_limit_once() {
-    const LIMIT: i64 = 40;
+    const MAX_AMOUNT: i64 = 40;
     let fixture = Fixture::new().await;
     let nodes = [
         Node::start(&fixture, 1).await,
@@ -142,8 +142,12 @@ async fn two_nodes_reserve_a_limit_once() {
     let mut held = Vec::new();
     // Of the organization's limit, one project may have a quarter.
     for (project, limits, most) in [
-        ("proj_a", [Some(LIMIT), Some(LIMIT / 4)], LIMIT / 4),
-        ("proj_b", [Some(LIMIT), None], LIMIT),
+        (
+            "proj_a",
+            [Some(MAX_AMOUNT), Some(MAX_AMOUNT / 4)],
+            MAX_AMOUNT / 4,
+        ),
+        ("proj_b", [Some(MAX_AMOUNT), None], MAX_AMOUNT),
     ] {
         poll::until("the limit is reserved", async || {
             for node in &nodes {
@@ -156,15 +160,15 @@ async fn two_nodes_reserve_a_limit_once() {
         })
         .await;
     }
-    assert_eq!(slices(&fixture).await, LIMIT);
+    assert_eq!(slices(&fixture).await, MAX_AMOUNT);
     // What is dropped is given back to whom it is refused.
-    held.truncate(LIMIT as usize - 3);
+    held.truncate(MAX_AMOUNT as usize - 3);
     poll::until("three are given back", async || {
         let got = nodes[0]
-            .reserve(&fixture, "proj_b", [Some(LIMIT), None])
+            .reserve(&fixture, "proj_b", [Some(MAX_AMOUNT), None])
             .await;
         held.extend(got.ok().flatten());
-        held.len() as i64 == LIMIT
+        held.len() as i64 == MAX_AMOUNT
     })
     .await;
 }

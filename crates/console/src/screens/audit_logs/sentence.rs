@@ -245,15 +245,7 @@ impl AuditActor {
     pub(crate) fn of(entry: &Json) -> Self {
         let actor = &entry["actor"];
         let project = entry["project"]["id"].as_str();
-        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        let person = |user: &Json| {
-            let id = text(&user["id"]);
-            let email = text(&user["email"]);
-            (
-                if email.is_empty() { id.clone() } else { email },
-                page(&id, project),
-            )
-        };
+        let person = |user: &Json| person(user, project);
         let mut key_link = String::new();
         let (inner, (name, link), way) = match actor["type"].as_str() {
             Some("session") if actor["session"]["user"].is_null() => {
@@ -306,6 +298,19 @@ impl AuditActor {
             address,
         }
     }
+}
+
+/// Returns the name of a person in an actor, and the link to the person's page.
+fn person(user: &Json, project: Option<&str>) -> (String, String) {
+    let id = text(&user["id"]);
+    let email = text(&user["email"]);
+    let link = page(&id, project);
+    (if email.is_empty() { id } else { email }, link)
+}
+
+/// Returns a text; empty if the value is none.
+fn text(value: &Json) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use testkit::Cluster;
 
 use super::World;
+use super::listing::metrics;
 use crate::api::Api;
 use crate::installation::{Installation, Server};
 use crate::model_stub::ModelStub;
@@ -15,8 +16,9 @@ use crate::model_stub::ModelStub;
 const MODEL: &str = "stub-model";
 /// More than any limit of these tests.
 const REQUEST_COUNT: usize = 90;
-/// The requests that an only node serves while its database is away, and the time between two of them.
+/// Number of requests that an only node serves while its database is away: for longer than a slice may be used.
 const LOOK_COUNT: usize = 10;
+/// Time between two of them.
 const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 
 /// The status of a request, its error's code, and the time after which it may be sent again.
@@ -25,7 +27,7 @@ async fn chat(api: &Api) -> (u16, Value, Option<String>) {
     (status, code, retry)
 }
 
-/// The same, with the message of the error.
+/// Returns status, code, `retry-after` and error of a request for a completion.
 async fn told(api: &Api) -> (u16, Value, Option<String>, Value) {
     let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]});
     let request = api.request(Method::POST, "/chat/completions").json(&body);
@@ -156,10 +158,12 @@ async fn one_of_two_nodes_refuses_limited_requests_while_the_database_is_away_an
     }
     world.cluster.restart();
     let other = Server::from(world.node(&world.url()));
-    poll::until("two nodes", async || {
-        world.ask("SELECT COUNT(*) FROM nodes WHERE ended_at IS NULL") == "2"
-    })
-    .await;
+    for node in [&one, &other] {
+        poll::until("each knows of the other", async || {
+            metrics(node).await.contains("orgplane_nodes 2\n")
+        })
+        .await;
+    }
     poll::until("both serve", async || {
         chat(&client).await.0 == 200 && chat(&other.api(&key)).await.0 == 200
     })

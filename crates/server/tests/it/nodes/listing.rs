@@ -4,7 +4,8 @@ use super::World;
 use crate::api::http;
 use crate::installation::Server;
 
-async fn metrics(server: &Server) -> String {
+/// Returns the metrics of a node.
+pub(super) async fn metrics(server: &Server) -> String {
     let answer = http().get(format!("{}/metrics", server.address)).send();
     let answer = answer.await.expect("an answer");
     answer.text().await.expect("text")

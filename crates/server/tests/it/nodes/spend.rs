@@ -33,16 +33,16 @@ fn verify(world: &World) {
 /// B3: 9, 18 and 27 dollars on one, two and three nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b3_three_nodes_spend_a_limit_once() {
-    const DOLLARS: usize = 10;
+    const MAX_DOLLARS: usize = 10;
     let stub = ModelStub::start().await;
     let Some(world) = World::start(&settings(&stub)) else {
         return;
     };
     let (one, admin) = world.first_node();
     let others = [0, 1].map(|_| Server::from(world.node(&world.url())));
-    limit(&admin, DOLLARS).await;
+    limit(&admin, MAX_DOLLARS).await;
     let (_, key) = admin.application("App").await;
-    let all = TOKENS_PER_DOLLAR * DOLLARS as u64;
+    let all = TOKENS_PER_DOLLAR * MAX_DOLLARS as u64;
     let mut clients = JoinSet::new();
     for server in [&one, &others[0], &others[1]] {
         let application = server.api(&key);
@@ -78,7 +78,7 @@ async fn b3_three_nodes_spend_a_limit_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b5_a_node_that_is_killed_leaves_rows_and_no_room() {
     const REQUEST_COUNT: usize = 50;
-    const DOLLARS: usize = 60;
+    const MAX_DOLLARS: usize = 60;
     let stub = ModelStub::start().await;
     // Sessions end after eight seconds, and requests after three more at the latest.
     let settings = settings(&stub).replace("stores = true", "timeout_seconds = 3");
@@ -87,7 +87,7 @@ async fn b5_a_node_that_is_killed_leaves_rows_and_no_room() {
     };
     let (near, admin) = world.first_node();
     let lost = Server::from(world.node(&world.url()));
-    limit(&admin, DOLLARS).await;
+    limit(&admin, MAX_DOLLARS).await;
     let (_, key) = admin.application("App").await;
     let mut requests = JoinSet::new();
     for _ in 0..REQUEST_COUNT {
@@ -104,19 +104,19 @@ async fn b5_a_node_that_is_killed_leaves_rows_and_no_room() {
         clients.spawn(spend_until(
             application,
             made,
-            TOKENS_PER_DOLLAR * DOLLARS as u64,
+            TOKENS_PER_DOLLAR * MAX_DOLLARS as u64,
         ));
     }
     clients.join_all().await;
     until_under_way(&world.url(), 0).await;
     assert_eq!(spend_dollar(near.api(&key)).await, Some(429));
-    let all = TOKENS_PER_DOLLAR * DOLLARS as u64;
+    let all = TOKENS_PER_DOLLAR * MAX_DOLLARS as u64;
     assert_eq!(stub.made_tokens(), all, "the whole limit, and no more");
     near.stop();
     let rows: Vec<Value> = rows(&world.installation, &["--database", &world.url()]);
     assert_eq!(
         rows.len(),
-        DOLLARS,
+        MAX_DOLLARS,
         "one row for each request that the upstream got"
     );
     are_lost(&rows, REQUEST_COUNT);

@@ -17,7 +17,7 @@ use crate::model_server::{ModelServer, PRICES};
 pub(super) const MODEL: &str = PRICES[0].model;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// The session whose request and slice are left; none has a higher number.
-const LOST_EPOCH: i64 = i64::MAX;
+const LOST_EPOCH_ID: i64 = i64::MAX;
 /// Age, in days, of an event that the ledger did not take: before the span of the recorded reports.
 const SET_ASIDE_AGE: i64 = 5;
 
@@ -331,14 +331,14 @@ async fn left_over(installation: &Installation, project: &str) {
     });
     let under_way = store::sql!(
         "INSERT INTO under_way (id, epoch, event) VALUES ('req_lost', $1, $2)",
-        LOST_EPOCH,
+        LOST_EPOCH_ID,
         request.to_string().into_bytes()
     );
     let slice = store::sql!(
         "INSERT INTO spend_slices (month, organization_id, project_id, epoch, amount, changes, refused) \
          VALUES (0, 'org-x', $1, $2, 7, 1, 0)",
         project,
-        LOST_EPOCH
+        LOST_EPOCH_ID
     );
     let mut transaction = store.usage().begin().await.expect("a transaction");
     for insert in [insert, under_way, slice] {
