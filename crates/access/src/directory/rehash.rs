@@ -95,7 +95,7 @@ impl Directory {
 
     /// Returns the API key with these hashes, even if another process has created it a moment ago: the snapshot is refreshed
     /// before a key is reported as unknown. All concurrent look-ups share one refresh, and there are at most 50 a second; a key
-    /// that is unknown stays so for [`UNKNOWN_TIMEOUT`](super::unknown::UNKNOWN_TIMEOUT), unless something changes.
+    /// that is unknown stays so for `UNKNOWN_TIMEOUT`, unless something changes.
     ///
     /// # Errors
     /// The database's; [`Error::Busy`] if too many look-ups wait.
