@@ -133,7 +133,9 @@ async fn begin(application: Api, client: Client, content: String) -> (Client, Re
     let body = json!({"model": "cheap", "stream": true, "messages": [{"role": "user", "content": content}]});
     let request = application.request(Method::POST, "/chat/completions");
     let response = request.json(&body).send().await.expect("an answer");
-    assert_eq!(response.status(), 200);
+    if response.status() != 200 {
+        panic!("refused: {}", response.text().await.expect("a body"));
+    }
     (client, response)
 }
 
