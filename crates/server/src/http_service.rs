@@ -213,14 +213,13 @@ impl HttpServiceParts {
         if console.is_none() && !is_identity {
             return Box::pin(ready(impersonal(&request)));
         }
-        match self.public_origin.check(&request) {
-            Err(foreign) if !is_identity || Identity::is_for_browsers(path) => {
-                Box::pin(ready(foreign_page(&request, &foreign)))
-            }
-            _ => match console {
-                Some(console) if !is_identity => Box::pin(console.answer(request)),
-                _ => Box::pin(self.identity.answer(request)),
-            },
+        let is_for_browsers = !is_identity || Identity::is_for_browsers(path);
+        if is_for_browsers && let Err(foreign) = self.public_origin.check(&request) {
+            return Box::pin(ready(foreign_page(&request, &foreign)));
+        }
+        match console {
+            Some(console) if !is_identity => Box::pin(console.answer(request)),
+            _ => Box::pin(self.identity.answer(request)),
         }
     }
 

@@ -177,6 +177,13 @@ async fn write(database: &Database, batch: &[(RefusalSeries, i64)]) -> Result<()
     transaction.commit().await
 }
 
+/// Restricts a statement to one project, if there is one.
+fn restrict(refusals: &mut Statement, project: Option<&str>) {
+    if let Some(project) = project {
+        refusals.push(" AND project_id = ").bind(project);
+    }
+}
+
 /// Returns the refusals of an organization from the day of `start` to that of the second before `end`, by day and code:
 /// of one project, or of all.
 ///
@@ -196,9 +203,7 @@ pub async fn refusals(
         start.floor(SECONDS_PER_DAY),
         end
     );
-    if let Some(project) = project {
-        counts.push(" AND project_id = ").bind(project);
-    }
+    restrict(&mut counts, project);
     counts.push(" GROUP BY day, code ORDER BY day, code");
     let read = |row: &Row<'_>| {
         Ok(RefusalCount {
@@ -229,9 +234,7 @@ pub async fn refusals_by_project(
         start.floor(SECONDS_PER_DAY),
         end
     );
-    if let Some(project) = project {
-        sums.push(" AND project_id = ").bind(project);
-    }
+    restrict(&mut sums, project);
     sums.push(" GROUP BY project_id, code ORDER BY SUM(requests) DESC, project_id, code LIMIT ");
     sums.bind(limit);
     let read = |row: &Row<'_>| {

@@ -5,7 +5,7 @@
 //! that a request may cost is reserved before the request is forwarded, and released in the same moment in which its
 //! row of the ledger counts, so that requests under way never exceed a limit together.
 //!
-//! Where several nodes share a database, that money is reserved of slices, which the database grants: see `slice`.
+//! Several nodes on one database reserve that money from slices, which the database grants: see `slice`.
 
 mod durable;
 #[cfg(test)]

@@ -90,17 +90,6 @@ fn take<S: Safeguards>(
     reserved.map(Reservation::forfeit).map_or(0, |()| 2)
 }
 
-/// Declares a set of rules without one of them.
-macro_rules! without {
-    ($name:ident, $rule:ident) => {
-        #[derive(Clone, Copy, Default)]
-        struct $name;
-        impl Safeguards for $name {
-            const $rule: bool = false;
-        }
-    };
-}
-
 without!(EndFromAnswer, END_FROM_ASK);
 without!(EndlessSlices, SLICES_END);
 without!(EarlyRefunds, REFUNDS_PUBLISHED);

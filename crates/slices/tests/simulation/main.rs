@@ -19,6 +19,17 @@
     reason = "the times of the simulation are small"
 )]
 
+/// Declares a set of rules without one of them.
+macro_rules! without {
+    ($name:ident, $rule:ident) => {
+        #[derive(Clone, Copy, Default)]
+        struct $name;
+        impl Safeguards for $name {
+            const $rule: bool = false;
+        }
+    };
+}
+
 mod database;
 mod directed;
 mod faults;

@@ -11,17 +11,6 @@ use crate::world::run;
 /// The most seeds that may be needed to notice that a rule is missing.
 const MAX_SEEDS: u64 = 100;
 
-/// Declares a set of rules without one of them.
-macro_rules! without {
-    ($name:ident, $rule:ident) => {
-        #[derive(Clone, Copy, Default)]
-        struct $name;
-        impl Safeguards for $name {
-            const $rule: bool = false;
-        }
-    };
-}
-
 without!(WithoutSmallerSlice, SMALLER_SLICE);
 without!(WithoutDeadSlices, DEAD_SLICES_COUNT);
 without!(WithoutPush, PUSH_GENERATION);
